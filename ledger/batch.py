@@ -1,0 +1,299 @@
+"""A batch: many commands decided one after another, and the rows that they become.
+
+`decide_batch` runs the pure `decide` over the commands in order, each seeing its predecessors, and seals the
+result: leaves, Merkle frontier, COPY buffers, changed balances. Nothing here talks to the database, so a
+batch can be built while its predecessor is still being committed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from ledger import rows
+from ledger.chart import Terms
+from ledger.commands import Command, HoldExpiry
+from ledger.decide import decide
+from ledger.merkle import leaf_hash
+from ledger.rejections import Rejection
+from ledger.state import (
+    Accepted,
+    Journal,
+    KeyOutcome,
+    Leg,
+    Position,
+    State,
+    Subject,
+    Token,
+    evolve,
+)
+from ledger.events import Event
+
+
+class Recorded(Struct, frozen=True):
+    """A command became this event; `legs` carry the counters after each leg."""
+
+    event: Event
+    legs: list[Leg]
+
+
+class Previewed(Struct, frozen=True):
+    """The event that a command would become; nothing was stored."""
+
+    event: Event
+    legs: list[Leg]
+
+
+class Replayed(Struct, frozen=True):
+    """The key was used before by the same request, which became these events."""
+
+    seq: int
+    events: int
+
+
+class Refusal(Struct, frozen=True):
+    """A command was refused, now or (`replayed`) when its key was first used."""
+
+    rejection: Rejection
+    replayed: bool = False
+
+
+Outcome = Recorded | Previewed | Replayed | Refusal
+
+_encode_rejections = msgspec.json.Encoder().encode
+_decode_rejections = msgspec.json.Decoder(list[Rejection]).decode
+
+
+class Request(Struct):
+    """What came in together. Atomic: all or none, under one key. Preview: decided, then undone."""
+
+    commands: list[Command]
+    atomic: bool = False
+    preview: bool = False
+    key: str | None = None
+    fingerprint: bytes = b""
+
+
+class Plan:
+    """A decided batch: what to write if the ledger is still at `basis`, and what to answer then."""
+
+    def __init__(self, state: State, now: int) -> None:
+        self.basis: Token = state.token
+        self.now = now
+        self.ledger_id = state.ledger_id
+        self.accepted: list[Accepted] = []
+        self.keys: dict[str, KeyOutcome] = {}
+        self.outcomes: list[list[Outcome]] = []
+        self.next_expiry_before = state.next_expiry
+        self.assets_before = len(state.chart.asset_ids)
+        # filled by _seal
+        self.leaves: list[bytes] = []
+        self.copies: list[tuple[str, bytes]] = []
+        self.balances: list[tuple[Any, ...]] = []
+        self.subjects: dict[int, Subject] = {}
+        self.subject_seqs: dict[int, int] = {}  # the last event on each
+        self.opening: str | None = None  # the time zone of a ledger opened now
+        self.assets: dict[str, int] = {}
+        self.opened: list[tuple[int, int, str, Terms]] = []  # account_id, opened_seq, address
+        self.ended_holds: list[tuple[int, int]] = []  # expires_at, seq
+        self.limited: list[tuple[int, Terms]] = []  # account_id
+        self.closed: list[tuple[int, int]] = []  # account_id, seq
+        self.head: tuple[Any, ...] = ()
+
+    @property
+    def writes_head(self) -> bool:
+        """Whether the head row changes: there are events, or the next expiry moved."""
+        return bool(self.accepted) or self.head[-1] != self.next_expiry_before
+
+    @property
+    def writes(self) -> bool:
+        """Whether there is anything to store at all."""
+        return self.writes_head or bool(self.keys)
+
+
+def decide_batch(
+    state: State,
+    requests: Iterable[Request],
+    known_keys: dict[str, KeyOutcome],
+    now: int,
+    due: Iterable[int] = (),
+    next_expiry: int | None = None,
+) -> Plan:
+    """Decide due expiries, then the requests, on a state that holds all they name; the state moves on.
+
+    `known_keys` are the outcomes of keys used before; `due` the seqs of holds whose time has come, in order,
+    and `next_expiry` when the first hold after them expires.
+    """
+    plan = Plan(state, now)
+    state.next_expiry = next_expiry
+    for seq in due:
+        accepted = decide(state, Command(HoldExpiry(), seq), now)
+        assert isinstance(accepted, Accepted), accepted
+        evolve(state, accepted)
+        plan.accepted.append(accepted)
+    for request in requests:
+        if request.atomic or request.preview:
+            plan.outcomes.append(_decide_group(plan, state, request, known_keys, now))
+        else:
+            plan.outcomes.append([_decide_one(plan, state, command, known_keys, now) for command in request.commands])
+    _seal(plan, state)
+    return plan
+
+
+def _known(
+    plan: Plan, key: str, fingerprint: bytes, known_keys: dict[str, KeyOutcome]
+) -> list[Outcome] | None:
+    """The outcomes that a used key stands for."""
+    known = plan.keys.get(key) or known_keys.get(key)
+    if known is None:
+        return None
+    if known.fingerprint != fingerprint:
+        return [Refusal(Rejection("idempotency_key_reused", {"key": key}))]
+    if known.rejections is None:
+        return [Replayed(known.seq, known.events)]
+    return [Refusal(rejection, True) for rejection in _decode_rejections(known.rejections)]
+
+
+def _decide_one(plan: Plan, state: State, command: Command, known_keys: dict[str, KeyOutcome], now: int) -> Outcome:
+    key = command.key
+    if key is not None:
+        known = _known(plan, key, command.fingerprint, known_keys)
+        if known is not None:
+            return known[0]
+    accepted = decide(state, command, now)
+    if accepted.__class__ is Accepted:
+        evolve(state, accepted)
+        plan.accepted.append(accepted)
+        if key is not None:
+            plan.keys[key] = KeyOutcome(command.fingerprint, accepted.event.seq, 1)
+        return Recorded(accepted.event, accepted.legs)
+    assert isinstance(accepted, Rejection)
+    if key is not None:
+        plan.keys[key] = KeyOutcome(command.fingerprint, state.seq, 0, _encode_rejections([accepted]))
+    return Refusal(accepted)
+
+
+def _decide_group(
+    plan: Plan, state: State, request: Request, known_keys: dict[str, KeyOutcome], now: int
+) -> list[Outcome]:
+    """All or none: the first refusal undoes the group; the others answer `linked_failed`."""
+    size = len(request.commands)
+    if request.key is not None:
+        known = _known(plan, request.key, request.fingerprint, known_keys)
+        if known is not None:
+            return known if len(known) == size or isinstance(known[0], Replayed) else known * size
+    seq = state.seq
+    journal = state.journal = Journal(state)
+    group: list[Accepted] = []
+    refused: list[Outcome] | None = None
+    for index, command in enumerate(request.commands):
+        accepted = decide(state, command, now, (index, size) if request.atomic else None)
+        if isinstance(accepted, Rejection):
+            linked = Refusal(Rejection("linked_failed", {"index": index, "code": accepted.code}))
+            refused = [Refusal(accepted) if i == index else linked for i in range(size)]
+            break
+        evolve(state, accepted)
+        group.append(accepted)
+    state.journal = None
+    if refused is not None or request.preview:
+        journal.undo(state)
+    if request.preview:
+        return refused or [Previewed(a.event, a.legs) for a in group]
+    if refused is not None:
+        if request.key is not None:
+            rejections = _encode_rejections([r.rejection for r in refused if isinstance(r, Refusal)])
+            plan.keys[request.key] = KeyOutcome(request.fingerprint, state.seq, 0, rejections)
+        return refused
+    if request.key is not None:
+        plan.keys[request.key] = KeyOutcome(request.fingerprint, seq + 1, size)
+    plan.accepted += group
+    return [Recorded(a.event, a.legs) for a in group]
+
+
+def _seal(plan: Plan, state: State) -> None:
+    """Turn what was decided into rows, and move the state's tree and clock to the batch's end."""
+    ledger_id = plan.ledger_id
+    now = plan.now
+    frontier = state.frontier
+    event_rows: list[bytes] = []
+    posting_rows: list[bytes] = []
+    stream_rows: list[bytes] = []
+    ending_rows: list[bytes] = []
+    new_holds: dict[int, int] = {}
+    dirty: dict[Position, int] = {}  # and the seq that last touched it
+    posting_row = rows.posting
+    for accepted in plan.accepted:
+        leaf = leaf_hash(accepted.body)
+        frontier.add(leaf)
+        plan.leaves.append(leaf)
+        event_rows.append(rows.event(ledger_id, now, accepted, leaf))
+        seq = accepted.event.seq
+        effective_at = accepted.effective_at
+        for leg, (position, kind, amount, after) in enumerate(accepted.legs):
+            posting_rows.append(
+                posting_row(
+                    ledger_id, seq, leg, position.account.account_id, position.asset_id, kind, amount, effective_at, after
+                )
+            )
+        dirty.update(dict.fromkeys(accepted.touched, seq))
+        if accepted.opened:
+            plan.opened += [(a.account_id, a.opened_seq, a.address, a.terms) for a in accepted.opened]
+        subject = accepted.subject
+        if subject is not None:
+            plan.subjects[subject.seq] = subject
+            plan.subject_seqs[subject.seq] = seq
+            stream_rows.append(rows.event_stream(ledger_id, seq, subject.stream, subject.version))
+            if accepted.expiry is not None:
+                new_holds[seq] = accepted.expiry
+            if accepted.ended:
+                ending_rows.append(rows.ending(ledger_id, seq, subject.stream))
+                if subject.expires_at is not None and new_holds.pop(subject.seq, None) is None:
+                    plan.ended_holds.append((subject.expires_at, subject.seq))
+        if accepted.limited is not None:
+            account, terms = accepted.limited
+            plan.limited.append((account.account_id, terms))
+            dirty.update(dict.fromkeys(account.positions.values(), seq))
+        if seq == 1:
+            plan.opening = accepted.event.data["time_zone"]
+        if accepted.chart is not None:
+            plan.assets = {asset: n for asset, n in state.chart.asset_ids.items() if n > plan.assets_before}
+        if accepted.closed is not None:
+            plan.closed.append((accepted.closed.account_id, seq))
+    plan.balances = [
+        (
+            *position.balance,
+            seq,
+            position.version,
+            position.min_available,
+            position.max_balance,
+            position.account.account_id,
+            position.asset_id,
+            position.account.debit_normal,
+        )
+        for position, seq in dirty.items()
+    ]
+    for table, encoded in (
+        ("events", event_rows),
+        ("postings", posting_rows),
+        ("event_streams", stream_rows),
+        ("endings", ending_rows),
+        ("holds", [rows.hold(ledger_id, at, seq) for seq, at in new_holds.items()]),
+        ("idempotency_keys", [rows.key(ledger_id, key, outcome) for key, outcome in plan.keys.items()]),
+    ):
+        if encoded:
+            plan.copies.append((table, rows.buffer(encoded)))
+    if plan.accepted:
+        state.root = frontier.root()
+        state.recorded_at = now
+    plan.head = (
+        state.seq,
+        state.recorded_at,
+        state.root,
+        frontier.pack(),
+        state.accounts_count,
+        state.chart_seq,
+        state.next_expiry,
+    )

@@ -1,0 +1,99 @@
+"""Events: facts, as they are stored and hashed. Never changed, never removed.
+
+`body` in the store is exactly `encode(event)`. Types are short names with a schema version; `read_event` is
+the one reader that live reads, rebuilds and verification share, and the place where an old schema version
+would be turned into the present one.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Struct
+
+from ledger.chart import Terms
+
+POSTED, PENDING, RELEASE = 0, 1, 2
+KINDS: tuple[Literal["posted"], Literal["pending"], Literal["release"]] = ("posted", "pending", "release")
+
+SCHEMA_VERSIONS: dict[str, int] = {
+    "ledger_opened": 1,
+    "chart_set": 1,
+    "account_opened": 1,
+    "account_limits_set": 1,
+    "account_closed": 1,
+    "transaction_posted": 1,
+    "transaction_held": 1,
+    "hold_posted": 1,
+    "hold_voided": 1,
+    "hold_expired": 1,
+    "transaction_reversed": 1,
+    "transaction_annotated": 1,
+}
+
+TRANSACTION_TYPES = (
+    "transaction_posted",
+    "transaction_held",
+    "hold_posted",
+    "hold_voided",
+    "hold_expired",
+    "transaction_reversed",
+)
+
+
+class EventPosting(Struct, frozen=True, omit_defaults=True):
+    """A leg as it stands in a body. `amount` is a digit string of minor units."""
+
+    account: str
+    amount: str
+    asset: str
+    side: Literal["debit", "credit"]
+    kind: Literal["posted", "pending", "release"] = "posted"
+
+
+class Event(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """The envelope of every event; what belongs to one type alone stands in `data`.
+
+    `data` by type: ledger_opened (name, time_zone, chart?); chart_set (assets, accounts);
+    account_limits_set (account, limits); account_closed (account); transaction_held (expires_at?);
+    hold_posted (transaction, final); hold_voided, hold_expired, transaction_reversed,
+    transaction_annotated (transaction). `batch` is (index, size) in an atomic batch.
+    `fingerprint` is the hex SHA-256 of the request that `key` stands for.
+    """
+
+    accounts_opened: dict[str, Terms] = {}
+    actor: str = ""
+    batch: tuple[int, int] | None = None
+    data: dict[str, Any] = {}
+    description: str = ""
+    effective_at: str
+    fingerprint: str = ""
+    key: str = ""
+    ledger: str
+    metadata: dict[str, str] = {}
+    postings: list[EventPosting] = []
+    recorded_at: str
+    reference: str = ""
+    request_id: str = ""
+    schema_version: int
+    seq: int
+    streams: dict[str, int] = {}
+    type: str
+
+
+_encoder = msgspec.json.Encoder(order="sorted")
+_decoder = msgspec.json.Decoder(Event)
+encode = _encoder.encode
+
+
+class UnknownEvent(Exception):
+    """A stored event of a type or schema version that this code does not know."""
+
+
+def read_event(body: bytes) -> Event:
+    """The event of a stored body, in the present schema version (UnknownEvent)."""
+    event = _decoder.decode(body)
+    if SCHEMA_VERSIONS.get(event.type) != event.schema_version:
+        raise UnknownEvent(f"seq {event.seq}: {event.type} version {event.schema_version}")
+    return event

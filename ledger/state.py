@@ -1,0 +1,294 @@
+"""What a decision reads: the part of one ledger's state at head that the commands at hand need.
+
+A `State` is exact for what it holds and says nothing of the rest: the writer loads every account and
+transaction that a command names before it is decided. An account that is known not to exist is None; one
+that was never loaded is a KeyError, which is a defect and must be loud.
+
+`evolve` is the only code that changes a State. Inside an atomic group it keeps a journal, so that the group
+can be undone; outside there is nothing to undo, because a batch that fails drops the whole State.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+from ledger.chart import EMPTY_CHART, Chart, Terms
+from ledger.events import Event
+from ledger.merkle import EMPTY_ROOT, Frontier
+from ledger.text import from_iso
+
+# Types whose posted legs a reversal can name (a reversal itself is refused by name).
+REVERSIBLE = frozenset({"transaction_posted", "hold_posted", "transaction_reversed"})
+
+# debits posted, credits posted, debits pending, credits pending
+Balance = tuple[int, int, int, int]
+ZERO: Balance = (0, 0, 0, 0)
+
+
+class Account:
+    """An open or closed account, and its positions by asset."""
+
+    __slots__ = ("account_id", "address", "closed_seq", "debit_normal", "opened_seq", "positions", "terms")
+
+    def __init__(
+        self, account_id: int, address: str, terms: Terms, opened_seq: int, closed_seq: int | None = None
+    ) -> None:
+        self.account_id = account_id
+        self.address = address
+        self.terms = terms
+        self.debit_normal = terms.debit_normal
+        self.opened_seq = opened_seq
+        self.closed_seq = closed_seq
+        self.positions: dict[str, Position] = {}
+
+
+class Position:
+    """One (account, asset): its four counters, its limits, and how many events touched it (`version`)."""
+
+    __slots__ = ("account", "asset", "asset_id", "balance", "max_balance", "min_available", "version")
+
+    def __init__(self, account: Account, asset: str, asset_id: int, balance: Balance = ZERO, version: int = 0) -> None:
+        self.account = account
+        self.asset = asset
+        self.asset_id = asset_id
+        self.balance = balance
+        self.version = version
+        limits = account.terms.limits_of(asset)
+        self.min_available = limits.min_available
+        self.max_balance = limits.max_balance
+
+
+class Figures(Struct, frozen=True):
+    """The balances that people ask for, on the account's normal side, minor units.
+
+    posted = normal side - other side; pending = posted with all pending amounts of both sides;
+    available = posted - the other side's pending; held = the other side's pending;
+    reach = posted + the normal side's pending, which `max_balance` bounds.
+    """
+
+    posted: int
+    pending: int
+    available: int
+    held: int
+    reach: int
+
+
+def figures(debit_normal: bool, balance: Balance) -> Figures:
+    """The figures of four counters for an account whose normal side is debit or credit."""
+    normal, other, normal_pending, other_pending = (
+        balance if debit_normal else (balance[1], balance[0], balance[3], balance[2])
+    )
+    posted = normal - other
+    return Figures(
+        posted, posted + normal_pending - other_pending, posted - other_pending, other_pending, posted + normal_pending
+    )
+
+
+Status = Literal["pending", "posted", "voided", "expired", "reversed"]
+
+
+class SubjectLeg(Struct, frozen=True, array_like=True):
+    """A leg of a transaction that later events refer to: signed amount (debit positive) and what is left of it."""
+
+    account: str
+    asset: str
+    amount: int
+    left: int
+
+
+class Subject(Struct, frozen=True, omit_defaults=True):
+    """State of the stream `transaction:<seq>`.
+
+    For a hold, `left` is what can still be posted; for a posted transaction, what can still be reversed.
+    `version` is the number of events on the stream, `ended_by` the one that left nothing.
+    """
+
+    seq: int
+    type: str
+    status: Status
+    effective_at: int
+    legs: tuple[SubjectLeg, ...]
+    version: int = 0
+    expires_at: int | None = None
+    ended_by: int | None = None
+
+    @property
+    def stream(self) -> str:
+        """Its name in the store."""
+        return stream_of(self.seq)
+
+
+SUBJECT_STATE_VERSION = 1
+encode_subject = msgspec.json.Encoder().encode
+decode_subject = msgspec.json.Decoder(Subject).decode
+
+
+def stream_of(seq: int) -> str:
+    """The stream of a transaction: of its hold, its reversals, its annotations."""
+    return f"transaction:{seq}"
+
+
+def subject_of(event: Event) -> Subject:
+    """The subject that a plain transaction, part or reversal is before anything refers to it."""
+    legs = tuple(
+        SubjectLeg(p.account, p.asset, amount if p.side == "debit" else -amount, amount)
+        for p in event.postings
+        if p.kind == "posted"
+        for amount in (int(p.amount),)
+    )
+    return Subject(event.seq, event.type, "posted", from_iso(event.effective_at), legs)
+
+
+class KeyOutcome(Struct, frozen=True):
+    """What a key stands for: events `seq` .. `seq + events - 1`, or rejections as stored JSON."""
+
+    fingerprint: bytes
+    seq: int
+    events: int
+    rejections: bytes | None = None
+
+
+# A leg of an event: position, kind, signed amount, and the position's counters after it.
+Leg = tuple[Position, int, int, Balance]
+
+
+class Accepted:
+    """An accepted command: exactly one event, and what it does to the state."""
+
+    __slots__ = (
+        "body",
+        "chart",
+        "closed",
+        "effective_at",
+        "ended",
+        "event",
+        "expiry",
+        "legs",
+        "limited",
+        "opened",
+        "subject",
+        "touched",
+    )
+
+    def __init__(self, event: Event, body: bytes, effective_at: int) -> None:
+        self.event = event
+        self.body = body
+        self.effective_at = effective_at
+        self.legs: list[Leg] = []
+        self.touched: dict[Position, Balance] = {}
+        self.opened: list[Account] = []
+        self.subject: Subject | None = None
+        self.ended = False
+        self.expiry: int | None = None  # of a new hold
+        self.chart: Chart | None = None
+        self.limited: tuple[Account, Terms] | None = None
+        self.closed: Account | None = None
+
+
+Token = tuple[int, int, bytes]  # incarnation, seq, root
+
+
+class State:
+    """One ledger at `seq`, as far as it was loaded."""
+
+    __slots__ = (
+        "accounts",
+        "accounts_count",
+        "chart",
+        "chart_seq",
+        "frontier",
+        "incarnation",
+        "journal",
+        "ledger_id",
+        "next_expiry",
+        "public_id",
+        "recorded_at",
+        "root",
+        "seq",
+        "subjects",
+    )
+
+    def __init__(self, ledger_id: int, public_id: str) -> None:
+        """A ledger before its first event."""
+        self.ledger_id = ledger_id
+        self.public_id = public_id
+        self.incarnation = 1
+        self.seq = 0
+        self.recorded_at = 0
+        self.frontier = Frontier()
+        self.root = EMPTY_ROOT
+        self.accounts_count = 0
+        self.chart = Chart(EMPTY_CHART, {})
+        self.chart_seq = 0
+        self.next_expiry: int | None = None
+        self.accounts: dict[str, Account | None] = {}
+        self.subjects: dict[int, Subject | None] = {}
+        self.journal: Journal | None = None
+
+    @property
+    def token(self) -> Token:
+        """What names this state: equal tokens, equal ledgers."""
+        return self.incarnation, self.seq, self.root
+
+
+class Journal:
+    """What an atomic group changed, and how to put it back."""
+
+    def __init__(self, state: State) -> None:
+        self._scalars = (state.seq, state.accounts_count, state.next_expiry)
+        self.balances: list[tuple[Position, Balance, int]] = []
+        self.accounts: list[str] = []
+        self.subjects: list[tuple[int, Subject | None]] = []
+
+    def undo(self, state: State) -> None:
+        """Take everything back since the journal began."""
+        state.seq, state.accounts_count, state.next_expiry = self._scalars
+        for position, balance, version in reversed(self.balances):
+            position.balance, position.version = balance, version
+        for address in self.accounts:
+            state.accounts[address] = None
+        for seq, subject in reversed(self.subjects):
+            state.subjects[seq] = subject
+
+
+def evolve(state: State, accepted: Accepted) -> None:
+    """Apply an accepted command: afterwards the state is the one at the event's seq."""
+    state.seq += 1
+    journal = state.journal
+    for position, balance in accepted.touched.items():
+        if journal is not None:
+            journal.balances.append((position, position.balance, position.version))
+        if not position.version:
+            position.account.positions[position.asset] = position
+        position.balance = balance
+        position.version += 1
+    if accepted.opened:
+        for account in accepted.opened:
+            state.accounts[account.address] = account
+            if journal is not None:
+                journal.accounts.append(account.address)
+        state.accounts_count += len(accepted.opened)
+    if accepted.subject is not None:
+        if journal is not None:
+            journal.subjects.append((accepted.subject.seq, state.subjects.get(accepted.subject.seq)))
+        state.subjects[accepted.subject.seq] = accepted.subject
+        if accepted.expiry is not None and (state.next_expiry is None or accepted.expiry < state.next_expiry):
+            state.next_expiry = accepted.expiry
+    if accepted.event.type in REVERSIBLE and accepted.event.seq in state.subjects:
+        # somebody asked for this seq before it existed
+        state.subjects[accepted.event.seq] = subject_of(accepted.event)
+    if accepted.chart is not None:
+        state.chart = accepted.chart
+        state.chart_seq = accepted.event.seq
+    if accepted.limited is not None:
+        account, account.terms = accepted.limited
+        for position in account.positions.values():
+            limits = account.terms.limits_of(position.asset)
+            position.min_available, position.max_balance = limits.min_available, limits.max_balance
+    if accepted.closed is not None:
+        accepted.closed.closed_seq = accepted.event.seq
+
+

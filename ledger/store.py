@@ -1,0 +1,332 @@
+"""The writer's side of the event store: lock, load, write. One seam between Python and PostgreSQL.
+
+Connections are in autocommit mode; `lock_head` begins the transaction that `write` commits. `load` and
+`load_keys` also run ahead of one. Driver errors leave here as they are; `why` tells the few that the writer acts on apart, by SQLSTATE and
+constraint, never by message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from enum import Enum
+from typing import Any, NamedTuple
+
+import msgspec
+import psycopg
+from psycopg import errors
+from psycopg.conninfo import make_conninfo
+
+from ledger.batch import Plan
+from ledger.chart import Chart, ChartDocument, Terms
+from ledger.commands import Command
+from ledger.decide import names
+from ledger.events import read_event
+from ledger.merkle import Frontier
+from ledger.state import (
+    REVERSIBLE,
+    SUBJECT_STATE_VERSION,
+    Account,
+    KeyOutcome,
+    Position,
+    State,
+    Token,
+    decode_subject,
+    encode_subject,
+    stream_of,
+    subject_of,
+)
+from ledger.text import iso, micros, moment
+from sql import load as load_queries
+
+QUERIES = load_queries("writer.sql")
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+_encode_terms = msgspec.json.Encoder(order="sorted").encode
+_decode_terms = msgspec.json.Decoder(Terms).decode
+
+
+class Trouble(Enum):
+    """What the writer does about a driver error."""
+
+    CONNECTION = "the connection is lost: what happened to the transaction must be looked up"
+    LOCKED = "another transaction kept the head locked"
+    GUARD = "the database refused the rows: decide again from what is stored"
+
+
+def why(error: psycopg.Error) -> Trouble | None:
+    """The trouble that an error stands for; None: a defect."""
+    if isinstance(error, errors.LockNotAvailable):
+        return Trouble.LOCKED
+    if isinstance(error, errors.IntegrityError):
+        return Trouble.GUARD
+    if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+        return Trouble.CONNECTION
+    return None
+
+
+class Head(NamedTuple):
+    """The locked head row; moments as microseconds."""
+
+    incarnation: int
+    seq: int
+    recorded_at: int
+    root: bytes
+    frontier: bytes
+    accounts: int
+    chart_seq: int
+    next_expiry: int | None
+
+    @property
+    def token(self) -> Token:
+        """The token of the state that is stored."""
+        return self.incarnation, self.seq, self.root
+
+
+def lock_head(connection: Connection, ledger_id: int) -> tuple[Head, int]:
+    """Lock the ledger for this transaction; its head, and the database's clock read after the lock."""
+    wanted = {"ledger_id": ledger_id}
+    with connection.pipeline():
+        connection.execute("BEGIN")
+        connection.execute(QUERIES["set_ledger"], wanted)
+        locked = connection.execute(QUERIES["lock_head"], wanted)
+        clock = connection.execute(QUERIES["clock"])
+        row, now = locked.fetchone(), clock.fetchone()
+    assert row is not None and now is not None
+    incarnation, seq, recorded_at, root, frontier, accounts, chart_seq, next_expiry = row
+    return (
+        Head(
+            incarnation, seq, micros(recorded_at), root, frontier, accounts, chart_seq,
+            None if next_expiry is None else micros(next_expiry),
+        ),  # fmt: skip
+        micros(now[0]),
+    )
+
+
+def state_at(connection: Connection, ledger_id: int, public_id: str, head: Head) -> State:
+    """A State at a locked head, with the chart and no account yet."""
+    state = State(ledger_id, public_id)
+    state.incarnation, state.seq, state.recorded_at, state.root = head[:4]
+    state.frontier = Frontier(head.seq, head.frontier)
+    state.accounts_count = head.accounts
+    state.next_expiry = head.next_expiry
+    if head.chart_seq:
+        row = connection.execute(
+            QUERIES["load_chart"], {"ledger_id": ledger_id, "chart_seq": head.chart_seq}
+        ).fetchone()
+        assert row is not None
+        body, assets = row
+        document = msgspec.convert(read_event(body).data["chart"], ChartDocument)
+        state.chart = Chart(document, {asset: number for number, asset in enumerate(assets, 1)})
+        state.chart_seq = head.chart_seq
+    return state
+
+
+def load_keys(connection: Connection, ledger_id: int, keys: Sequence[str]) -> dict[str, KeyOutcome]:
+    """What is stored of these idempotency keys."""
+    if not keys:
+        return {}
+    found = connection.execute(QUERIES["load_keys"], {"ledger_id": ledger_id, "keys": "\n".join(keys)})
+    return {
+        key: KeyOutcome(fingerprint, seq, events, rejections) for key, fingerprint, seq, events, rejections in found
+    }
+
+
+def load(connection: Connection, state: State, commands: Iterable[Command], due: Iterable[int] = ()) -> bool:
+    """Bring every account and transaction that the commands name into the state.
+
+    False: a command names an event that is not stored yet though the state is past it (it is being
+    committed now), so that nothing can be decided ahead of that commit.
+    """
+    addresses: set[str] = set()
+    seqs: set[int] = set(due)
+    for command in commands:
+        wanted, seq = names(state, command)
+        addresses.update(wanted)
+        if seq is not None:
+            seqs.add(seq)
+    missing = [seq for seq in seqs if seq not in state.subjects]
+    if missing and not _load_subjects(connection, state, missing):
+        return False
+    for seq in seqs:
+        subject = state.subjects[seq]
+        if subject is not None:
+            addresses.update(leg.account for leg in subject.legs)
+    absent = [address for address in addresses if address not in state.accounts]
+    if absent:
+        _load_accounts(connection, state, absent)
+    return True
+
+
+def _load_subjects(connection: Connection, state: State, seqs: list[int]) -> bool:
+    ledger_id = state.ledger_id
+    past = [seq for seq in seqs if 1 <= seq <= state.seq]
+    streams = "\n".join(stream_of(seq) for seq in past)
+    for (encoded,) in connection.execute(QUERIES["load_subjects"], {"ledger_id": ledger_id, "streams": streams}):
+        subject = decode_subject(encoded)
+        state.subjects[subject.seq] = subject
+    plain = [seq for seq in past if seq not in state.subjects]
+    found = 0
+    for seq, body in connection.execute(QUERIES["load_bodies"], {"ledger_id": ledger_id, "seqs": plain}):
+        event = read_event(body)
+        state.subjects[seq] = subject_of(event) if event.type in REVERSIBLE else None
+        found += 1
+    for seq in set(seqs) - set(past):
+        state.subjects[seq] = None
+    return found == len(plain)
+
+
+def _load_accounts(connection: Connection, state: State, addresses: list[str]) -> None:
+    accounts = state.accounts
+    for address in addresses:
+        accounts[address] = None
+    assets = {number: asset for asset, number in state.chart.asset_ids.items()}
+    found = connection.execute(
+        QUERIES["load_accounts"], {"ledger_id": state.ledger_id, "addresses": "\n".join(addresses)}
+    )
+    for account_id, address, opened_seq, closed_seq, terms, asset_id, dp, cp, dpend, cpend, version in found:
+        account = accounts[address]
+        if account is None:
+            account = accounts[address] = Account(account_id, address, _decode_terms(terms), opened_seq, closed_seq)
+        if asset_id is not None:
+            asset = assets[asset_id]
+            account.positions[asset] = Position(account, asset, asset_id, (dp, cp, dpend, cpend), version)
+
+
+def due_holds(connection: Connection, ledger_id: int, now: int, limit: int) -> tuple[list[int], int | None]:
+    """The first `limit` holds due at `now`, in order, and when the hold after them expires."""
+    found = [
+        (seq, micros(expires_at))
+        for seq, expires_at in connection.execute(QUERIES["due_holds"], {"ledger_id": ledger_id, "limit": limit + 1})
+    ]
+    due = [seq for seq, expires_at in found[:limit] if expires_at <= now]
+    return due, found[len(due)][1] if len(found) > len(due) else None
+
+
+def write(connection: Connection, plan: Plan) -> None:
+    """Store the batch and commit: the head first, then what is appended, then what is brought up to date."""
+    ledger_id = plan.ledger_id
+    if plan.writes_head:
+        seq, recorded_at, root, frontier, accounts, chart_seq, next_expiry = plan.head
+        connection.execute(
+            QUERIES["update_head"],
+            {
+                "ledger_id": ledger_id, "seq": seq, "recorded_at": moment(recorded_at), "root": root,
+                "frontier": frontier, "accounts": accounts, "chart_seq": chart_seq,
+                "next_expiry": None if next_expiry is None else moment(next_expiry),
+            },
+        )  # fmt: skip
+    with connection.cursor() as cursor:
+        for table, buffer in plan.copies:
+            with cursor.copy(QUERIES[f"copy_{table}"]) as copy:
+                copy.write(buffer)
+    with connection.pipeline():
+        _write_accounts(connection, plan)
+        if plan.balances:
+            dp, cp, dpend, cpend, last_seq, version, low, high, account, asset, debit = zip(*plan.balances, strict=True)
+            connection.execute(
+                QUERIES["upsert_balances"],
+                {
+                    "ledger_id": ledger_id, "dp": _numbers(dp), "cp": _numbers(cp), "dpend": _numbers(dpend),
+                    "cpend": _numbers(cpend), "last_seq": _numbers(last_seq), "version": _numbers(version),
+                    "min": _numbers_or_null(low), "max": _numbers_or_null(high), "account": _numbers(account),
+                    "asset": _numbers(asset), "debit_normal": _numbers(debit),
+                },
+            )  # fmt: skip
+        if plan.subjects:
+            subjects = plan.subjects.values()
+            connection.execute(
+                QUERIES["upsert_streams"],
+                {
+                    "ledger_id": ledger_id,
+                    "state_version": SUBJECT_STATE_VERSION,
+                    "versions": _numbers(s.version for s in subjects),
+                    "seqs": _numbers(plan.subject_seqs[s.seq] for s in subjects),
+                    "streams": "\n".join(s.stream for s in subjects),
+                    "states": b"\n".join(encode_subject(s) for s in subjects).decode(),
+                },
+            )
+        if plan.ended_holds:
+            connection.execute(
+                QUERIES["delete_holds"],
+                {
+                    "ledger_id": ledger_id,
+                    "expiries": "{" + ",".join(iso(expires_at) for expires_at, _ in plan.ended_holds) + "}",
+                    "seqs": _numbers(seq for _, seq in plan.ended_holds),
+                },
+            )
+        connection.execute("COMMIT")
+
+
+def _write_accounts(connection: Connection, plan: Plan) -> None:
+    ledger_id = plan.ledger_id
+    if plan.opening is not None:
+        connection.execute(
+            QUERIES["mark_opened"],
+            {"ledger_id": ledger_id, "opened_at": moment(plan.now), "time_zone": plan.opening},
+        )
+    if plan.assets:
+        connection.execute(
+            QUERIES["insert_assets"],
+            {"ledger_id": ledger_id, "ids": _numbers(plan.assets.values()), "assets": "\n".join(plan.assets)},
+        )
+    if plan.opened:
+        connection.execute(
+            QUERIES["insert_accounts"],
+            {
+                "ledger_id": ledger_id,
+                "ids": _numbers(account_id for account_id, _, _, _ in plan.opened),
+                "seqs": _numbers(seq for _, seq, _, _ in plan.opened),
+                "addresses": "\n".join(address for _, _, address, _ in plan.opened),
+                "terms": b"\n".join(_encode_terms(terms) for _, _, _, terms in plan.opened).decode(),
+            },
+        )
+    for account_id, terms in plan.limited:
+        connection.execute(
+            QUERIES["set_account_terms"],
+            {"ledger_id": ledger_id, "account_id": account_id, "terms": _encode_terms(terms).decode()},
+        )
+    for account_id, seq in plan.closed:
+        connection.execute(QUERIES["close_account"], {"ledger_id": ledger_id, "account_id": account_id, "seq": seq})
+
+
+def stored(connection: Connection, plan: Plan) -> bool:
+    """Whether the batch is in the store: its leaves where they belong, and its keys with their outcomes."""
+    if plan.accepted:
+        first = plan.accepted[0].event.seq
+        wanted = {"ledger_id": plan.ledger_id, "first": first, "last": first + len(plan.leaves) - 1}
+        return [leaf for (leaf,) in connection.execute(QUERIES["leaves"], wanted)] == plan.leaves
+    keys = load_keys(connection, plan.ledger_id, list(plan.keys))
+    return keys == plan.keys
+
+
+def _numbers(values: Iterable[int]) -> str:
+    return "{" + ",".join(map(str, values)) + "}"
+
+
+def _numbers_or_null(values: Iterable[int | None]) -> str:
+    return "{" + ",".join("NULL" if value is None else str(value) for value in values) + "}"
+
+
+
+def connect(conninfo: str, lock_timeout_seconds: int, role: str | None = "daybook_writer") -> Connection:
+    """A connection of the writer: autocommit, UTC, durable, waiting for locks only so long (psycopg.Error).
+
+    `role` None stays the user who logged in, who may see and end other sessions of its own.
+    """
+    settings = {
+        "application_name": "daybook",
+        "connect_timeout": 5,
+        "options": f"-c timezone=UTC -c lock_timeout={lock_timeout_seconds}s -c client_min_messages=warning "
+        "-c synchronous_commit=on -c default_transaction_isolation=read\\ committed"
+        + (f" -c role={role}" if role else ""),
+    }
+    return psycopg.connect(make_conninfo(conninfo, **settings), autocommit=True)
+
+
+def reserve_ledger(connection: Connection, name: str, public_id: str) -> None:
+    """Make the rows of a ledger that is about to be opened, unless another process just did."""
+    with connection.transaction():
+        reserved = connection.execute(QUERIES["reserve_ledger"], {"name": name, "public_id": public_id}).fetchone()
+        if reserved is not None:
+            connection.execute(QUERIES["insert_head"], {"ledger_id": reserved[0]})

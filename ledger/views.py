@@ -1,0 +1,288 @@
+"""What readers get: the shapes of answers, and how they are made from events and rows.
+
+Amounts and balances are minor units; balances are on the account's normal side. Moments are UTC strings
+with six decimals.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from msgspec import UNSET, Raw, Struct, UnsetType
+
+from ledger.chart import AccountType, ChartDocument, Limits, Terms
+from ledger.commands import Side
+from ledger.events import Event
+from ledger.state import Balance, Leg, Status, figures
+
+Kind = Literal["posted", "pending", "release"]
+
+
+class LedgerView(Struct, frozen=True):
+    """A ledger at its head. `root` is the Merkle root over all events, hex."""
+
+    name: str
+    id: str
+    time_zone: str
+    opened_at: str
+    incarnation: int
+    seq: int
+    recorded_at: str
+    root: str
+    accounts: int
+
+
+class LedgerName(Struct, frozen=True):
+    """A ledger in a list."""
+
+    name: str
+    id: str
+    time_zone: str
+    opened_at: str
+
+
+class AccountView(Struct, frozen=True, omit_defaults=True):
+    """An account and the terms it was opened with; `assets` absent: any asset of the ledger."""
+
+    address: str
+    type: AccountType
+    normal_balance: Side
+    status: Literal["open", "closed"]
+    opened_seq: int
+    contra: bool = False
+    memo: bool = False
+    assets: tuple[str, ...] | None = None
+    limits: dict[str, Limits] = {}
+    closed_seq: int | None = None
+
+
+class BalanceView(Struct, frozen=True):
+    """The balances of one asset of an account. `version` counts the events that touched it (now only)."""
+
+    asset: str
+    posted: int
+    pending: int
+    available: int
+    debits_posted: int
+    credits_posted: int
+    debits_pending: int
+    credits_pending: int
+    version: int | UnsetType = UNSET
+
+
+class BalancesView(Struct, frozen=True):
+    """An account's balances as of everything up to `seq`."""
+
+    account: str
+    seq: int
+    balances: list[BalanceView]
+
+
+class PostingView(Struct, frozen=True):
+    """A leg. `release` takes a held amount back from pending."""
+
+    account: str
+    side: Side
+    amount: int
+    asset: str
+    kind: Kind
+
+
+class BalanceAfter(Struct, frozen=True):
+    """Balances of a touched (account, asset) right after the event."""
+
+    account: str
+    asset: str
+    posted: int
+    pending: int
+    available: int
+
+
+class EntryView(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """A transaction event: its postings and the balances after it.
+
+    `transaction` is the seq of the transaction that it posts, voids, expires, reverses or annotates; `asked` the amount
+    that an `up_to` transaction asked for; `batch` the place in an atomic batch.
+    """
+
+    seq: int
+    type: str
+    effective_at: str
+    recorded_at: str
+    postings: list[PostingView]
+    balances: list[BalanceAfter]
+    description: str = ""
+    reference: str = ""
+    metadata: dict[str, str] = {}
+    transaction: int | None = None
+    final: bool | None = None
+    expires_at: str | None = None
+    asked: int | None = None
+    accounts_opened: list[str] = []
+    batch: tuple[int, int] | None = None
+    idempotency_key: str = ""
+    preview: bool = False
+
+
+class TransactionView(EntryView, frozen=True, omit_defaults=True, kw_only=True):
+    """A transaction and what became of it: its status now, what is left by leg, the events on it.
+
+    `remaining`: of a hold, what can still be posted; of a posted transaction, what can still be reversed.
+    """
+
+    status: Status
+    remaining: list[int] = []
+    events: list[int] = []
+    annotations: list[dict[str, str]] = []
+
+
+class StatementLine(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """One leg of the account, with its balances after it."""
+
+    seq: int
+    leg: int
+    type: str
+    kind: Kind
+    side: Side
+    amount: int
+    effective_at: str
+    recorded_at: str
+    posted: int
+    pending: int
+    available: int
+    description: str = ""
+    reference: str = ""
+
+
+class StatementView(Struct, frozen=True):
+    """An account's legs of one asset in seq order; `next` continues as `after`."""
+
+    account: str
+    asset: str
+    lines: list[StatementLine]
+    next: str | None
+
+
+class TrialBalanceLine(Struct, frozen=True):
+    """An account's posted balance of one asset, in its column."""
+
+    account: str
+    type: AccountType
+    asset: str
+    debit: int
+    credit: int
+    debits_pending: int
+    credits_pending: int
+
+
+class TrialBalanceTotal(Struct, frozen=True):
+    """Totals of one asset over the whole ledger; a ledger that balances has debit = credit."""
+
+    asset: str
+    debit: int
+    credit: int
+    debits_pending: int
+    credits_pending: int
+
+
+class TrialBalanceView(Struct, frozen=True):
+    """The trial balance at `seq`: lines by account (paged by `next`), totals of the whole ledger."""
+
+    seq: int
+    balanced: bool
+    totals: list[TrialBalanceTotal]
+    lines: list[TrialBalanceLine]
+    next: int | None
+
+
+class EventView(Struct, frozen=True):
+    """An event as stored. `body` is the canonical JSON itself; `leaf` is hex SHA-256(0x00 || body)."""
+
+    seq: int
+    leaf: str
+    body: Raw
+
+
+class ChartView(Struct, frozen=True):
+    """The chart in force and every asset of the ledger."""
+
+    chart: ChartDocument
+    seq: int
+
+
+class Acknowledged(Struct, frozen=True):
+    """A command that moves no money became this event."""
+
+    seq: int
+    type: str
+    recorded_at: str
+
+
+def balance_view(terms: Terms, asset: str, balance: Balance, version: int | UnsetType = UNSET) -> BalanceView:
+    """The figures of four counters."""
+    f = figures(terms.debit_normal, balance)
+    return BalanceView(asset, f.posted, f.pending, f.available, *balance, version)
+
+
+def account_view(address: str, opened_seq: int, closed_seq: int | None, terms: Terms) -> AccountView:
+    """An account's row."""
+    return AccountView(
+        address,
+        terms.type,
+        "debit" if terms.debit_normal else "credit",
+        "open" if closed_seq is None else "closed",
+        opened_seq,
+        terms.contra,
+        terms.memo,
+        terms.assets,
+        terms.limits,
+        closed_seq,
+    )
+
+
+class LegAfter(Struct, frozen=True):
+    """What an answer needs of a leg: the account's address and normal side, the asset, the counters after it."""
+
+    account: str
+    debit_normal: bool
+    asset: str
+    after: Balance
+
+
+def legs_after(legs: list[Leg]) -> list[LegAfter]:
+    """From the legs of a decision."""
+    return [LegAfter(p.account.address, p.account.debit_normal, p.asset, after) for p, _, _, after in legs]
+
+
+def entry_fields(event: Event, legs: list[LegAfter]) -> dict[str, Any]:
+    """The fields of `EntryView` for an event."""
+    last = {(leg.account, leg.asset): leg for leg in legs}
+    balances = []
+    for leg in last.values():
+        f = figures(leg.debit_normal, leg.after)
+        balances.append(BalanceAfter(leg.account, leg.asset, f.posted, f.pending, f.available))
+    data = event.data
+    asked = data.get("up_to")
+    return {
+        "seq": event.seq,
+        "type": event.type,
+        "effective_at": event.effective_at,
+        "recorded_at": event.recorded_at,
+        "postings": [PostingView(p.account, p.side, int(p.amount), p.asset, p.kind) for p in event.postings],
+        "balances": balances,
+        "description": event.description,
+        "reference": event.reference,
+        "metadata": event.metadata,
+        "transaction": data.get("transaction"),
+        "final": data.get("final"),
+        "expires_at": data.get("expires_at"),
+        "asked": None if asked is None else int(asked),
+        "accounts_opened": sorted(event.accounts_opened),
+        "batch": event.batch,
+        "idempotency_key": event.key,
+    }
+
+
+def entry_view(event: Event, legs: list[LegAfter], preview: bool = False) -> EntryView:
+    """The answer for an event: the same bytes when it is fresh and when it is replayed."""
+    return EntryView(**entry_fields(event, legs), preview=preview)

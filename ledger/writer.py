@@ -1,0 +1,461 @@
+"""The writer: one writer at a time per ledger, group commit, every ledger its own queue.
+
+Commands queue by ledger. A worker takes what queued (no timer), locks the ledger's head, loads what the
+batch needs, decides, writes, commits, and only then answers. When much more is waiting, a second worker
+decides the next batch while the first is being committed, on the state that the first will leave: if that
+prediction fails (another process wrote, the commit failed, the clocks disagree) the batch is simply decided
+again under the lock. At most two batches of a ledger are under way, so an outcome is either stored or in the
+predecessor's plan.
+
+A lost connection leaves a commit in doubt; the head lock on a new connection waits for the old backend, and
+the stored leaves tell whether the batch took place. It is never guessed.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from uuid import uuid4
+
+import psycopg
+import structlog
+
+from ledger import store
+from ledger.batch import Outcome, Plan, Request, decide_batch
+from ledger.commands import Command, LedgerOpening
+from ledger.state import State
+from ledger.store import Connection, Head, Trouble
+from ledger.text import SECOND
+
+log = structlog.get_logger(__name__)
+
+CLOCK_TOLERANCE = 10 * SECOND
+AHEAD_TOLERANCE = SECOND
+LOCK_TIMEOUT_SECONDS = 2
+PATIENCE_SECONDS = 30.0
+EXPIRIES_PER_BATCH = 1_000
+
+
+class WriterError(Exception):
+    """The command was not decided, or its outcome could not be learned; nothing about it is remembered."""
+
+
+class LedgerNotFound(WriterError):
+    """No ledger of this name is open."""
+
+
+class Overloaded(WriterError):
+    """Too many commands are waiting; nothing was done."""
+
+
+class ClockBehind(WriterError):
+    """The database's clock is more than 10 s behind the ledger's last event; nothing was done."""
+
+
+class Unavailable(WriterError):
+    """The database could not be reached. The outcome is unknown: ask again with the same key."""
+
+
+class Defect(WriterError):
+    """The database refused what was decided; nothing was stored. A defect of ours."""
+
+
+Answer = list[Outcome] | WriterError
+Done = Callable[[Answer], None]
+
+
+class _Batch:
+    """Requests taken together, and the batch of the same ledger that was under way when they were."""
+
+    def __init__(self, requests: list[tuple[Request, Done]], predecessor: _Batch | None) -> None:
+        self.requests = requests
+        self.predecessor = predecessor
+        self.plan: Plan | None = None
+        self.finished = threading.Event()
+
+    def commands(self) -> list[Command]:
+        return [command for request, _ in self.requests for command in request.commands]
+
+    def keys(self) -> list[str]:
+        keys = [command.key for request, _ in self.requests for command in request.commands if command.key is not None]
+        return keys + [request.key for request, _ in self.requests if request.key is not None]
+
+
+class _Book:
+    """A ledger at work in this process: its queue, its cached state, its batches under way."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.ledger_id = 0
+        self.public_id = ""
+        self.queue: deque[tuple[Request, Done]] = deque()
+        self.queued = 0
+        self.ready = False
+        self.under_way: list[_Batch] = []
+        self.state: State | None = None
+        self.cached = 0
+
+
+class Writer:
+    """Decides and stores commands. Threads start at construction; `close` drains the queues and ends them.
+
+    `submit` may be called from any thread; `done` is called from a worker's thread, once, after the commit.
+    """
+
+    def __init__(
+        self,
+        conninfo: str,
+        *,
+        connections: int = 4,
+        batch_size: int = 2_000,
+        queue_limit: int = 50_000,
+        cache_limit: int = 500_000,
+        sweep_seconds: float = 1.0,
+    ) -> None:
+        """`queue_limit` commands may wait, `cache_limit` accounts and transactions are kept, in all ledgers."""
+        # A worker that comes back from the socket must not wait 5 ms for a thread that computes.
+        sys.setswitchinterval(0.0005)
+        self._conninfo = conninfo
+        self._batch_size = batch_size
+        self._ahead = min(batch_size, 256)
+        self._queue_limit = queue_limit
+        self._cache_limit = cache_limit
+        self._waiting = 0
+        self._cached = 0
+        self._books: dict[str, _Book] = {}
+        self._recent: OrderedDict[str, _Book] = OrderedDict()
+        self._ready: deque[_Book] = deque()
+        self._changed = threading.Condition()
+        self._closing = False
+        self._threads = [
+            threading.Thread(target=self._work, name=f"daybook-writer-{i}", daemon=True) for i in range(connections)
+        ]
+        self._stop_sweeping = threading.Event()
+        self._threads.append(threading.Thread(target=self._sweep, args=(sweep_seconds,), name="daybook-sweeper", daemon=True))
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, ledger: str, request: Request, done: Done) -> None:
+        """Queue a request for a ledger (Overloaded; every other answer comes through `done`)."""
+        size = max(1, len(request.commands))
+        with self._changed:
+            if self._closing:
+                raise Unavailable("the writer is closing")
+            if self._waiting + size > self._queue_limit:
+                raise Overloaded(f"{self._waiting} commands are waiting")
+            book = self._books.get(ledger)
+            if book is None:
+                book = self._books[ledger] = _Book(ledger)
+            book.queue.append((request, done))
+            book.queued += size
+            self._waiting += size
+            self._make_ready(book)
+
+    def execute(self, ledger: str, request: Request) -> list[Outcome]:
+        """Submit and wait for the outcomes (WriterError)."""
+        future: Future[Answer] = Future()
+        self.submit(ledger, request, future.set_result)
+        answer = future.result()
+        if isinstance(answer, WriterError):
+            raise answer
+        return answer
+
+    def close(self) -> None:
+        """Answer what is queued, then end the threads."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+        self._stop_sweeping.set()
+        for thread in self._threads:
+            thread.join()
+
+    # ------------------------------------------------------------ scheduling (under self._changed)
+
+    def _make_ready(self, book: _Book) -> None:
+        """A ledger is ready when something waits and no batch, or one already decided, is under way."""
+        if book.ready or not book.queue:
+            return
+        if book.under_way and not (
+            len(book.under_way) == 1 and book.under_way[0].plan is not None and book.queued >= self._ahead
+        ):
+            return
+        book.ready = True
+        self._ready.append(book)
+        self._changed.notify()
+
+    def _take(self, book: _Book) -> _Batch:
+        requests: list[tuple[Request, Done]] = []
+        taken = 0
+        while book.queue and (not requests or taken + len(book.queue[0][0].commands) <= self._batch_size):
+            request, done = book.queue.popleft()
+            requests.append((request, done))
+            taken += max(1, len(request.commands))
+        book.queued -= taken
+        self._waiting -= taken
+        batch = _Batch(requests, book.under_way[0] if book.under_way else None)
+        book.under_way.append(batch)
+        return batch
+
+    def _decided(self, book: _Book, batch: _Batch, plan: Plan) -> None:
+        with self._changed:
+            batch.plan = plan
+            self._make_ready(book)
+
+    def _finish(self, book: _Book, batch: _Batch) -> None:
+        with self._changed:
+            book.under_way.remove(batch)
+            batch.predecessor = None
+            batch.finished.set()
+            self._make_ready(book)
+            self._keep(book)
+
+    def _keep(self, book: _Book) -> None:
+        """Bound what is cached: the ledgers used least recently forget first."""
+        size = 0 if book.state is None else len(book.state.accounts) + len(book.state.subjects)
+        self._cached += size - book.cached
+        book.cached = size
+        self._recent[book.name] = book
+        self._recent.move_to_end(book.name)
+        while self._cached > self._cache_limit:
+            _, oldest = self._recent.popitem(last=False)
+            oldest.state = None
+            self._cached -= oldest.cached
+            oldest.cached = 0
+
+    # ------------------------------------------------------------ workers
+
+    def _work(self) -> None:
+        link = _Link(self._conninfo)
+        while True:
+            with self._changed:
+                while not self._ready:
+                    if self._closing and not self._waiting:
+                        self._changed.notify_all()
+                        link.drop()
+                        return
+                    self._changed.wait()
+                book = self._ready.popleft()
+                book.ready = False
+                batch = self._take(book)
+            answers: Sequence[Answer]
+            try:
+                answers = self._answers(link, book, batch)
+            except WriterError as error:
+                answers = [error] * len(batch.requests)
+            except Exception:
+                log.exception("writer.defect", ledger=book.name)
+                link.drop()
+                book.state = None
+                answers = [Defect("the writer failed; nothing of this batch is known to be stored")] * len(batch.requests)
+            finally:
+                self._finish(book, batch)
+            for (_, done), answer in zip(batch.requests, answers, strict=True):
+                try:
+                    done(answer)
+                except Exception:
+                    log.exception("writer.answer", ledger=book.name)
+
+    def _answers(self, link: _Link, book: _Book, batch: _Batch) -> Sequence[Answer]:
+        if not self._resolve(link, book, batch):
+            return [LedgerNotFound(book.name)] * len(batch.requests)
+        if batch.predecessor is not None:
+            self._plan_ahead(link, book, batch, batch.predecessor)
+            batch.predecessor.finished.wait()
+        try:
+            return self._commit(link, book, batch).outcomes
+        except Defect:
+            if len(batch.requests) == 1:
+                raise
+            # One request among these is poison; alone, each gets its own answer.
+            answers: list[Answer] = []
+            for request in batch.requests:
+                try:
+                    answers += self._commit(link, book, _Batch([request], None)).outcomes
+                except WriterError as error:
+                    answers.append(error)
+            return answers
+
+    def _resolve(self, link: _Link, book: _Book, batch: _Batch) -> bool:
+        """Find the ledger's number; a ledger that is to be opened gets its row and its head."""
+        if book.ledger_id:
+            return True
+        opening = any(isinstance(command.body, LedgerOpening) for command in batch.commands())
+        for connection in link.tries():
+            try:
+                found = connection.execute(store.QUERIES["find_ledger"], {"name": book.name}).fetchone()
+                if found is None and opening:
+                    store.reserve_ledger(connection, book.name, str(uuid4()))
+                    found = connection.execute(store.QUERIES["find_ledger"], {"name": book.name}).fetchone()
+                break
+            except psycopg.Error as error:
+                link.failed(error)
+        if found is None:
+            with self._changed:
+                if not book.queue:
+                    self._books.pop(book.name, None)
+            return False
+        book.ledger_id, book.public_id = found
+        return True
+
+    def _plan_ahead(self, link: _Link, book: _Book, batch: _Batch, predecessor: _Batch) -> None:
+        """Decide on the state that the predecessor will leave, while it is being committed."""
+        state, before = book.state, predecessor.plan
+        now = time.time_ns() // 1_000
+        if state is None or before is None or (state.next_expiry is not None and state.next_expiry <= now):
+            return
+        try:
+            connection = link.connection()
+            known = store.load_keys(connection, book.ledger_id, batch.keys())
+            known.update(before.keys)
+            if not store.load(connection, state, batch.commands()):
+                return
+        except psycopg.Error as error:
+            link.failed(error)
+            return
+        requests = [request for request, _ in batch.requests]
+        self._decided(
+            book,
+            batch,
+            decide_batch(state, requests, known, max(now, state.recorded_at + 1), next_expiry=state.next_expiry),
+        )
+
+    def _commit(self, link: _Link, book: _Book, batch: _Batch) -> Plan:
+        """Lock, decide unless that was done ahead and still holds, write, commit."""
+        plan = batch.plan
+        in_doubt: Plan | None = None
+        refused = False
+        for connection in link.tries():
+            try:
+                head, clock = store.lock_head(connection, book.ledger_id)
+                if in_doubt is not None and store.stored(connection, in_doubt):
+                    connection.execute("ROLLBACK")
+                    return in_doubt
+                in_doubt = None
+                if clock + CLOCK_TOLERANCE < head.recorded_at:
+                    connection.execute("ROLLBACK")
+                    raise ClockBehind(book.name)
+                if plan is None or plan.basis != head.token or abs(clock - plan.now) > AHEAD_TOLERANCE:
+                    plan = self._plan_locked(connection, book, batch, head, max(clock, head.recorded_at + 1))
+                    while plan is None:
+                        head, clock = store.lock_head(connection, book.ledger_id)
+                        plan = self._plan_locked(connection, book, batch, head, max(clock, head.recorded_at + 1))
+                    self._decided(book, batch, plan)
+                if not plan.writes:
+                    connection.execute("ROLLBACK")
+                    return plan
+                in_doubt = plan
+                store.write(connection, plan)
+                return plan
+            except psycopg.Error as error:
+                trouble = link.failed(error)
+                book.state = None
+                plan = None
+                if trouble is Trouble.LOCKED:
+                    link.terminate_stalled(book.ledger_id)
+                elif trouble is not Trouble.CONNECTION:
+                    in_doubt = None
+                    if refused or trouble is None:
+                        raise Defect(f"{type(error).__name__}: {error}") from error
+                    refused = True
+        raise AssertionError("tries() ends by raising")
+
+    def _plan_locked(self, connection: Connection, book: _Book, batch: _Batch, head: Head, now: int) -> Plan | None:
+        """Decide under the lock. None: more holds were due than one batch takes; a batch of them was committed."""
+        state = book.state
+        if state is None or state.token != head.token:
+            state = book.state = store.state_at(connection, book.ledger_id, book.public_id, head)
+        due: list[int] = []
+        next_expiry = head.next_expiry
+        if next_expiry is not None and next_expiry <= now:
+            due, next_expiry = store.due_holds(connection, book.ledger_id, now, EXPIRIES_PER_BATCH)
+            store.load(connection, state, (), due)
+            if next_expiry is not None and next_expiry <= now:
+                store.write(connection, decide_batch(state, (), {}, now, due, next_expiry))
+                return None
+        known = store.load_keys(connection, book.ledger_id, batch.keys())
+        store.load(connection, state, batch.commands())
+        return decide_batch(state, [request for request, _ in batch.requests], known, now, due, next_expiry)
+
+    def _sweep(self, seconds: float) -> None:
+        """Wake idle ledgers whose holds are due."""
+        link = _Link(self._conninfo)
+        while not self._stop_sweeping.wait(seconds):
+            try:
+                due = link.connection().execute(store.QUERIES["due_ledgers"]).fetchall()
+                for (name,) in due:
+                    self.submit(name, Request([]), lambda answer: None)
+            except psycopg.Error as error:
+                link.failed(error)
+            except WriterError:
+                pass  # busy or closing: the ledger is awake, or nobody is
+        link.drop()
+
+
+class _Link:
+    """A worker's connection, made when needed and dropped when in trouble."""
+
+    def __init__(self, conninfo: str) -> None:
+        self._conninfo = conninfo
+        self._connection: Connection | None = None
+
+    def connection(self) -> Connection:
+        """The connection, as the writer role (psycopg.Error)."""
+        if self._connection is None:
+            self._connection = store.connect(self._conninfo, LOCK_TIMEOUT_SECONDS)
+        return self._connection
+
+    def tries(self) -> _Tries:
+        """Connections to try with, until PATIENCE_SECONDS have passed without success (Unavailable)."""
+        return _Tries(self)
+
+    def failed(self, error: psycopg.Error) -> Trouble | None:
+        """Leave the connection idle, or drop it; what the error means."""
+        trouble = store.why(error)
+        if trouble is Trouble.CONNECTION or self._connection is None or self._connection.broken:
+            log.warning("writer.connection", error=type(error).__name__)
+            self.drop()
+            return trouble
+        try:
+            self._connection.execute("ROLLBACK")
+        except psycopg.Error:
+            self.drop()
+        return trouble
+
+    def terminate_stalled(self, ledger_id: int) -> None:
+        """End a transaction that has held the ledger's head for more than 10 s."""
+        with store.connect(self._conninfo, LOCK_TIMEOUT_SECONDS, role=None) as connection:
+            for (ended,) in connection.execute(store.QUERIES["terminate_stalled"], {"ledger_id": ledger_id}):
+                log.warning("writer.terminated_stalled_holder", ledger_id=ledger_id, ended=ended)
+
+    def drop(self) -> None:
+        """Close the connection."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+class _Tries:
+    """Iterates over a link's connections, with a pause that grows while there is none."""
+
+    def __init__(self, link: _Link) -> None:
+        self._link = link
+        self._deadline = time.monotonic() + PATIENCE_SECONDS
+        self._pause = 0.05
+
+    def __iter__(self) -> _Tries:
+        return self
+
+    def __next__(self) -> Connection:
+        while True:
+            if time.monotonic() > self._deadline:
+                raise Unavailable("the database did not answer in time")
+            try:
+                return self._link.connection()
+            except psycopg.Error as error:
+                self._link.failed(error)
+                time.sleep(self._pause)
+                self._pause = min(2 * self._pause, 1.0)

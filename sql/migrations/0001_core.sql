@@ -1,0 +1,468 @@
+-- Daybook's tables, in the order in which a reader meets them.
+--
+-- A ledger is a row of `ledgers`. Its `heads` row is the lock that makes one writer at a time and the
+-- number of the last event. `events` is the book of original entry; `postings` are the legs of its entries,
+-- each with the account's four counters after it. Both are append only. `balances` and `streams` are what
+-- the next decision needs, kept in the same transaction; they can be rebuilt from the events.
+--
+-- The database defends itself: append-only tables refuse UPDATE, DELETE and TRUNCATE; inserted events must
+-- be exactly the range that the head, written first in the same transaction, announces; the legs must belong
+-- to that range and sum to zero; a leaf must be the hash of its body; a balance must be within its limits.
+--
+-- Every key starts with ledger_id, so that all rows of one ledger can live on one node.
+-- Money is bigint minor units. Debits are positive, credits negative, where an amount is signed.
+
+CREATE FUNCTION daybook.current_ledger() RETURNS integer
+    LANGUAGE sql STABLE
+    AS $$ SELECT nullif(current_setting('daybook.ledger_id', true), '')::integer $$;
+
+COMMENT ON FUNCTION daybook.current_ledger() IS
+    'The ledger that this transaction is about; row-level security and the write guards compare with it.';
+
+-- ---------------------------------------------------------------- control plane
+
+CREATE TABLE daybook.ledgers (
+    ledger_id   integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    name        text NOT NULL UNIQUE CHECK (name ~ '^[a-z0-9][a-z0-9_-]{0,62}$'),
+    public_id   uuid NOT NULL UNIQUE,
+    time_zone   text,
+    opened_at   timestamptz
+);
+COMMENT ON TABLE daybook.ledgers IS
+    'Names of ledgers. public_id stands in every event body; opened_at is null until the first event is recorded.';
+
+-- ---------------------------------------------------------------- the book
+
+CREATE TABLE daybook.heads (
+    ledger_id     integer PRIMARY KEY REFERENCES daybook.ledgers,
+    incarnation   integer NOT NULL DEFAULT 1,
+    seq           bigint NOT NULL CHECK (seq >= 0),
+    previous_seq  bigint NOT NULL CHECK (previous_seq <= seq),
+    recorded_at   timestamptz NOT NULL,
+    root          bytea NOT NULL CHECK (length(root) = 32),
+    frontier      bytea NOT NULL CHECK (length(frontier) % 32 = 0),
+    accounts      integer NOT NULL,
+    chart_seq     bigint NOT NULL,
+    next_expiry   timestamptz
+) WITH (fillfactor = 20);
+COMMENT ON TABLE daybook.heads IS 'One row a ledger: its lock, its last seq, its Merkle tree. Written first in every batch.';
+COMMENT ON COLUMN daybook.heads.frontier IS 'Roots of the perfect subtrees, largest first, 32 bytes each (RFC 6962).';
+COMMENT ON COLUMN daybook.heads.next_expiry IS 'No open hold expires before this moment; null: none expires.';
+
+CREATE INDEX heads_next_expiry ON daybook.heads (next_expiry) WHERE next_expiry IS NOT NULL;
+
+CREATE TABLE daybook.events (
+    seq           bigint NOT NULL,
+    effective_at  timestamptz NOT NULL,
+    recorded_at   timestamptz NOT NULL,
+    ledger_id     integer NOT NULL,
+    legs          smallint NOT NULL CHECK (legs >= 0),
+    type          text NOT NULL,
+    leaf          bytea NOT NULL CHECK (leaf = sha256('\x00'::bytea || body)),
+    body          bytea NOT NULL CHECK (length(body) <= 65535),
+    PRIMARY KEY (ledger_id, seq)
+);
+COMMENT ON TABLE daybook.events IS 'The book of original entry. body is canonical JSON; every other column is derived from it.';
+
+CREATE TABLE daybook.postings (
+    seq             bigint NOT NULL,
+    amount          bigint NOT NULL CHECK (amount <> 0),
+    effective_at    timestamptz NOT NULL,
+    debits_posted   bigint NOT NULL CHECK (debits_posted >= 0),
+    credits_posted  bigint NOT NULL CHECK (credits_posted >= 0),
+    debits_pending  bigint NOT NULL CHECK (debits_pending >= 0),
+    credits_pending bigint NOT NULL CHECK (credits_pending >= 0),
+    ledger_id       integer NOT NULL,
+    account_id      integer NOT NULL,
+    asset_id        smallint NOT NULL,
+    leg             smallint NOT NULL CHECK (leg >= 0),
+    kind            smallint NOT NULL CHECK (kind BETWEEN 0 AND 2),
+    PRIMARY KEY (ledger_id, account_id, asset_id, seq, leg)
+);
+COMMENT ON TABLE daybook.postings IS 'The legs of events, with the four counters of (account, asset) after each leg.';
+COMMENT ON COLUMN daybook.postings.kind IS '0 posted, 1 pending (adds to pending), 2 release (takes from the same side''s pending).';
+
+CREATE TABLE daybook.event_streams (
+    ledger_id  integer NOT NULL,
+    seq        bigint NOT NULL,
+    version    integer NOT NULL CHECK (version >= 1),
+    stream     text NOT NULL,
+    PRIMARY KEY (ledger_id, stream, version)
+);
+COMMENT ON TABLE daybook.event_streams IS 'Which events belong to which stream, in order. A plain transaction belongs to none.';
+
+CREATE TABLE daybook.endings (
+    ledger_id  integer NOT NULL,
+    seq        bigint NOT NULL,
+    stream     text NOT NULL,
+    PRIMARY KEY (ledger_id, stream)
+);
+COMMENT ON TABLE daybook.endings IS 'The event that ended a stream (posted in full, voided, expired, reversed in full): once, by its key.';
+
+CREATE TABLE daybook.idempotency_keys (
+    ledger_id    integer NOT NULL,
+    events       smallint NOT NULL CHECK (events >= 0),
+    seq          bigint NOT NULL,
+    fingerprint  bytea NOT NULL CHECK (length(fingerprint) = 32),
+    key          text NOT NULL CHECK (length(key) BETWEEN 1 AND 255),
+    rejections   bytea CHECK ((rejections IS NULL) = (events > 0)),
+    PRIMARY KEY (ledger_id, key)
+);
+COMMENT ON TABLE daybook.idempotency_keys IS
+    'The one outcome of a key: events seq .. seq + events - 1, or the rejections as JSON (then seq is the head they were decided at).';
+
+-- ---------------------------------------------------------------- what the next decision needs
+
+CREATE TABLE daybook.assets (
+    ledger_id  integer NOT NULL,
+    asset_id   smallint NOT NULL CHECK (asset_id >= 1),
+    asset      text NOT NULL,
+    PRIMARY KEY (ledger_id, asset_id),
+    UNIQUE (ledger_id, asset)
+);
+COMMENT ON TABLE daybook.assets IS 'CODE/SCALE of every asset that a chart of the ledger has named, numbered as they came.';
+
+CREATE TABLE daybook.accounts (
+    ledger_id   integer NOT NULL,
+    account_id  integer NOT NULL CHECK (account_id >= 1),
+    opened_seq  bigint NOT NULL,
+    closed_seq  bigint,
+    address     text NOT NULL CHECK (length(address) BETWEEN 1 AND 255),
+    terms       text NOT NULL,
+    PRIMARY KEY (ledger_id, account_id),
+    UNIQUE (ledger_id, address)
+);
+COMMENT ON COLUMN daybook.accounts.terms IS 'JSON: type, contra, memo, assets, limits; copied from the chart when the account opened.';
+
+CREATE TABLE daybook.balances (
+    debits_posted   bigint NOT NULL CHECK (debits_posted >= 0),
+    credits_posted  bigint NOT NULL CHECK (credits_posted >= 0),
+    debits_pending  bigint NOT NULL CHECK (debits_pending >= 0),
+    credits_pending bigint NOT NULL CHECK (credits_pending >= 0),
+    last_seq        bigint NOT NULL,
+    version         bigint NOT NULL,
+    min_available   bigint,
+    max_balance     bigint,
+    ledger_id       integer NOT NULL,
+    account_id      integer NOT NULL,
+    asset_id        smallint NOT NULL,
+    debit_normal    boolean NOT NULL,
+    PRIMARY KEY (ledger_id, account_id, asset_id),
+    CONSTRAINT min_available CHECK (min_available IS NULL OR min_available <=
+        CASE WHEN debit_normal THEN debits_posted::numeric - credits_posted - credits_pending
+                               ELSE credits_posted::numeric - debits_posted - debits_pending END),
+    CONSTRAINT max_balance CHECK (max_balance IS NULL OR max_balance >=
+        CASE WHEN debit_normal THEN debits_posted::numeric - credits_posted + debits_pending
+                               ELSE credits_posted::numeric - debits_posted + credits_pending END)
+) WITH (fillfactor = 50);
+COMMENT ON TABLE daybook.balances IS 'The four counters at head of every (account, asset), its limits, and how many events touched it.';
+
+CREATE TABLE daybook.streams (
+    ledger_id      integer NOT NULL,
+    version        integer NOT NULL CHECK (version >= 1),
+    last_seq       bigint NOT NULL,
+    state_version  smallint NOT NULL,
+    kind           text NOT NULL,
+    stream         text NOT NULL,
+    state          text NOT NULL,
+    PRIMARY KEY (ledger_id, stream)
+) WITH (fillfactor = 70);
+COMMENT ON TABLE daybook.streams IS 'State at head of every stream, as JSON; state_version tells which code wrote it.';
+
+CREATE TABLE daybook.holds (
+    ledger_id   integer NOT NULL,
+    expires_at  timestamptz NOT NULL,
+    seq         bigint NOT NULL,
+    PRIMARY KEY (ledger_id, expires_at, seq)
+);
+COMMENT ON TABLE daybook.holds IS 'Open holds that have a time-out, in the order in which they expire.';
+
+-- ---------------------------------------------------------------- guards
+
+CREATE FUNCTION daybook.refuse_change() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    RAISE EXCEPTION '% is append only: % refused', TG_TABLE_NAME, TG_OP
+        USING ERRCODE = 'restrict_violation', CONSTRAINT = 'append_only';
+END $$;
+
+CREATE FUNCTION daybook.written_head(ledger integer) RETURNS daybook.heads
+    LANGUAGE plpgsql STABLE
+    AS $$
+DECLARE
+    head daybook.heads;
+BEGIN
+    SELECT * INTO head FROM daybook.heads h
+     WHERE h.ledger_id = ledger AND h.xmin = pg_current_xact_id()::xid;
+    IF head IS NULL OR ledger IS DISTINCT FROM daybook.current_ledger() THEN
+        RAISE EXCEPTION 'the head of ledger % was not written by this transaction', ledger
+            USING ERRCODE = 'restrict_violation', CONSTRAINT = 'head_first';
+    END IF;
+    RETURN head;
+END $$;
+COMMENT ON FUNCTION daybook.written_head(integer) IS 'The head row that this transaction wrote for its own ledger, or an error.';
+
+CREATE FUNCTION daybook.check_head() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    IF NEW.ledger_id IS DISTINCT FROM daybook.current_ledger() THEN
+        RAISE EXCEPTION 'ledger % is not this transaction''s ledger', NEW.ledger_id
+            USING ERRCODE = 'restrict_violation', CONSTRAINT = 'own_ledger';
+    END IF;
+    IF TG_OP = 'INSERT' THEN
+        IF NEW.seq <> 0 THEN
+            RAISE EXCEPTION 'a head starts at seq 0'
+                USING ERRCODE = 'restrict_violation', CONSTRAINT = 'contiguous';
+        END IF;
+    ELSIF (NEW.ledger_id, NEW.incarnation) IS DISTINCT FROM (OLD.ledger_id, OLD.incarnation)
+        OR NEW.seq < OLD.seq
+        OR (NEW.seq > OLD.seq AND (NEW.previous_seq <> OLD.seq OR NEW.recorded_at <= OLD.recorded_at))
+        OR (NEW.seq = OLD.seq AND (NEW.previous_seq, NEW.recorded_at, NEW.root, NEW.frontier, NEW.accounts, NEW.chart_seq)
+            IS DISTINCT FROM (OLD.previous_seq, OLD.recorded_at, OLD.root, OLD.frontier, OLD.accounts, OLD.chart_seq)) THEN
+        RAISE EXCEPTION 'the head of ledger % can only move forward', NEW.ledger_id
+            USING ERRCODE = 'restrict_violation', CONSTRAINT = 'contiguous';
+    END IF;
+    RETURN NEW;
+END $$;
+
+CREATE FUNCTION daybook.check_head_kept() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    announced bigint;
+BEGIN
+    IF NEW.seq = 0 OR (TG_OP = 'UPDATE' AND NEW.seq = OLD.seq) THEN
+        RETURN NULL;
+    END IF;
+    SELECT sum(legs) INTO announced FROM daybook.events
+     WHERE ledger_id = NEW.ledger_id AND seq > NEW.previous_seq AND seq <= NEW.seq;
+    IF announced IS NULL THEN
+        RAISE EXCEPTION 'ledger %: the head says seq % but its events are not there', NEW.ledger_id, NEW.seq
+            USING ERRCODE = 'restrict_violation', CONSTRAINT = 'contiguous';
+    END IF;
+    IF announced > 0 AND current_setting('daybook.legs_written', true) IS DISTINCT FROM NEW.ledger_id || ':' || NEW.seq THEN
+        RAISE EXCEPTION 'ledger %: events % to % lack their postings', NEW.ledger_id, NEW.previous_seq + 1, NEW.seq
+            USING ERRCODE = 'restrict_violation', CONSTRAINT = 'legs_complete';
+    END IF;
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION daybook.check_head_kept() IS 'At commit: what the head announced is there.';
+
+CREATE FUNCTION daybook.check_events() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    head daybook.heads;
+    found record;
+BEGIN
+    SELECT count(*) AS n, min(seq) AS first, max(seq) AS last,
+           min(ledger_id) AS ledger, max(ledger_id) AS other_ledger,
+           min(recorded_at) AS earliest, max(recorded_at) AS latest
+      INTO found FROM added;
+    IF found.n = 0 THEN
+        RETURN NULL;
+    END IF;
+    head := daybook.written_head(found.ledger);
+    IF found.other_ledger <> found.ledger OR found.n <> head.seq - head.previous_seq
+        OR found.first <> head.previous_seq + 1 OR found.last <> head.seq
+        OR found.earliest <> head.recorded_at OR found.latest <> head.recorded_at THEN
+        RAISE EXCEPTION 'ledger %: % events % to % are not the head''s % to %', found.ledger, found.n,
+                found.first, found.last, head.previous_seq + 1, head.seq
+            USING ERRCODE = 'restrict_violation', CONSTRAINT = 'contiguous';
+    END IF;
+    RETURN NULL;
+END $$;
+
+CREATE FUNCTION daybook.check_postings() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    head daybook.heads;
+    found record;
+    announced bigint;
+    mark text;
+BEGIN
+    SELECT count(*) AS n, min(ledger_id) AS ledger, max(ledger_id) AS other_ledger,
+           min(seq) AS first, max(seq) AS last
+      INTO found FROM added;
+    IF found.n = 0 THEN
+        RETURN NULL;
+    END IF;
+    head := daybook.written_head(found.ledger);
+    mark := found.ledger || ':' || head.seq;
+    IF found.other_ledger <> found.ledger OR found.first <= head.previous_seq OR found.last > head.seq
+        OR current_setting('daybook.legs_written', true) = mark THEN
+        RAISE EXCEPTION 'ledger %: legs of seq % to % do not belong to events % to % of this transaction', found.ledger,
+                found.first, found.last, head.previous_seq + 1, head.seq
+            USING ERRCODE = 'restrict_violation', CONSTRAINT = 'legs_in_range';
+    END IF;
+    IF EXISTS (SELECT FROM added GROUP BY seq, asset_id, kind HAVING sum(amount) <> 0) THEN
+        RAISE EXCEPTION 'ledger %: legs do not sum to zero', found.ledger
+            USING ERRCODE = 'restrict_violation', CONSTRAINT = 'balanced';
+    END IF;
+    IF EXISTS (
+        SELECT FROM (SELECT seq, count(*) AS n, min(leg) AS first_leg, max(leg) AS last_leg FROM added GROUP BY seq) a
+          FULL JOIN (SELECT seq, legs FROM daybook.events
+                      WHERE ledger_id = found.ledger AND seq > head.previous_seq AND seq <= head.seq AND legs > 0) e
+             ON e.seq = a.seq
+         WHERE e.legs IS DISTINCT FROM a.n OR a.first_leg <> 0 OR a.last_leg <> e.legs - 1) THEN
+        RAISE EXCEPTION 'ledger %: an event''s legs are not as many as it says', found.ledger
+            USING ERRCODE = 'restrict_violation', CONSTRAINT = 'legs_complete';
+    END IF;
+    PERFORM set_config('daybook.legs_written', mark, true);
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION daybook.check_postings() IS 'All legs of a batch come in one statement, after its events.';
+
+CREATE FUNCTION daybook.check_own_ledger() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    IF EXISTS (SELECT FROM added WHERE ledger_id IS DISTINCT FROM daybook.current_ledger()) THEN
+        RAISE EXCEPTION 'rows of another ledger than this transaction''s'
+            USING ERRCODE = 'restrict_violation', CONSTRAINT = 'own_ledger';
+    END IF;
+    RETURN NULL;
+END $$;
+
+CREATE TRIGGER moves_forward BEFORE INSERT OR UPDATE ON daybook.heads
+    FOR EACH ROW EXECUTE FUNCTION daybook.check_head();
+CREATE CONSTRAINT TRIGGER kept AFTER INSERT OR UPDATE ON daybook.heads
+    DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION daybook.check_head_kept();
+CREATE TRIGGER stays BEFORE DELETE OR TRUNCATE ON daybook.heads
+    FOR EACH STATEMENT EXECUTE FUNCTION daybook.refuse_change();
+
+CREATE TRIGGER contiguous AFTER INSERT ON daybook.events
+    REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION daybook.check_events();
+CREATE TRIGGER balanced AFTER INSERT ON daybook.postings
+    REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION daybook.check_postings();
+
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON daybook.events
+    FOR EACH STATEMENT EXECUTE FUNCTION daybook.refuse_change();
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON daybook.postings
+    FOR EACH STATEMENT EXECUTE FUNCTION daybook.refuse_change();
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON daybook.event_streams
+    FOR EACH STATEMENT EXECUTE FUNCTION daybook.refuse_change();
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON daybook.endings
+    FOR EACH STATEMENT EXECUTE FUNCTION daybook.refuse_change();
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON daybook.idempotency_keys
+    FOR EACH STATEMENT EXECUTE FUNCTION daybook.refuse_change();
+CREATE TRIGGER append_only BEFORE DELETE OR TRUNCATE ON daybook.accounts
+    FOR EACH STATEMENT EXECUTE FUNCTION daybook.refuse_change();
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON daybook.assets
+    FOR EACH STATEMENT EXECUTE FUNCTION daybook.refuse_change();
+
+CREATE TRIGGER own_ledger AFTER INSERT ON daybook.event_streams
+    REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION daybook.check_own_ledger();
+CREATE TRIGGER own_ledger AFTER INSERT ON daybook.endings
+    REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION daybook.check_own_ledger();
+CREATE TRIGGER own_ledger AFTER INSERT ON daybook.idempotency_keys
+    REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION daybook.check_own_ledger();
+CREATE TRIGGER own_ledger AFTER INSERT ON daybook.assets
+    REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION daybook.check_own_ledger();
+CREATE TRIGGER own_ledger AFTER INSERT ON daybook.accounts
+    REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION daybook.check_own_ledger();
+CREATE TRIGGER own_ledger AFTER INSERT ON daybook.balances
+    REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION daybook.check_own_ledger();
+CREATE TRIGGER own_ledger_update AFTER UPDATE ON daybook.balances
+    REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION daybook.check_own_ledger();
+CREATE TRIGGER own_ledger_update AFTER UPDATE ON daybook.accounts
+    REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION daybook.check_own_ledger();
+CREATE TRIGGER own_ledger AFTER INSERT ON daybook.streams
+    REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION daybook.check_own_ledger();
+CREATE TRIGGER own_ledger_update AFTER UPDATE ON daybook.streams
+    REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION daybook.check_own_ledger();
+CREATE TRIGGER own_ledger AFTER INSERT ON daybook.holds
+    REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION daybook.check_own_ledger();
+
+-- ENABLE ALWAYS: the guards fire under session_replication_role = replica too.
+DO $$
+DECLARE
+    guard record;
+BEGIN
+    FOR guard IN SELECT tgrelid::regclass AS relation, tgname FROM pg_trigger
+                  WHERE tgrelid::regclass::text LIKE 'daybook.%' AND NOT tgisinternal LOOP
+        EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER %I', guard.relation, guard.tgname);
+    END LOOP;
+END $$;
+
+-- ---------------------------------------------------------------- reading
+
+CREATE FUNCTION daybook.seq_at(ledger integer, moment timestamptz) RETURNS bigint
+    LANGUAGE plpgsql STABLE
+    AS $$
+DECLARE
+    low bigint := 0;
+    high bigint;
+    middle bigint;
+BEGIN
+    SELECT seq INTO high FROM daybook.heads WHERE ledger_id = ledger;
+    WHILE low < high LOOP
+        middle := (low + high + 1) / 2;
+        IF (SELECT recorded_at <= moment FROM daybook.events WHERE ledger_id = ledger AND seq = middle) THEN
+            low := middle;
+        ELSE
+            high := middle - 1;
+        END IF;
+    END LOOP;
+    RETURN low;
+END $$;
+COMMENT ON FUNCTION daybook.seq_at(integer, timestamptz) IS
+    'The last seq recorded at or before a moment (0: none). recorded_at never falls as seq grows, so it bisects.';
+
+-- ---------------------------------------------------------------- who may do what
+
+DO $$
+DECLARE
+    wanted text;
+BEGIN
+    FOREACH wanted IN ARRAY ARRAY['daybook_owner', 'daybook_writer', 'daybook_reader'] LOOP
+        BEGIN
+            EXECUTE format('CREATE ROLE %I NOLOGIN', wanted);
+        EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
+        END;
+        IF NOT pg_has_role(current_user, wanted, 'MEMBER') THEN
+            EXECUTE format('GRANT %I TO %I', wanted, current_user);
+        END IF;
+    END LOOP;
+    -- COPY FROM refuses tables under row-level security; the write guards stand in for it.
+    IF NOT (SELECT rolbypassrls FROM pg_roles WHERE rolname = 'daybook_writer') THEN
+        ALTER ROLE daybook_writer BYPASSRLS;
+    END IF;
+END $$;
+
+GRANT USAGE ON SCHEMA daybook TO daybook_owner, daybook_writer, daybook_reader;
+GRANT SELECT ON ALL TABLES IN SCHEMA daybook TO daybook_writer, daybook_reader;
+GRANT INSERT ON daybook.ledgers, daybook.heads, daybook.events, daybook.postings, daybook.event_streams, daybook.endings,
+    daybook.idempotency_keys, daybook.assets, daybook.accounts, daybook.balances, daybook.streams, daybook.holds TO daybook_writer;
+GRANT UPDATE (time_zone, opened_at) ON daybook.ledgers TO daybook_writer;
+GRANT UPDATE ON daybook.heads, daybook.balances, daybook.streams TO daybook_writer;
+GRANT UPDATE (closed_seq, terms) ON daybook.accounts TO daybook_writer;
+GRANT DELETE ON daybook.holds TO daybook_writer;
+
+DO $$
+DECLARE
+    name text;
+BEGIN
+    FOREACH name IN ARRAY ARRAY['heads', 'events', 'postings', 'event_streams', 'endings', 'idempotency_keys',
+                                'assets', 'accounts', 'balances', 'streams', 'holds'] LOOP
+        EXECUTE format('ALTER TABLE daybook.%I ENABLE ROW LEVEL SECURITY', name);
+        EXECUTE format('CREATE POLICY own_ledger ON daybook.%I FOR SELECT TO daybook_reader
+                        USING (ledger_id = daybook.current_ledger())', name);
+    END LOOP;
+END $$;
+
+DO $$
+DECLARE
+    object record;
+BEGIN
+    FOR object IN SELECT oid::regclass AS name FROM pg_class
+                   WHERE relnamespace = 'daybook'::regnamespace AND relkind = 'r' LOOP
+        EXECUTE format('ALTER TABLE %s OWNER TO daybook_owner', object.name);
+    END LOOP;
+    FOR object IN SELECT oid::regprocedure AS name FROM pg_proc WHERE pronamespace = 'daybook'::regnamespace LOOP
+        EXECUTE format('ALTER FUNCTION %s OWNER TO daybook_owner', object.name);
+    END LOOP;
+END $$;

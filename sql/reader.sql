@@ -1,0 +1,144 @@
+-- What readers run, as daybook_reader: row-level security shows only the ledger of `set_ledger`.
+
+-- name: find_ledger
+SELECT ledger_id, name, public_id::text, time_zone, opened_at FROM daybook.ledgers
+ WHERE name = %(name)s AND opened_at IS NOT NULL;
+
+-- name: list_ledgers
+SELECT ledger_id, name, public_id::text, time_zone, opened_at FROM daybook.ledgers
+ WHERE name > %(after)s AND opened_at IS NOT NULL ORDER BY name LIMIT %(limit)s;
+
+-- name: set_ledger
+SELECT set_config('daybook.ledger_id', %(ledger_id)s::text, true);
+
+-- name: head
+SELECT incarnation, seq, recorded_at, root, accounts FROM daybook.heads WHERE ledger_id = %(ledger_id)s;
+
+-- name: chart_body
+SELECT body FROM daybook.events
+ WHERE ledger_id = %(ledger_id)s
+   AND seq = (SELECT chart_seq FROM daybook.heads WHERE ledger_id = %(ledger_id)s);
+
+-- name: seq_at
+SELECT daybook.seq_at(%(ledger_id)s, %(moment)s);
+
+-- name: find_account
+SELECT account_id, address, opened_seq, closed_seq, terms FROM daybook.accounts
+ WHERE ledger_id = %(ledger_id)s AND address = %(address)s;
+
+-- name: list_accounts
+-- By number, which is the order of opening. `prefix` is whole segments: `customers:42` has `customers:42:wallet`.
+SELECT account_id, address, opened_seq, closed_seq, terms FROM daybook.accounts
+ WHERE ledger_id = %(ledger_id)s AND account_id > %(after)s
+   AND (%(prefix)s::text IS NULL OR address = %(prefix)s OR starts_with(address, %(prefix)s || ':'))
+   AND (%(type)s::text IS NULL OR terms::json ->> 'type' = %(type)s)
+ ORDER BY ledger_id, account_id LIMIT %(limit)s;
+
+-- name: balances_now
+-- With the head's seq, in one snapshot; a row with a null asset for an account never used.
+SELECT h.seq, s.asset, b.debits_posted, b.credits_posted, b.debits_pending, b.credits_pending, b.version, b.last_seq
+  FROM daybook.heads h
+  LEFT JOIN daybook.balances b ON b.ledger_id = h.ledger_id AND b.account_id = %(account_id)s
+  LEFT JOIN daybook.assets s ON s.ledger_id = h.ledger_id AND s.asset_id = b.asset_id
+ WHERE h.ledger_id = %(ledger_id)s ORDER BY s.asset;
+
+-- name: balances_at
+-- The counters after the last leg at or before a seq: one look-up in the postings' key for each asset.
+SELECT s.asset, p.debits_posted, p.credits_posted, p.debits_pending, p.credits_pending, p.seq
+  FROM daybook.balances b
+  JOIN daybook.assets s ON s.ledger_id = b.ledger_id AND s.asset_id = b.asset_id
+ CROSS JOIN LATERAL (
+    SELECT * FROM daybook.postings
+     WHERE ledger_id = %(ledger_id)s AND account_id = %(account_id)s AND asset_id = b.asset_id AND seq <= %(seq)s
+     ORDER BY seq DESC, leg DESC LIMIT 1) p
+ WHERE b.ledger_id = %(ledger_id)s AND b.account_id = %(account_id)s ORDER BY s.asset;
+
+-- name: statement
+SELECT p.seq, p.leg, p.kind, p.amount, p.effective_at, p.debits_posted, p.credits_posted, p.debits_pending,
+       p.credits_pending, e.recorded_at, e.type, e.body
+  FROM (SELECT * FROM daybook.postings
+         WHERE ledger_id = %(ledger_id)s AND account_id = %(account_id)s
+           AND asset_id = (SELECT asset_id FROM daybook.assets WHERE ledger_id = %(ledger_id)s AND asset = %(asset)s)
+           AND (seq, leg) > (%(after_seq)s, %(after_leg)s)
+         ORDER BY seq, leg LIMIT %(limit)s) p
+  JOIN daybook.events e ON e.ledger_id = %(ledger_id)s AND e.seq = p.seq
+ ORDER BY p.seq, p.leg;
+
+-- name: event_bodies
+SELECT e.seq, e.body FROM unnest(%(seqs)s::bigint[]) AS wanted
+  JOIN daybook.events e ON e.ledger_id = %(ledger_id)s AND e.seq = wanted ORDER BY e.seq;
+
+-- name: legs
+-- The legs of some events, found by the accounts that their bodies name.
+SELECT p.seq, p.leg, p.kind, p.amount, p.debits_posted, p.credits_posted, p.debits_pending, p.credits_pending,
+       a.address, s.asset, a.terms
+  FROM unnest(%(seqs)s::bigint[], %(addresses)s::text[], %(assets)s::text[]) AS wanted (seq, address, asset)
+  JOIN daybook.accounts a ON a.ledger_id = %(ledger_id)s AND a.address = wanted.address
+  JOIN daybook.assets s ON s.ledger_id = %(ledger_id)s AND s.asset = wanted.asset
+ CROSS JOIN LATERAL (
+    SELECT * FROM daybook.postings
+     WHERE ledger_id = %(ledger_id)s AND account_id = a.account_id AND asset_id = s.asset_id
+       AND seq = wanted.seq OFFSET 0) p
+ ORDER BY p.seq, p.leg;
+
+-- name: stream
+SELECT s.state, (SELECT array_agg(seq ORDER BY version) FROM daybook.event_streams e
+                  WHERE e.ledger_id = s.ledger_id AND e.stream = s.stream)
+  FROM daybook.streams s WHERE s.ledger_id = %(ledger_id)s AND s.stream = %(stream)s;
+
+-- name: scan_events
+-- Up to `scan` events beyond a cursor, the body only of those that match; the caller pages on the last one seen.
+SELECT seq, CASE WHEN (%(types)s::text[] IS NULL OR type = ANY (%(types)s))
+                  AND (%(effective_from)s::timestamptz IS NULL OR effective_at >= %(effective_from)s)
+                  AND (%(effective_to)s::timestamptz IS NULL OR effective_at < %(effective_to)s)
+                  AND (%(reference)s::text IS NULL OR convert_from(body, 'UTF8')::json ->> 'reference' = %(reference)s)
+            THEN body END AS body
+  FROM ((SELECT * FROM daybook.events WHERE NOT %(newest_first)s AND ledger_id = %(ledger_id)s AND seq > %(after)s
+          ORDER BY ledger_id, seq LIMIT %(scan)s)
+        UNION ALL
+        (SELECT * FROM daybook.events WHERE %(newest_first)s AND ledger_id = %(ledger_id)s AND seq < %(after)s
+          ORDER BY ledger_id DESC, seq DESC LIMIT %(scan)s)) AS scanned;
+
+-- name: scan_account
+-- The same over the events that touch one account.
+SELECT e.seq, CASE WHEN (%(types)s::text[] IS NULL OR e.type = ANY (%(types)s))
+                    AND (%(effective_from)s::timestamptz IS NULL OR e.effective_at >= %(effective_from)s)
+                    AND (%(effective_to)s::timestamptz IS NULL OR e.effective_at < %(effective_to)s)
+                    AND (%(reference)s::text IS NULL OR convert_from(e.body, 'UTF8')::json ->> 'reference' = %(reference)s)
+              THEN e.body END AS body
+  FROM (SELECT DISTINCT p.seq
+          FROM daybook.balances b
+         CROSS JOIN LATERAL (
+            (SELECT seq FROM daybook.postings
+              WHERE NOT %(newest_first)s AND ledger_id = %(ledger_id)s AND account_id = %(account_id)s
+                AND asset_id = b.asset_id AND seq > %(after)s ORDER BY seq LIMIT %(scan)s)
+            UNION ALL
+            (SELECT seq FROM daybook.postings
+              WHERE %(newest_first)s AND ledger_id = %(ledger_id)s AND account_id = %(account_id)s
+                AND asset_id = b.asset_id AND seq < %(after)s ORDER BY seq DESC LIMIT %(scan)s)) p
+         WHERE b.ledger_id = %(ledger_id)s AND b.account_id = %(account_id)s) AS touched
+  JOIN daybook.events e ON e.ledger_id = %(ledger_id)s AND e.seq = touched.seq
+ ORDER BY CASE WHEN %(newest_first)s THEN -e.seq ELSE e.seq END LIMIT %(scan)s;
+
+-- name: trial_balance_totals
+SELECT h.seq, s.asset, sum(b.debits_posted), sum(b.credits_posted), sum(b.debits_pending), sum(b.credits_pending),
+       sum(greatest(b.debits_posted - b.credits_posted, 0)), sum(greatest(b.credits_posted - b.debits_posted, 0))
+  FROM daybook.heads h
+  LEFT JOIN daybook.balances b ON b.ledger_id = h.ledger_id
+  LEFT JOIN daybook.assets s ON s.ledger_id = h.ledger_id AND s.asset_id = b.asset_id
+ WHERE h.ledger_id = %(ledger_id)s GROUP BY h.seq, s.asset ORDER BY s.asset;
+
+-- name: trial_balance_lines
+SELECT a.account_id, a.address, a.terms, s.asset, b.debits_posted, b.credits_posted, b.debits_pending, b.credits_pending
+  FROM daybook.accounts a
+  JOIN daybook.balances b ON b.ledger_id = a.ledger_id AND b.account_id = a.account_id
+  JOIN daybook.assets s ON s.ledger_id = a.ledger_id AND s.asset_id = b.asset_id
+ WHERE a.ledger_id = %(ledger_id)s AND a.account_id > %(after)s AND a.account_id <= (
+    SELECT coalesce(max(account_id), 0) FROM (
+        SELECT account_id FROM daybook.accounts
+         WHERE ledger_id = %(ledger_id)s AND account_id > %(after)s ORDER BY ledger_id, account_id LIMIT %(limit)s) page)
+ ORDER BY a.account_id, s.asset;
+
+-- name: events_page
+SELECT seq, type, effective_at, recorded_at, leaf, body FROM daybook.events
+ WHERE ledger_id = %(ledger_id)s AND seq > %(after)s ORDER BY ledger_id, seq LIMIT %(limit)s;

@@ -17,6 +17,7 @@ from ledger import rows
 from ledger.chart import Terms
 from ledger.commands import Command, HoldExpiry
 from ledger.decide import decide
+from ledger.events import Event
 from ledger.merkle import leaf_hash
 from ledger.rejections import Rejection
 from ledger.state import (
@@ -30,7 +31,6 @@ from ledger.state import (
     Token,
     evolve,
 )
-from ledger.events import Event
 
 
 class Recorded(Struct, frozen=True):
@@ -138,7 +138,9 @@ def decide_batch(
         if request.atomic or request.preview:
             plan.outcomes.append(_decide_group(plan, state, request, known_keys, now))
         else:
-            plan.outcomes.append([_decide_one(plan, state, command, known_keys, now) for command in request.commands])
+            plan.outcomes.append(
+                [_decide_one(plan, state, command, known_keys, now) for command in request.commands]
+            )
     _seal(plan, state)
     return plan
 
@@ -157,7 +159,9 @@ def _known(
     return [Refusal(rejection, True) for rejection in _decode_rejections(known.rejections)]
 
 
-def _decide_one(plan: Plan, state: State, command: Command, known_keys: dict[str, KeyOutcome], now: int) -> Outcome:
+def _decide_one(
+    plan: Plan, state: State, command: Command, known_keys: dict[str, KeyOutcome], now: int
+) -> Outcome:
     key = command.key
     if key is not None:
         known = _known(plan, key, command.fingerprint, known_keys)
@@ -190,7 +194,9 @@ def _decide_group(
     group: list[Accepted] = []
     refused: list[Outcome] | None = None
     for index, command in enumerate(request.commands):
-        accepted = decide(state, command, now, (index, size) if request.atomic else None)
+        if request.atomic:
+            command.batch = (index, size)
+        accepted = decide(state, command, now)
         if isinstance(accepted, Rejection):
             linked = Refusal(Rejection("linked_failed", {"index": index, "code": accepted.code}))
             refused = [Refusal(accepted) if i == index else linked for i in range(size)]
@@ -235,7 +241,15 @@ def _seal(plan: Plan, state: State) -> None:
         for leg, (position, kind, amount, after) in enumerate(accepted.legs):
             posting_rows.append(
                 posting_row(
-                    ledger_id, seq, leg, position.account.account_id, position.asset_id, kind, amount, effective_at, after
+                    ledger_id,
+                    seq,
+                    leg,
+                    position.account.account_id,
+                    position.asset_id,
+                    kind,
+                    amount,
+                    effective_at,
+                    after,
                 )
             )
         dirty.update(dict.fromkeys(accepted.touched, seq))

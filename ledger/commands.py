@@ -59,7 +59,7 @@ class Posting(Struct, frozen=True, forbid_unknown_fields=True):
     asset: AssetCode
 
     def __post_init__(self) -> None:
-        if self.amount.__class__ is str:
+        if not isinstance(self.amount, int):
             force_setattr(self, "amount", _integer("amount", self.amount, 1))
 
 
@@ -154,7 +154,7 @@ class HoldVoid(Note, forbid_unknown_fields=True, omit_defaults=True, kw_only=Tru
 
 
 class Reversal(_Parts, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
-    """Post the opposite of a transaction: `amounts`, one for each posted leg in order, or all that is left."""
+    """Post the opposite of a transaction: `amounts`, one for each posted leg, or all that is left."""
 
 
 class Annotation(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -183,7 +183,7 @@ class AccountOpening(Struct, forbid_unknown_fields=True):
 
 
 class AccountLimits(Struct, forbid_unknown_fields=True):
-    """The new limits of one account by asset (`*`: every asset without its own); they replace the old ones."""
+    """An account's new limits by asset (`*`: every asset without its own); they replace the old ones."""
 
     limits: Annotated[dict[Annotated[str, Meta(max_length=64)], Limits], Meta(max_length=1_000)]
 
@@ -226,7 +226,11 @@ OPERATIONS: dict[type, str] = {
 
 
 class Command(Struct):
-    """A body with what surrounds it. `subject`: the transaction's seq or the account's address, if any."""
+    """A body with what surrounds it.
+
+    `subject`: the transaction's seq or the account's address, if any.
+    `batch`: (index, size) in an atomic batch.
+    """
 
     body: Body
     subject: int | str = ""
@@ -234,6 +238,7 @@ class Command(Struct):
     actor: str = ""
     request_id: str = ""
     fingerprint: bytes = b""
+    batch: tuple[int, int] | None = None
 
 
 class Batch(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -244,7 +249,9 @@ class Batch(Struct, forbid_unknown_fields=True, kw_only=True):
 
     def __post_init__(self) -> None:
         if self.atomic and any(t.idempotency_key for t in self.transactions):
-            raise ValueError("an atomic batch has one key, in the header: `transactions` cannot have their own")
+            raise ValueError(
+                "an atomic batch has one key, in the header: `transactions` cannot have their own"
+            )
         if any(t.preview for t in self.transactions):
             raise ValueError("`preview` is for a single transaction")
 
@@ -254,7 +261,9 @@ def fingerprint(bodies: list[Body], subject: int | str = "") -> bytes:
     return sha256(encode_canonical((OPERATIONS[type(bodies[0])], subject, bodies))).digest()
 
 
-def command(body: Body, subject: int | str = "", *, key: str | None = None, actor: str = "", request_id: str = "") -> Command:
+def command(
+    body: Body, subject: int | str = "", *, key: str | None = None, actor: str = "", request_id: str = ""
+) -> Command:
     """A command ready for the writer; the key of a `Transaction` may stand in its body."""
     if type(body) is Transaction and body.idempotency_key is not None:
         key = body.idempotency_key

@@ -12,8 +12,8 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from psycopg_pool import ConnectionPool
 from psycopg.conninfo import make_conninfo
+from psycopg_pool import ConnectionPool
 
 from ledger.chart import EMPTY_CHART, ChartDocument, Terms
 from ledger.events import KINDS, TRANSACTION_TYPES, Event, read_event
@@ -71,8 +71,10 @@ class Reader:
 
     def __init__(self, conninfo: str, connections: int = 4) -> None:
         """Opens its connections when they are needed."""
-        options = "-c timezone=UTC -c role=daybook_reader -c default_transaction_read_only=on -c statement_timeout=30s "
-        options += "-c default_transaction_isolation=repeatable\\ read"
+        options = (
+            "-c timezone=UTC -c role=daybook_reader -c statement_timeout=30s "
+            "-c default_transaction_read_only=on -c default_transaction_isolation=repeatable\\ read"
+        )
         self._pool: ConnectionPool[Connection] = ConnectionPool(
             make_conninfo(conninfo, application_name="daybook", options=options),
             min_size=0,
@@ -88,7 +90,7 @@ class Reader:
 
     @contextmanager
     def _ledger(self, name: str) -> Iterator[tuple[Connection, dict[str, Any]]]:
-        """A transaction about one ledger, and the parameters that every query of it takes (LedgerNotFound)."""
+        """A transaction about one ledger, and the parameters of its every query (LedgerNotFound)."""
         with self._pool.connection() as connection:
             found = connection.execute(QUERIES["find_ledger"], {"name": name}).fetchone()
             if found is None:
@@ -114,11 +116,20 @@ class Reader:
         with self._ledger(name) as (connection, parameters):
             found = connection.execute(QUERIES["find_ledger"], {"name": name}).fetchone()
             head = connection.execute(QUERIES["head"], parameters).fetchone()
-            assert found is not None and head is not None
+            assert found is not None
+            assert head is not None
             _, _, public_id, time_zone, opened_at = found
             incarnation, seq, recorded_at, root, accounts = head
             return LedgerView(
-                name, public_id, time_zone, _at(opened_at), incarnation, seq, _at(recorded_at), root.hex(), accounts
+                name,
+                public_id,
+                time_zone,
+                _at(opened_at),
+                incarnation,
+                seq,
+                _at(recorded_at),
+                root.hex(),
+                accounts,
             )
 
     def chart(self, ledger: str) -> ChartView:
@@ -144,9 +155,13 @@ class Reader:
         """Accounts in order of opening beyond the cursor `after`, and the next cursor."""
         with self._ledger(ledger) as (connection, parameters):
             found = connection.execute(
-                QUERIES["list_accounts"], {**parameters, "after": after, "limit": limit, "prefix": prefix, "type": type}
+                QUERIES["list_accounts"],
+                {**parameters, "after": after, "limit": limit, "prefix": prefix, "type": type},
             ).fetchall()
-        views = [account_view(address, opened, closed, _terms(terms)) for _, address, opened, closed, terms in found]
+        views = [
+            account_view(address, opened, closed, _terms(terms))
+            for _, address, opened, closed, terms in found
+        ]
         return views, found[-1][0] if len(found) == limit else None
 
     def balances(self, ledger: str, address: str, known_at: int | datetime | None = None) -> BalancesView:
@@ -165,13 +180,19 @@ class Reader:
             found = connection.execute(QUERIES["balances_at"], {**wanted, "seq": seq}).fetchall()
             return BalancesView(address, seq, [balance_view(terms, row[0], row[1:5]) for row in found])
 
-    def statement(self, ledger: str, address: str, asset: str | None, after: tuple[int, int], limit: int) -> StatementView:
+    def statement(
+        self, ledger: str, address: str, asset: str | None, after: tuple[int, int], limit: int
+    ) -> StatementView:
         """The legs of one asset of an account in seq order, beyond (seq, leg) (AssetNeeded)."""
         with self._ledger(ledger) as (connection, parameters):
             account_id, _, terms = _account(connection, parameters, address)
             wanted = {**parameters, "account_id": account_id}
             if asset is None:
-                assets = [row[1] for row in connection.execute(QUERIES["balances_now"], wanted) if row[1] is not None]
+                assets = [
+                    row[1]
+                    for row in connection.execute(QUERIES["balances_now"], wanted)
+                    if row[1] is not None
+                ]
                 if len(assets) != 1:
                     raise AssetNeeded(address, assets)
                 asset = assets[0]
@@ -200,7 +221,9 @@ class Reader:
                     reference=event.reference,
                 )
             )
-        return StatementView(address, asset, lines, f"{lines[-1].seq}.{lines[-1].leg}" if len(lines) == limit else None)
+        return StatementView(
+            address, asset, lines, f"{lines[-1].seq}.{lines[-1].leg}" if len(lines) == limit else None
+        )
 
     # ------------------------------------------------------------ transactions
 
@@ -222,8 +245,12 @@ class Reader:
             if event is None or event.type not in TRANSACTION_TYPES:
                 raise TransactionNotFound(seq)
             legs = _legs(connection, parameters, [event])[seq]
-            stream = connection.execute(QUERIES["stream"], {**parameters, "stream": stream_of(seq)}).fetchone()
-            subject, seqs = (decode_subject(stream[0]), stream[1]) if stream is not None else (subject_of(event), [])
+            stream = connection.execute(
+                QUERIES["stream"], {**parameters, "stream": stream_of(seq)}
+            ).fetchone()
+            subject, seqs = (
+                (decode_subject(stream[0]), stream[1]) if stream is not None else (subject_of(event), [])
+            )
             on_it = [
                 read_event(body)
                 for _, body in connection.execute(QUERIES["event_bodies"], {**parameters, "seqs": seqs})
@@ -251,7 +278,7 @@ class Reader:
     ) -> tuple[list[EntryView], int | None]:
         """Transactions beyond a seq that match every filter, and the cursor to go on with.
 
-        A page looks at no more than SCAN events, so with rare matches it may be short and still have a cursor.
+        A page looks at no more than SCAN events, so when matches are rare it may be short and have a cursor.
         """
         with self._ledger(ledger) as (connection, parameters):
             wanted = {
@@ -288,7 +315,9 @@ class Reader:
             totals = connection.execute(QUERIES["trial_balance_totals"], parameters).fetchall()
             page = {**parameters, "after": after, "limit": limit}
             lines = connection.execute(QUERIES["trial_balance_lines"], page).fetchall()
-            accounts = connection.execute(QUERIES["list_accounts"], {**page, "prefix": None, "type": None}).fetchall()
+            accounts = connection.execute(
+                QUERIES["list_accounts"], {**page, "prefix": None, "type": None}
+            ).fetchall()
         rows = [row for row in totals if row[1] is not None]
         return TrialBalanceView(
             totals[0][0],
@@ -310,7 +339,9 @@ class Reader:
             return [EventView(seq, leaf.hex(), msgspec.Raw(body)) for seq, _, _, _, leaf, body in found]
 
 
-def _account(connection: Connection, parameters: dict[str, Any], address: str) -> tuple[int, AccountView, Terms]:
+def _account(
+    connection: Connection, parameters: dict[str, Any], address: str
+) -> tuple[int, AccountView, Terms]:
     row = connection.execute(QUERIES["find_account"], {**parameters, "address": address}).fetchone()
     if row is None:
         raise AccountNotFound(address)
@@ -329,7 +360,9 @@ def _known_at(connection: Connection, parameters: dict[str, Any], known_at: int 
     return int(row[0])
 
 
-def _legs(connection: Connection, parameters: dict[str, Any], events: Sequence[Event]) -> dict[int, list[LegAfter]]:
+def _legs(
+    connection: Connection, parameters: dict[str, Any], events: Sequence[Event]
+) -> dict[int, list[LegAfter]]:
     wanted = {(event.seq, p.account, p.asset) for event in events for p in event.postings}
     legs: dict[int, list[LegAfter]] = {event.seq: [] for event in events}
     if wanted:

@@ -29,22 +29,54 @@ class Rejection(Struct, frozen=True):
 
 
 TABLE: tuple[RejectionCode, ...] = (
-    RejectionCode("idempotency_key_reused", 422, False, "The idempotency key was used for another request.", ("key",)),
+    RejectionCode(
+        "idempotency_key_reused", 422, False, "The idempotency key was used for another request.", ("key",)
+    ),
     RejectionCode("ledger_exists", 409, False, "A ledger of this name exists.", ("name",)),
-    RejectionCode("chart_patterns_overlap", 422, False, "Two patterns of the chart match one address.", ("pattern", "other")),
-    RejectionCode("asset_scale_conflict", 422, False, "An asset code has one scale in a ledger.", ("asset", "known")),
+    RejectionCode(
+        "chart_patterns_overlap",
+        422,
+        False,
+        "Two patterns of the chart match one address.",
+        ("pattern", "other"),
+    ),
+    RejectionCode(
+        "asset_scale_conflict", 422, False, "An asset code has one scale in a ledger.", ("asset", "known")
+    ),
     RejectionCode("transaction_not_found", 404, True, "There is no transaction with this seq.", ("seq",)),
-    RejectionCode("not_a_hold", 422, False, "The transaction was not held, so it cannot be posted or voided.", ("seq",)),
-    RejectionCode("reversal_of_reversal", 422, False, "A reversal is not reversed: post a new transaction.", ("seq",)),
-    RejectionCode("reversal_of_hold", 422, False, "A hold is voided; its posted parts are reversed.", ("seq",)),
+    RejectionCode(
+        "not_a_hold", 422, False, "The transaction was not held, so it cannot be posted or voided.", ("seq",)
+    ),
+    RejectionCode(
+        "reversal_of_reversal", 422, False, "A reversal is not reversed: post a new transaction.", ("seq",)
+    ),
+    RejectionCode(
+        "reversal_of_hold", 422, False, "A hold is voided; its posted parts are reversed.", ("seq",)
+    ),
     RejectionCode("hold_already_posted", 409, False, "The hold was posted in full.", ("seq", "ended_by")),
     RejectionCode("hold_already_voided", 409, False, "The hold was voided.", ("seq", "ended_by")),
-    RejectionCode("hold_already_expired", 409, False, "The hold's time ran out.", ("seq", "ended_by", "expires_at")),
-    RejectionCode("already_reversed", 409, False, "The transaction was reversed in full.", ("seq", "ended_by")),
-    RejectionCode("amounts_count_differs", 422, False, "`amounts` needs one amount for each leg.", ("legs", "amounts")),
-    RejectionCode("exceeds_remaining", 422, False, "A leg has less left than the amount asked.", ("leg", "remaining", "amount")),
     RejectionCode(
-        "effective_at_in_future", 422, True, "`effective_at` is later than the ledger's clock.", ("effective_at", "now")
+        "hold_already_expired", 409, False, "The hold's time ran out.", ("seq", "ended_by", "expires_at")
+    ),
+    RejectionCode(
+        "already_reversed", 409, False, "The transaction was reversed in full.", ("seq", "ended_by")
+    ),
+    RejectionCode(
+        "amounts_count_differs", 422, False, "`amounts` needs one amount for each leg.", ("legs", "amounts")
+    ),
+    RejectionCode(
+        "exceeds_remaining",
+        422,
+        False,
+        "A leg has less left than the amount asked.",
+        ("leg", "remaining", "amount"),
+    ),
+    RejectionCode(
+        "effective_at_in_future",
+        422,
+        True,
+        "`effective_at` is later than the ledger's clock.",
+        ("effective_at", "now"),
     ),
     RejectionCode(
         "effective_before_original",
@@ -53,13 +85,25 @@ TABLE: tuple[RejectionCode, ...] = (
         "A part or a reversal cannot count earlier than its original.",
         ("effective_at", "original_effective_at"),
     ),
-    RejectionCode("unbalanced", 422, False, "Debits and credits of an asset differ.", ("asset", "debits", "credits")),
-    RejectionCode("asset_not_in_chart", 422, True, "The ledger's chart does not have this asset.", ("asset",)),
+    RejectionCode(
+        "unbalanced", 422, False, "Debits and credits of an asset differ.", ("asset", "debits", "credits")
+    ),
+    RejectionCode(
+        "asset_not_in_chart", 422, True, "The ledger's chart does not have this asset.", ("asset",)
+    ),
     RejectionCode("account_exists", 409, False, "The account is open.", ("account", "opened_seq")),
     RejectionCode("account_not_found", 404, True, "There is no such account.", ("account",)),
-    RejectionCode("account_not_in_chart", 422, True, "No pattern of the chart matches the address.", ("account",)),
+    RejectionCode(
+        "account_not_in_chart", 422, True, "No pattern of the chart matches the address.", ("account",)
+    ),
     RejectionCode("account_closed", 422, False, "The account is closed.", ("account", "closed_seq")),
-    RejectionCode("asset_not_allowed", 422, False, "The account does not take this asset.", ("account", "asset", "allowed")),
+    RejectionCode(
+        "asset_not_allowed",
+        422,
+        False,
+        "The account does not take this asset.",
+        ("account", "asset", "allowed"),
+    ),
     RejectionCode(
         "condition_unknown",
         422,
@@ -82,7 +126,9 @@ TABLE: tuple[RejectionCode, ...] = (
         ("account", "asset", "posted", "pending", "available"),
     ),
     RejectionCode("nothing_available", 422, True, "There is no room to move anything.", ("asked",)),
-    RejectionCode("amount_overflow", 422, False, "A counter of the account would leave 64 bits.", ("account", "asset")),
+    RejectionCode(
+        "amount_overflow", 422, False, "A counter of the account would leave 64 bits.", ("account", "asset")
+    ),
     RejectionCode(
         "insufficient_available",
         422,
@@ -105,7 +151,9 @@ TABLE: tuple[RejectionCode, ...] = (
         ("condition", "account", "asset", "balance", "actual"),
     ),
     RejectionCode("event_too_large", 422, False, "The event would be longer than 65,535 bytes.", ("bytes",)),
-    RejectionCode("linked_failed", 422, True, "Another transaction of the atomic batch was refused.", ("index", "code")),
+    RejectionCode(
+        "linked_failed", 422, True, "Another transaction of the atomic batch was refused.", ("index", "code")
+    ),
 )
 
 CODES: dict[str, RejectionCode] = {row.code: row for row in TABLE}

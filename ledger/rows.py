@@ -24,6 +24,7 @@ _HOLD = Struct("!h ii iq iq".replace(" ", ""))
 _LENGTH = Struct("!i")
 _LEAF_LENGTH = _LENGTH.pack(32)
 
+
 def buffer(rows: list[bytes]) -> bytes:
     """A whole COPY stream of encoded rows."""
     return b"".join((_HEADER, *rows, _TRAILER))
@@ -41,7 +42,15 @@ def event(ledger_id: int, recorded_at: int, accepted: Accepted, leaf: bytes) -> 
 
 
 def posting(
-    ledger_id: int, seq: int, leg: int, account_id: int, asset_id: int, kind: int, amount: int, effective_at: int, after: Balance
+    ledger_id: int,
+    seq: int,
+    leg: int,
+    account_id: int,
+    asset_id: int,
+    kind: int,
+    amount: int,
+    effective_at: int,
+    after: Balance,
 ) -> bytes:
     """A row of `postings`."""
     return _POSTING.pack(

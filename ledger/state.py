@@ -50,7 +50,9 @@ class Position:
 
     __slots__ = ("account", "asset", "asset_id", "balance", "max_balance", "min_available", "version")
 
-    def __init__(self, account: Account, asset: str, asset_id: int, balance: Balance = ZERO, version: int = 0) -> None:
+    def __init__(
+        self, account: Account, asset: str, asset_id: int, balance: Balance = ZERO, version: int = 0
+    ) -> None:
         self.account = account
         self.asset = asset
         self.asset_id = asset_id
@@ -83,7 +85,11 @@ def figures(debit_normal: bool, balance: Balance) -> Figures:
     )
     posted = normal - other
     return Figures(
-        posted, posted + normal_pending - other_pending, posted - other_pending, other_pending, posted + normal_pending
+        posted,
+        posted + normal_pending - other_pending,
+        posted - other_pending,
+        other_pending,
+        posted + normal_pending,
     )
 
 
@@ -91,7 +97,7 @@ Status = Literal["pending", "posted", "voided", "expired", "reversed"]
 
 
 class SubjectLeg(Struct, frozen=True, array_like=True):
-    """A leg of a transaction that later events refer to: signed amount (debit positive) and what is left of it."""
+    """A leg that later events refer to: its signed amount (debit positive) and what is left of it."""
 
     account: str
     asset: str
@@ -290,5 +296,3 @@ def evolve(state: State, accepted: Accepted) -> None:
             position.min_available, position.max_balance = limits.min_available, limits.max_balance
     if accepted.closed is not None:
         accepted.closed.closed_seq = accepted.event.seq
-
-

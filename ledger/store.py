@@ -1,8 +1,8 @@
 """The writer's side of the event store: lock, load, write. One seam between Python and PostgreSQL.
 
 Connections are in autocommit mode; `lock_head` begins the transaction that `write` commits. `load` and
-`load_keys` also run ahead of one. Driver errors leave here as they are; `why` tells the few that the writer acts on apart, by SQLSTATE and
-constraint, never by message.
+`load_keys` also run ahead of one. Driver errors leave here as they are; `why` tells the few that the writer
+acts on apart, by SQLSTATE and constraint, never by message.
 """
 
 from __future__ import annotations
@@ -92,15 +92,12 @@ def lock_head(connection: Connection, ledger_id: int) -> tuple[Head, int]:
         locked = connection.execute(QUERIES["lock_head"], wanted)
         clock = connection.execute(QUERIES["clock"])
         row, now = locked.fetchone(), clock.fetchone()
-    assert row is not None and now is not None
+    assert row is not None
+    assert now is not None
     incarnation, seq, recorded_at, root, frontier, accounts, chart_seq, next_expiry = row
-    return (
-        Head(
-            incarnation, seq, micros(recorded_at), root, frontier, accounts, chart_seq,
-            None if next_expiry is None else micros(next_expiry),
-        ),  # fmt: skip
-        micros(now[0]),
-    )
+    expiry = None if next_expiry is None else micros(next_expiry)
+    head = Head(incarnation, seq, micros(recorded_at), root, frontier, accounts, chart_seq, expiry)
+    return head, micros(now[0])
 
 
 def state_at(connection: Connection, ledger_id: int, public_id: str, head: Head) -> State:
@@ -128,7 +125,8 @@ def load_keys(connection: Connection, ledger_id: int, keys: Sequence[str]) -> di
         return {}
     found = connection.execute(QUERIES["load_keys"], {"ledger_id": ledger_id, "keys": "\n".join(keys)})
     return {
-        key: KeyOutcome(fingerprint, seq, events, rejections) for key, fingerprint, seq, events, rejections in found
+        key: KeyOutcome(fingerprint, seq, events, rejections)
+        for key, fingerprint, seq, events, rejections in found
     }
 
 
@@ -162,7 +160,9 @@ def _load_subjects(connection: Connection, state: State, seqs: list[int]) -> boo
     ledger_id = state.ledger_id
     past = [seq for seq in seqs if 1 <= seq <= state.seq]
     streams = "\n".join(stream_of(seq) for seq in past)
-    for (encoded,) in connection.execute(QUERIES["load_subjects"], {"ledger_id": ledger_id, "streams": streams}):
+    for (encoded,) in connection.execute(
+        QUERIES["load_subjects"], {"ledger_id": ledger_id, "streams": streams}
+    ):
         subject = decode_subject(encoded)
         state.subjects[subject.seq] = subject
     plain = [seq for seq in past if seq not in state.subjects]
@@ -187,7 +187,9 @@ def _load_accounts(connection: Connection, state: State, addresses: list[str]) -
     for account_id, address, opened_seq, closed_seq, terms, asset_id, dp, cp, dpend, cpend, version in found:
         account = accounts[address]
         if account is None:
-            account = accounts[address] = Account(account_id, address, _decode_terms(terms), opened_seq, closed_seq)
+            account = accounts[address] = Account(
+                account_id, address, _decode_terms(terms), opened_seq, closed_seq
+            )
         if asset_id is not None:
             asset = assets[asset_id]
             account.positions[asset] = Position(account, asset, asset_id, (dp, cp, dpend, cpend), version)
@@ -197,7 +199,9 @@ def due_holds(connection: Connection, ledger_id: int, now: int, limit: int) -> t
     """The first `limit` holds due at `now`, in order, and when the hold after them expires."""
     found = [
         (seq, micros(expires_at))
-        for seq, expires_at in connection.execute(QUERIES["due_holds"], {"ledger_id": ledger_id, "limit": limit + 1})
+        for seq, expires_at in connection.execute(
+            QUERIES["due_holds"], {"ledger_id": ledger_id, "limit": limit + 1}
+        )
     ]
     due = [seq for seq, expires_at in found[:limit] if expires_at <= now]
     return due, found[len(due)][1] if len(found) > len(due) else None
@@ -223,7 +227,9 @@ def write(connection: Connection, plan: Plan) -> None:
     with connection.pipeline():
         _write_accounts(connection, plan)
         if plan.balances:
-            dp, cp, dpend, cpend, last_seq, version, low, high, account, asset, debit = zip(*plan.balances, strict=True)
+            dp, cp, dpend, cpend, last_seq, version, low, high, account, asset, debit = zip(
+                *plan.balances, strict=True
+            )
             connection.execute(
                 QUERIES["upsert_balances"],
                 {
@@ -287,7 +293,9 @@ def _write_accounts(connection: Connection, plan: Plan) -> None:
             {"ledger_id": ledger_id, "account_id": account_id, "terms": _encode_terms(terms).decode()},
         )
     for account_id, seq in plan.closed:
-        connection.execute(QUERIES["close_account"], {"ledger_id": ledger_id, "account_id": account_id, "seq": seq})
+        connection.execute(
+            QUERIES["close_account"], {"ledger_id": ledger_id, "account_id": account_id, "seq": seq}
+        )
 
 
 def stored(connection: Connection, plan: Plan) -> bool:
@@ -308,13 +316,12 @@ def _numbers_or_null(values: Iterable[int | None]) -> str:
     return "{" + ",".join("NULL" if value is None else str(value) for value in values) + "}"
 
 
-
 def connect(conninfo: str, lock_timeout_seconds: int, role: str | None = "daybook_writer") -> Connection:
     """A connection of the writer: autocommit, UTC, durable, waiting for locks only so long (psycopg.Error).
 
     `role` None stays the user who logged in, who may see and end other sessions of its own.
     """
-    settings = {
+    settings: dict[str, str | int] = {
         "application_name": "daybook",
         "connect_timeout": 5,
         "options": f"-c timezone=UTC -c lock_timeout={lock_timeout_seconds}s -c client_min_messages=warning "
@@ -327,6 +334,8 @@ def connect(conninfo: str, lock_timeout_seconds: int, role: str | None = "dayboo
 def reserve_ledger(connection: Connection, name: str, public_id: str) -> None:
     """Make the rows of a ledger that is about to be opened, unless another process just did."""
     with connection.transaction():
-        reserved = connection.execute(QUERIES["reserve_ledger"], {"name": name, "public_id": public_id}).fetchone()
+        reserved = connection.execute(
+            QUERIES["reserve_ledger"], {"name": name, "public_id": public_id}
+        ).fetchone()
         if reserved is not None:
             connection.execute(QUERIES["insert_head"], {"ledger_id": reserved[0]})

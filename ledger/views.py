@@ -101,8 +101,8 @@ class BalanceAfter(Struct, frozen=True):
 class EntryView(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """A transaction event: its postings and the balances after it.
 
-    `transaction` is the seq of the transaction that it posts, voids, expires, reverses or annotates; `asked` the amount
-    that an `up_to` transaction asked for; `batch` the place in an atomic batch.
+    `transaction` is the seq of the transaction that it posts, voids, expires or reverses; `asked` the
+    amount that an `up_to` transaction asked for; `batch` the place in an atomic batch.
     """
 
     seq: int
@@ -241,7 +241,7 @@ def account_view(address: str, opened_seq: int, closed_seq: int | None, terms: T
 
 
 class LegAfter(Struct, frozen=True):
-    """What an answer needs of a leg: the account's address and normal side, the asset, the counters after it."""
+    """What an answer needs of a leg: its account and asset, and the counters after it."""
 
     account: str
     debit_normal: bool

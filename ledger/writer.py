@@ -81,7 +81,12 @@ class _Batch:
         return [command for request, _ in self.requests for command in request.commands]
 
     def keys(self) -> list[str]:
-        keys = [command.key for request, _ in self.requests for command in request.commands if command.key is not None]
+        keys = [
+            command.key
+            for request, _ in self.requests
+            for command in request.commands
+            if command.key is not None
+        ]
         return keys + [request.key for request, _ in self.requests if request.key is not None]
 
 
@@ -116,7 +121,7 @@ class Writer:
         cache_limit: int = 500_000,
         sweep_seconds: float = 1.0,
     ) -> None:
-        """`queue_limit` commands may wait, `cache_limit` accounts and transactions are kept, in all ledgers."""
+        """In all ledgers `queue_limit` commands may wait, `cache_limit` accounts and holds are kept."""
         # A worker that comes back from the socket must not wait 5 ms for a thread that computes.
         sys.setswitchinterval(0.0005)
         self._conninfo = conninfo
@@ -132,10 +137,13 @@ class Writer:
         self._changed = threading.Condition()
         self._closing = False
         self._threads = [
-            threading.Thread(target=self._work, name=f"daybook-writer-{i}", daemon=True) for i in range(connections)
+            threading.Thread(target=self._work, name=f"daybook-writer-{i}", daemon=True)
+            for i in range(connections)
         ]
         self._stop_sweeping = threading.Event()
-        self._threads.append(threading.Thread(target=self._sweep, args=(sweep_seconds,), name="daybook-sweeper", daemon=True))
+        self._threads.append(
+            threading.Thread(target=self._sweep, args=(sweep_seconds,), name="daybook-sweeper", daemon=True)
+        )
         for thread in self._threads:
             thread.start()
 
@@ -250,7 +258,9 @@ class Writer:
                 log.exception("writer.defect", ledger=book.name)
                 link.drop()
                 book.state = None
-                answers = [Defect("the writer failed; nothing of this batch is known to be stored")] * len(batch.requests)
+                answers = [Defect("the writer failed; nothing of this batch is known to be stored")] * len(
+                    batch.requests
+                )
             finally:
                 self._finish(book, batch)
             for (_, done), answer in zip(batch.requests, answers, strict=True):
@@ -320,7 +330,9 @@ class Writer:
         self._decided(
             book,
             batch,
-            decide_batch(state, requests, known, max(now, state.recorded_at + 1), next_expiry=state.next_expiry),
+            decide_batch(
+                state, requests, known, max(now, state.recorded_at + 1), next_expiry=state.next_expiry
+            ),
         )
 
     def _commit(self, link: _Link, book: _Book, batch: _Batch) -> Plan:
@@ -342,7 +354,9 @@ class Writer:
                     plan = self._plan_locked(connection, book, batch, head, max(clock, head.recorded_at + 1))
                     while plan is None:
                         head, clock = store.lock_head(connection, book.ledger_id)
-                        plan = self._plan_locked(connection, book, batch, head, max(clock, head.recorded_at + 1))
+                        plan = self._plan_locked(
+                            connection, book, batch, head, max(clock, head.recorded_at + 1)
+                        )
                     self._decided(book, batch, plan)
                 if not plan.writes:
                     connection.execute("ROLLBACK")
@@ -363,8 +377,10 @@ class Writer:
                     refused = True
         raise AssertionError("tries() ends by raising")
 
-    def _plan_locked(self, connection: Connection, book: _Book, batch: _Batch, head: Head, now: int) -> Plan | None:
-        """Decide under the lock. None: more holds were due than one batch takes; a batch of them was committed."""
+    def _plan_locked(
+        self, connection: Connection, book: _Book, batch: _Batch, head: Head, now: int
+    ) -> Plan | None:
+        """Decide under the lock; None: a batch of due holds was committed, and more are due."""
         state = book.state
         if state is None or state.token != head.token:
             state = book.state = store.state_at(connection, book.ledger_id, book.public_id, head)

@@ -1,0 +1,125 @@
+"""Opening and changing what money moves between: the ledger, its chart, its accounts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from ledger.chart import ANY_ASSET, Chart, ChartDocument, Terms, first_overlap, scale_conflict
+from ledger.commands import AccountLimits, AccountOpening, Command, LedgerOpening
+from ledger.entry import accept, refuse
+from ledger.state import Accepted, Account, State, figures
+
+
+def open_ledger(state: State, command: Command, now: int) -> Accepted:
+    body = command.body
+    assert isinstance(body, LedgerOpening)
+    if state.seq:
+        refuse("ledger_exists", name=body.name)
+    data: dict[str, Any] = {"name": body.name, "time_zone": body.time_zone}
+    if body.chart is not None:
+        _check_chart(state, body.chart)
+        data["chart"] = body.chart
+    accepted = accept(state, command, "ledger_opened", now, now, [], {}, data)
+    if body.chart is not None:
+        accepted.chart = Chart(body.chart, state.chart.asset_ids)
+    return accepted
+
+
+def set_chart(state: State, command: Command, now: int) -> Accepted:
+    document = command.body
+    assert isinstance(document, ChartDocument)
+    _check_chart(state, document)
+    accepted = accept(state, command, "chart_set", now, now, [], {}, {"chart": document})
+    accepted.chart = Chart(document, state.chart.asset_ids)
+    return accepted
+
+
+def _check_chart(state: State, document: ChartDocument) -> None:
+    patterns = first_overlap(document)
+    if patterns is not None:
+        refuse("chart_patterns_overlap", pattern=patterns[0], other=patterns[1])
+    assets = scale_conflict(document, state.chart.asset_ids)
+    if assets is not None:
+        refuse("asset_scale_conflict", asset=assets[1], known=assets[0])
+
+
+def open_account(state: State, command: Command, now: int) -> Accepted:
+    body = command.body
+    assert isinstance(body, AccountOpening)
+    account = state.accounts[body.address]
+    if account is not None:
+        if account.closed_seq is not None:
+            refuse("account_closed", account=body.address, closed_seq=account.closed_seq)
+        refuse("account_exists", account=body.address, opened_seq=account.opened_seq)
+    pattern = state.chart.find(body.address)
+    if pattern is None:
+        refuse("account_not_in_chart", account=body.address)
+    opened = {body.address: Account(state.accounts_count + 1, body.address, pattern.terms(), state.seq + 1)}
+    return accept(state, command, "account_opened", now, now, [], opened, {})
+
+
+def _open_account_named(state: State, command: Command) -> Account:
+    address = command.subject
+    assert isinstance(address, str)
+    account = state.accounts[address]
+    if account is None:
+        refuse("account_not_found", account=address)
+    if account.closed_seq is not None:
+        refuse("account_closed", account=address, closed_seq=account.closed_seq)
+    return account
+
+
+def set_limits(state: State, command: Command, now: int) -> Accepted:
+    body = command.body
+    assert isinstance(body, AccountLimits)
+    account = _open_account_named(state, command)
+    for asset in body.limits:
+        if asset != ANY_ASSET and asset not in state.chart.asset_ids:
+            refuse("asset_not_in_chart", asset=asset)
+    terms: Terms = msgspec.structs.replace(account.terms, limits=body.limits)
+    for position in account.positions.values():
+        limits = terms.limits_of(position.asset)
+        then = figures(account.debit_normal, position.balance)
+        if (limits.min_available is not None and then.available < limits.min_available) or (
+            limits.max_balance is not None and then.reach > limits.max_balance
+        ):
+            refuse(
+                "limit_already_exceeded",
+                account=account.address,
+                asset=position.asset,
+                posted=str(then.posted),
+                pending=str(then.pending),
+                available=str(then.available),
+            )
+    accepted = accept(
+        state,
+        command,
+        "account_limits_set",
+        now,
+        now,
+        [],
+        {},
+        {"account": account.address, "limits": body.limits},
+    )
+    accepted.limited = (account, terms)
+    return accepted
+
+
+def close_account(state: State, command: Command, now: int) -> Accepted:
+    account = _open_account_named(state, command)
+    for position in account.positions.values():
+        then = figures(account.debit_normal, position.balance)
+        if then.posted or position.balance[2] or position.balance[3]:
+            refuse(
+                "account_not_empty",
+                account=account.address,
+                asset=position.asset,
+                posted=str(then.posted),
+                debits_pending=str(position.balance[2]),
+                credits_pending=str(position.balance[3]),
+            )
+    accepted = accept(state, command, "account_closed", now, now, [], {}, {"account": account.address})
+    accepted.closed = account
+    return accepted

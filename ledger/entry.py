@@ -1,0 +1,105 @@
+"""From a decision to its event: refusing, dating, balancing, and building the one canonical body."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NoReturn
+
+from ledger.commands import Command, Note
+from ledger.events import KINDS, SCHEMA_VERSIONS, Event, EventPosting, encode
+from ledger.rejections import Rejection
+from ledger.state import Accepted, Account, Leg, State
+from ledger.text import iso, micros
+
+MAX_BODY = 65_535
+
+
+class Refused(Exception):
+    """Raised inside `decide` only; carries the rejection."""
+
+    def __init__(self, rejection: Rejection) -> None:
+        self.rejection = rejection
+
+
+def refuse(code: str, **evidence: Any) -> NoReturn:
+    """End the decision with a rejection."""
+    raise Refused(Rejection(code, evidence))
+
+
+def effective_moment(body: Note, now: int) -> int:
+    """When the command counts: as asked, not after `now`; `now` unless asked."""
+    if body.effective_at is None:
+        return now
+    effective_at = micros(body.effective_at)
+    if effective_at > now:
+        refuse("effective_at_in_future", effective_at=iso(effective_at), now=iso(now))
+    return effective_at
+
+
+def check_balanced(legs: Iterable[tuple[str, int]]) -> None:
+    """Refuse signed amounts (debit positive) that do not cancel out in every asset."""
+    sums: dict[str, list[int]] = {}
+    for asset, amount in legs:
+        entry = sums.get(asset)
+        if entry is None:
+            entry = sums[asset] = [0, 0]
+        if amount > 0:
+            entry[0] += amount
+        else:
+            entry[1] -= amount
+    for asset, (debits, credits) in sums.items():
+        if debits != credits:
+            refuse("unbalanced", asset=asset, debits=str(debits), credits=str(credits))
+
+
+def accept(
+    state: State,
+    command: Command,
+    type: str,
+    now: int,
+    effective_at: int,
+    legs: list[Leg],
+    opened: dict[str, Account],
+    data: dict[str, Any],
+    *,
+    streams: dict[str, int] | None = None,
+    metadata: dict[str, str] | None = None,
+) -> Accepted:
+    """The event, encoded; it carries what the command says of itself and the legs as postings."""
+    body = command.body
+    note = body if isinstance(body, Note) else None
+    event = Event(
+        accounts_opened={address: account.terms for address, account in opened.items()} if opened else {},
+        actor=command.actor,
+        data=data,
+        description=note.description if note else "",
+        effective_at=iso(effective_at),
+        fingerprint=command.fingerprint.hex(),
+        key=command.key or "",
+        ledger=state.public_id,
+        metadata=note.metadata if note else metadata or {},
+        postings=[
+            EventPosting(
+                position.account.address,
+                str(abs(amount)),
+                position.asset,
+                "debit" if amount > 0 else "credit",
+                KINDS[kind],
+            )
+            for position, kind, amount, _ in legs
+        ],
+        recorded_at=iso(now),
+        reference=note.reference if note else "",
+        request_id=command.request_id,
+        schema_version=SCHEMA_VERSIONS[type],
+        seq=state.seq + 1,
+        streams=streams or {},
+        type=type,
+    )
+    encoded = encode(event)
+    if len(encoded) > MAX_BODY:
+        refuse("event_too_large", bytes=len(encoded))
+    accepted = Accepted(event, encoded, effective_at)
+    accepted.legs = legs
+    accepted.opened = list(opened.values())
+    return accepted

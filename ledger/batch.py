@@ -33,7 +33,7 @@ from ledger.state import (
 )
 
 
-class Recorded(Struct, frozen=True):
+class Recorded(Struct, frozen=True, gc=False):
     """A command became this event; `legs` carry the counters after each leg."""
 
     event: Event
@@ -92,7 +92,7 @@ class Plan:
         # filled by _seal
         self.leaves: list[bytes] = []
         self.copies: list[tuple[str, bytes]] = []
-        self.balances: list[tuple[Any, ...]] = []
+        self.balances: list[str] = []  # columns, as array literals
         self.subjects: dict[int, Subject] = {}
         self.subject_seqs: dict[int, int] = {}  # the last event on each
         self.opening: str | None = None  # the time zone of a ledger opened now
@@ -276,19 +276,21 @@ def _seal(plan: Plan, state: State) -> None:
             plan.assets = {asset: n for asset, n in state.chart.asset_ids.items() if n > plan.assets_before}
         if accepted.closed is not None:
             plan.closed.append((accepted.closed.account_id, seq))
-    plan.balances = [
-        (
-            *position.balance,
-            seq,
-            position.version,
-            position.min_available,
-            position.max_balance,
-            position.account.account_id,
-            position.asset_id,
-            position.account.debit_normal,
-        )
-        for position, seq in dirty.items()
-    ]
+    plan.balances = _columns(
+        [
+            (
+                *position.balance,
+                seq,
+                position.version,
+                position.min_available,
+                position.max_balance,
+                position.account.account_id,
+                position.asset_id,
+                position.account.debit_normal,
+            )
+            for position, seq in dirty.items()
+        ]
+    )
     for table, encoded in (
         ("events", event_rows),
         ("postings", posting_rows),
@@ -311,3 +313,11 @@ def _seal(plan: Plan, state: State) -> None:
         state.chart_seq,
         state.next_expiry,
     )
+
+
+def _columns(table: list[tuple[int | None, ...]]) -> list[str]:
+    """The columns of some rows as PostgreSQL array literals."""
+    return [
+        "{" + ",".join(["NULL" if value is None else str(value) for value in column]) + "}"
+        for column in zip(*table, strict=True)
+    ]

@@ -50,7 +50,7 @@ def _integer(field: str, amount: int | str, least: int) -> int:
     return value
 
 
-class Posting(Struct, frozen=True, forbid_unknown_fields=True):
+class Posting(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """One leg of a transaction: `amount` minor units of `asset` on one side of an account."""
 
     account: Address
@@ -225,7 +225,7 @@ OPERATIONS: dict[type, str] = {
 }
 
 
-class Command(Struct):
+class Command(Struct, gc=False):
     """A body with what surrounds it.
 
     `subject`: the transaction's seq or the account's address, if any.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from ledger.commands import Command, Note
@@ -36,20 +36,16 @@ def effective_moment(body: Note, now: int) -> int:
     return effective_at
 
 
-def check_balanced(legs: Iterable[tuple[str, int]]) -> None:
+def check_balanced(assets: Sequence[str], amounts: Sequence[int]) -> None:
     """Refuse signed amounts (debit positive) that do not cancel out in every asset."""
-    sums: dict[str, list[int]] = {}
-    for asset, amount in legs:
-        entry = sums.get(asset)
-        if entry is None:
-            entry = sums[asset] = [0, 0]
-        if amount > 0:
-            entry[0] += amount
-        else:
-            entry[1] -= amount
-    for asset, (debits, credits) in sums.items():
-        if debits != credits:
-            refuse("unbalanced", asset=asset, debits=str(debits), credits=str(credits))
+    wanted = dict.fromkeys(assets)
+    if len(wanted) == 1 and not sum(amounts):
+        return
+    for asset in wanted:
+        own = [amount for a, amount in zip(assets, amounts, strict=True) if a == asset]
+        if sum(own):
+            debits = sum(amount for amount in own if amount > 0)
+            refuse("unbalanced", asset=asset, debits=str(debits), credits=str(debits - sum(own)))
 
 
 def accept(
@@ -71,6 +67,7 @@ def accept(
     event = Event(
         accounts_opened={address: account.terms for address, account in opened.items()} if opened else {},
         actor=command.actor,
+        batch=command.batch,
         data=data,
         description=note.description if note else "",
         effective_at=iso(effective_at),
@@ -99,7 +96,4 @@ def accept(
     encoded = encode(event)
     if len(encoded) > MAX_BODY:
         refuse("event_too_large", bytes=len(encoded))
-    accepted = Accepted(event, encoded, effective_at)
-    accepted.legs = legs
-    accepted.opened = list(opened.values())
-    return accepted
+    return Accepted(event, encoded, effective_at, legs, list(opened.values()))

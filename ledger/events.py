@@ -42,7 +42,7 @@ TRANSACTION_TYPES = (
 )
 
 
-class EventPosting(Struct, frozen=True, omit_defaults=True):
+class EventPosting(Struct, frozen=True, omit_defaults=True, gc=False):
     """A leg as it stands in a body. `amount` is a digit string of minor units."""
 
     account: str
@@ -52,7 +52,7 @@ class EventPosting(Struct, frozen=True, omit_defaults=True):
     kind: Literal["posted", "pending", "release"] = "posted"
 
 
-class Event(Struct, frozen=True, omit_defaults=True, kw_only=True):
+class Event(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     """The envelope of every event; what belongs to one type alone stands in `data`.
 
     `data` by type: ledger_opened (name, time_zone, chart?); chart_set (assets, accounts);

@@ -20,28 +20,25 @@ Move = tuple[Position, int, int]  # position, kind, signed amount
 
 
 def positions_of(
-    state: State, wanted: Sequence[tuple[str, str]], opened: dict[str, Account]
+    state: State, addresses: Sequence[str], assets: Sequence[str], opened: dict[str, Account]
 ) -> list[Position]:
     """A position for each (address, asset); accounts that the chart knows are opened into `opened`."""
     accounts = state.accounts
-    found = []
-    for address, asset in wanted:
+    found: list[Position] = []
+    for address, asset in zip(addresses, assets, strict=True):
         account = accounts[address]
-        position = (
-            account.positions.get(asset) if account is not None and account.closed_seq is None else None
-        )
-        if position is None:
-            return _positions_slowly(state, wanted, opened)
-        found.append(position)
+        if account is None or account.closed_seq is not None or asset not in account.positions:
+            return _open_positions(state, addresses, assets, opened)
+        found.append(account.positions[asset])
     return found
 
 
-def _positions_slowly(
-    state: State, wanted: Sequence[tuple[str, str]], opened: dict[str, Account]
+def _open_positions(
+    state: State, addresses: Sequence[str], assets: Sequence[str], opened: dict[str, Account]
 ) -> list[Position]:
     found: list[Position] = []
     problems: list[Rejection] = []
-    for address, asset in wanted:
+    for address, asset in zip(addresses, assets, strict=True):
         account = state.accounts[address] or opened.get(address)
         asset_id = state.chart.asset_ids.get(asset)
         if asset_id is None:

@@ -88,6 +88,14 @@ class Reader:
         """Close the connections."""
         self._pool.close()
 
+    def clock(self) -> datetime:
+        """The database's clock; asks with little patience (psycopg.Error)."""
+        with self._pool.connection(timeout=2) as connection:
+            row = connection.execute(QUERIES["clock"]).fetchone()
+            assert row is not None
+            now: datetime = row[0]
+            return now
+
     @contextmanager
     def _ledger(self, name: str) -> Iterator[tuple[Connection, dict[str, Any]]]:
         """A transaction about one ledger, and the parameters of its every query (LedgerNotFound)."""

@@ -148,7 +148,7 @@ def subject_of(event: Event) -> Subject:
     return Subject(event.seq, event.type, "posted", from_iso(event.effective_at), legs)
 
 
-class KeyOutcome(Struct, frozen=True):
+class KeyOutcome(Struct, frozen=True, gc=False):
     """What a key stands for: events `seq` .. `seq + events - 1`, or rejections as stored JSON."""
 
     fingerprint: bytes
@@ -161,37 +161,21 @@ class KeyOutcome(Struct, frozen=True):
 Leg = tuple[Position, int, int, Balance]
 
 
-class Accepted:
+class Accepted(Struct, gc=False, eq=False):
     """An accepted command: exactly one event, and what it does to the state."""
 
-    __slots__ = (
-        "body",
-        "chart",
-        "closed",
-        "effective_at",
-        "ended",
-        "event",
-        "expiry",
-        "legs",
-        "limited",
-        "opened",
-        "subject",
-        "touched",
-    )
-
-    def __init__(self, event: Event, body: bytes, effective_at: int) -> None:
-        self.event = event
-        self.body = body
-        self.effective_at = effective_at
-        self.legs: list[Leg] = []
-        self.touched: dict[Position, Balance] = {}
-        self.opened: list[Account] = []
-        self.subject: Subject | None = None
-        self.ended = False
-        self.expiry: int | None = None  # of a new hold
-        self.chart: Chart | None = None
-        self.limited: tuple[Account, Terms] | None = None
-        self.closed: Account | None = None
+    event: Event
+    body: bytes
+    effective_at: int
+    legs: list[Leg]
+    opened: list[Account]
+    touched: dict[Position, Balance] = {}
+    subject: Subject | None = None
+    ended: bool = False
+    expiry: int | None = None  # of a new hold
+    chart: Chart | None = None
+    limited: tuple[Account, Terms] | None = None
+    closed: Account | None = None
 
 
 Token = tuple[int, int, bytes]  # incarnation, seq, root

@@ -209,36 +209,14 @@ def due_holds(connection: Connection, ledger_id: int, now: int, limit: int) -> t
 
 def write(connection: Connection, plan: Plan) -> None:
     """Store the batch and commit: the head first, then what is appended, then what is brought up to date."""
-    ledger_id = plan.ledger_id
     if plan.writes_head:
-        seq, recorded_at, root, frontier, accounts, chart_seq, next_expiry = plan.head
-        connection.execute(
-            QUERIES["update_head"],
-            {
-                "ledger_id": ledger_id, "seq": seq, "recorded_at": moment(recorded_at), "root": root,
-                "frontier": frontier, "accounts": accounts, "chart_seq": chart_seq,
-                "next_expiry": None if next_expiry is None else moment(next_expiry),
-            },
-        )  # fmt: skip
-    with connection.cursor() as cursor:
-        for table, buffer in plan.copies:
-            with cursor.copy(QUERIES[f"copy_{table}"]) as copy:
-                copy.write(buffer)
+        write_head(connection, plan)
+    write_copies(connection, plan)
+    ledger_id = plan.ledger_id
     with connection.pipeline():
         _write_accounts(connection, plan)
         if plan.balances:
-            dp, cp, dpend, cpend, last_seq, version, low, high, account, asset, debit = zip(
-                *plan.balances, strict=True
-            )
-            connection.execute(
-                QUERIES["upsert_balances"],
-                {
-                    "ledger_id": ledger_id, "dp": _numbers(dp), "cp": _numbers(cp), "dpend": _numbers(dpend),
-                    "cpend": _numbers(cpend), "last_seq": _numbers(last_seq), "version": _numbers(version),
-                    "min": _numbers_or_null(low), "max": _numbers_or_null(high), "account": _numbers(account),
-                    "asset": _numbers(asset), "debit_normal": _numbers(debit),
-                },
-            )  # fmt: skip
+            connection.execute(QUERIES["upsert_balances"], [ledger_id, *plan.balances])
         if plan.subjects:
             subjects = plan.subjects.values()
             connection.execute(
@@ -262,6 +240,32 @@ def write(connection: Connection, plan: Plan) -> None:
                 },
             )
         connection.execute("COMMIT")
+
+
+def write_head(connection: Connection, plan: Plan) -> None:
+    """Bring the head row to the batch's end."""
+    seq, recorded_at, root, frontier, accounts, chart_seq, next_expiry = plan.head
+    connection.execute(
+        QUERIES["update_head"],
+        {
+            "ledger_id": plan.ledger_id,
+            "seq": seq,
+            "recorded_at": moment(recorded_at),
+            "root": root,
+            "frontier": frontier,
+            "accounts": accounts,
+            "chart_seq": chart_seq,
+            "next_expiry": None if next_expiry is None else moment(next_expiry),
+        },
+    )
+
+
+def write_copies(connection: Connection, plan: Plan) -> None:
+    """Append the batch's rows, one COPY a table."""
+    with connection.cursor() as cursor:
+        for table, buffer in plan.copies:
+            with cursor.copy(QUERIES[f"copy_{table}"]) as copy:
+                copy.write(buffer)
 
 
 def _write_accounts(connection: Connection, plan: Plan) -> None:
@@ -310,10 +314,6 @@ def stored(connection: Connection, plan: Plan) -> bool:
 
 def _numbers(values: Iterable[int]) -> str:
     return "{" + ",".join(map(str, values)) + "}"
-
-
-def _numbers_or_null(values: Iterable[int | None]) -> str:
-    return "{" + ",".join("NULL" if value is None else str(value) for value in values) + "}"
 
 
 def connect(conninfo: str, lock_timeout_seconds: int, role: str | None = "daybook_writer") -> Connection:

@@ -19,31 +19,29 @@ def transaction(state: State, command: Command, now: int) -> Accepted:
     body = command.body
     assert isinstance(body, Transaction)
     effective_at = effective_moment(body, now)
-    check_balanced((p.asset, p.amount if p.side == "debit" else -p.amount) for p in body.postings)
+    postings = body.postings
+    assets = [p.asset for p in postings]
+    amounts = [p.amount if p.side == "debit" else -p.amount for p in postings]
+    check_balanced(assets, amounts)
 
     opened: dict[str, Account] = {}
-    positions = positions_of(state, [(p.account, p.asset) for p in body.postings], opened)
+    positions = positions_of(state, [p.account for p in postings], assets, opened)
     if body.conditions:
         conditions = condition_positions(state, body.conditions, positions, opened)
-    kind = PENDING if body.pending else POSTED
     if body.up_to:
-        amount = room(body, positions)
-        moves = [
-            (q, kind, amount if p.side == "debit" else -amount)
-            for p, q in zip(body.postings, positions, strict=True)
-        ]
-    else:
-        moves = [
-            (q, kind, p.amount if p.side == "debit" else -p.amount)
-            for p, q in zip(body.postings, positions, strict=True)
-        ]
+        moved = room(body, positions)
+        amounts = [moved if amount > 0 else -moved for amount in amounts]
+    kind = PENDING if body.pending else POSTED
+    moves = [(position, kind, amount) for position, amount in zip(positions, amounts, strict=True)]
     legs, touched = move(moves)
     if body.conditions:
         check_conditions(body.conditions, conditions, touched)
 
     data: dict[str, Any] = {}
-    if body.pending and body.timeout_seconds is not None:
-        data["expires_at"] = iso(now + body.timeout_seconds * SECOND)
+    expiry = None
+    if body.timeout_seconds is not None:
+        expiry = now + body.timeout_seconds * SECOND
+        data["expires_at"] = iso(expiry)
     if body.up_to:
         data["up_to"] = str(body.postings[0].amount)
     accepted = accept(
@@ -59,8 +57,7 @@ def transaction(state: State, command: Command, now: int) -> Accepted:
     )
     accepted.touched = touched
     if body.pending:
-        if body.timeout_seconds is not None:
-            accepted.expiry = now + body.timeout_seconds * SECOND
+        accepted.expiry = expiry
         accepted.subject = Subject(
             state.seq + 1,
             "transaction_held",
@@ -68,7 +65,7 @@ def transaction(state: State, command: Command, now: int) -> Accepted:
             effective_at,
             tuple(SubjectLeg(p.account.address, p.asset, amount, abs(amount)) for p, _, amount in moves),
             1,
-            accepted.expiry,
+            expiry,
         )
     return accepted
 
@@ -122,9 +119,9 @@ def post_hold(state: State, command: Command, now: int) -> Accepted:
     amounts = _amounts(hold, body.amounts)
     effective_at = effective_moment(body, now)
     _after_original(hold, effective_at)
-    check_balanced((leg.asset, _signed(leg, amount)) for leg, amount in zip(hold.legs, amounts, strict=True))
+    _check_parts_balanced(hold, amounts)
 
-    positions = positions_of(state, [(leg.account, leg.asset) for leg in hold.legs], {})
+    positions = _positions(state, hold)
     released = [leg.left for leg in hold.legs] if body.final else amounts
     moves = _moves(hold, positions, RELEASE, released) + _moves(hold, positions, POSTED, amounts)
     legs, touched = move(moves)
@@ -163,7 +160,7 @@ def expire_hold(state: State, command: Command, now: int) -> Accepted:
 def _release(
     state: State, command: Command, type: str, now: int, effective_at: int, hold: Subject, status: str
 ) -> Accepted:
-    positions = positions_of(state, [(leg.account, leg.asset) for leg in hold.legs], {})
+    positions = _positions(state, hold)
     legs, touched = move(_moves(hold, positions, RELEASE, [leg.left for leg in hold.legs]))
     return _on_subject(
         state, command, type, now, effective_at, legs, touched, hold, [0] * len(hold.legs), status, {}
@@ -183,11 +180,9 @@ def reverse(state: State, command: Command, now: int) -> Accepted:
     amounts = _amounts(original, body.amounts)
     effective_at = effective_moment(body, now)
     _after_original(original, effective_at)
-    check_balanced(
-        (leg.asset, _signed(leg, amount)) for leg, amount in zip(original.legs, amounts, strict=True)
-    )
+    _check_parts_balanced(original, amounts)
 
-    positions = positions_of(state, [(leg.account, leg.asset) for leg in original.legs], {})
+    positions = _positions(state, original)
     legs, touched = move(
         [(p, kind, -amount) for p, kind, amount in _moves(original, positions, POSTED, amounts)]
     )
@@ -225,6 +220,15 @@ def annotate(state: State, command: Command, now: int) -> Accepted:
     )
     accepted.subject = msgspec.structs.replace(subject, version=subject.version + 1)
     return accepted
+
+
+def _check_parts_balanced(subject: Subject, amounts: Sequence[int]) -> None:
+    legs = subject.legs
+    check_balanced([leg.asset for leg in legs], list(map(_signed, legs, amounts)))
+
+
+def _positions(state: State, subject: Subject) -> list[Position]:
+    return positions_of(state, [leg.account for leg in subject.legs], [leg.asset for leg in subject.legs], {})
 
 
 def _signed(leg: SubjectLeg, amount: int) -> int:

@@ -75,6 +75,7 @@ class _Batch:
         self.requests = requests
         self.predecessor = predecessor
         self.plan: Plan | None = None
+        self.locked = threading.Event()
         self.finished = threading.Event()
 
     def commands(self) -> list[Command]:
@@ -123,7 +124,7 @@ class Writer:
     ) -> None:
         """In all ledgers `queue_limit` commands may wait, `cache_limit` accounts and holds are kept."""
         # A worker that comes back from the socket must not wait 5 ms for a thread that computes.
-        sys.setswitchinterval(0.0005)
+        sys.setswitchinterval(0.0001)
         self._conninfo = conninfo
         self._batch_size = batch_size
         self._ahead = min(batch_size, 256)
@@ -217,6 +218,7 @@ class Writer:
         with self._changed:
             book.under_way.remove(batch)
             batch.predecessor = None
+            batch.locked.set()
             batch.finished.set()
             self._make_ready(book)
             self._keep(book)
@@ -274,7 +276,8 @@ class Writer:
             return [LedgerNotFound(book.name)] * len(batch.requests)
         if batch.predecessor is not None:
             self._plan_ahead(link, book, batch, batch.predecessor)
-            batch.predecessor.finished.wait()
+            # A batch decided ahead queues for the lock right behind its predecessor, and so has it at once.
+            (batch.predecessor.finished if batch.plan is None else batch.predecessor.locked).wait()
         try:
             return self._commit(link, book, batch).outcomes
         except Defect:
@@ -343,6 +346,12 @@ class Writer:
         for connection in link.tries():
             try:
                 head, clock = store.lock_head(connection, book.ledger_id)
+                if plan is not None and plan.basis != head.token and batch.predecessor is not None:
+                    connection.execute("ROLLBACK")  # the predecessor is in trouble and goes first
+                    batch.predecessor.finished.wait()
+                    plan = None
+                    continue
+                batch.locked.set()
                 if in_doubt is not None and store.stored(connection, in_doubt):
                     connection.execute("ROLLBACK")
                     return in_doubt

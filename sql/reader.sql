@@ -11,6 +11,9 @@ SELECT ledger_id, name, public_id::text, time_zone, opened_at FROM daybook.ledge
 -- name: set_ledger
 SELECT set_config('daybook.ledger_id', %(ledger_id)s::text, true);
 
+-- name: clock
+SELECT clock_timestamp();
+
 -- name: head
 SELECT incarnation, seq, recorded_at, root, accounts FROM daybook.heads WHERE ledger_id = %(ledger_id)s;
 

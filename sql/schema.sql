@@ -58,8 +58,8 @@ CREATE TABLE daybook.events (
     ledger_id     integer NOT NULL,
     legs          smallint NOT NULL CHECK (legs >= 0),
     type          text NOT NULL,
-    leaf          bytea NOT NULL CHECK (leaf = sha256('\x00'::bytea || body)),
-    body          bytea NOT NULL CHECK (length(body) <= 65535),
+    leaf          bytea NOT NULL CONSTRAINT leaf_of_body CHECK (leaf = sha256('\x00'::bytea || body)),
+    body          bytea NOT NULL CONSTRAINT body_length CHECK (length(body) <= 65535),
     PRIMARY KEY (ledger_id, seq)
 );
 COMMENT ON TABLE daybook.events IS 'The book of original entry. body is canonical JSON; every other column is derived from it.';
@@ -351,6 +351,10 @@ CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON daybook.idempo
     FOR EACH STATEMENT EXECUTE FUNCTION daybook.refuse_change();
 CREATE TRIGGER append_only BEFORE DELETE OR TRUNCATE ON daybook.accounts
     FOR EACH STATEMENT EXECUTE FUNCTION daybook.refuse_change();
+CREATE TRIGGER keeps_its_name BEFORE UPDATE OF ledger_id, account_id, opened_seq, address ON daybook.accounts
+    FOR EACH STATEMENT EXECUTE FUNCTION daybook.refuse_change();
+CREATE TRIGGER stays_closed BEFORE UPDATE ON daybook.accounts
+    FOR EACH ROW WHEN (OLD.closed_seq IS NOT NULL) EXECUTE FUNCTION daybook.refuse_change();
 CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON daybook.assets
     FOR EACH STATEMENT EXECUTE FUNCTION daybook.refuse_change();
 
@@ -376,6 +380,8 @@ CREATE TRIGGER own_ledger_update AFTER UPDATE ON daybook.streams
     REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION daybook.check_own_ledger();
 CREATE TRIGGER own_ledger AFTER INSERT ON daybook.holds
     REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION daybook.check_own_ledger();
+CREATE TRIGGER own_ledger_delete AFTER DELETE ON daybook.holds
+    REFERENCING OLD TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION daybook.check_own_ledger();
 
 -- ENABLE ALWAYS: the guards fire under session_replication_role = replica too.
 DO $$

@@ -106,12 +106,12 @@ UPDATE daybook.accounts SET terms = %(terms)s WHERE ledger_id = %(ledger_id)s AN
 UPDATE daybook.accounts SET closed_seq = %(seq)s WHERE ledger_id = %(ledger_id)s AND account_id = %(account_id)s;
 
 -- name: upsert_balances
-INSERT INTO daybook.balances (debits_posted, credits_posted, debits_pending, credits_pending, last_seq, version,
-                              min_available, max_balance, account_id, asset_id, debit_normal, ledger_id)
-SELECT *, %(ledger_id)s
-  FROM unnest(%(dp)s::bigint[], %(cp)s::bigint[], %(dpend)s::bigint[], %(cpend)s::bigint[], %(last_seq)s::bigint[],
-              %(version)s::bigint[], %(min)s::bigint[], %(max)s::bigint[], %(account)s::integer[], %(asset)s::smallint[],
-              %(debit_normal)s::boolean[])
+-- Parameters in the order of the columns: the batch has them as array literals.
+INSERT INTO daybook.balances (ledger_id, debits_posted, credits_posted, debits_pending, credits_pending, last_seq, version,
+                              min_available, max_balance, account_id, asset_id, debit_normal)
+SELECT %s, *
+  FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[],
+              %s::bigint[], %s::integer[], %s::smallint[], %s::boolean[])
     ON CONFLICT (ledger_id, account_id, asset_id) DO UPDATE
    SET debits_posted = excluded.debits_posted, credits_posted = excluded.credits_posted,
        debits_pending = excluded.debits_pending, credits_pending = excluded.credits_pending,

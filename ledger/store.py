@@ -133,8 +133,8 @@ def load_keys(connection: Connection, ledger_id: int, keys: Sequence[str]) -> di
 def load(connection: Connection, state: State, commands: Iterable[Command], due: Iterable[int] = ()) -> bool:
     """Bring every account and transaction that the commands name into the state.
 
-    False: a command names an event that is not stored yet though the state is past it (it is being
-    committed now), so that nothing can be decided ahead of that commit.
+    False: the state is not what is stored, so that nothing can be decided ahead: a command names an event
+    that is being committed now, or an account has an asset that another process has just brought in.
     """
     addresses: set[str] = set()
     seqs: set[int] = set(due)
@@ -151,9 +151,7 @@ def load(connection: Connection, state: State, commands: Iterable[Command], due:
         if subject is not None:
             addresses.update(leg.account for leg in subject.legs)
     absent = [address for address in addresses if address not in state.accounts]
-    if absent:
-        _load_accounts(connection, state, absent)
-    return True
+    return not absent or _load_accounts(connection, state, absent)
 
 
 def _load_subjects(connection: Connection, state: State, seqs: list[int]) -> bool:
@@ -176,14 +174,16 @@ def _load_subjects(connection: Connection, state: State, seqs: list[int]) -> boo
     return found == len(plain)
 
 
-def _load_accounts(connection: Connection, state: State, addresses: list[str]) -> None:
+def _load_accounts(connection: Connection, state: State, addresses: list[str]) -> bool:
     accounts = state.accounts
-    for address in addresses:
-        accounts[address] = None
     assets = {number: asset for asset, number in state.chart.asset_ids.items()}
     found = connection.execute(
         QUERIES["load_accounts"], {"ledger_id": state.ledger_id, "addresses": "\n".join(addresses)}
-    )
+    ).fetchall()
+    if any(row[5] is not None and row[5] not in assets for row in found):
+        return False
+    for address in addresses:
+        accounts[address] = None
     for account_id, address, opened_seq, closed_seq, terms, asset_id, dp, cp, dpend, cpend, version in found:
         account = accounts[address]
         if account is None:
@@ -193,6 +193,7 @@ def _load_accounts(connection: Connection, state: State, addresses: list[str]) -
         if asset_id is not None:
             asset = assets[asset_id]
             account.positions[asset] = Position(account, asset, asset_id, (dp, cp, dpend, cpend), version)
+    return True
 
 
 def due_holds(connection: Connection, ledger_id: int, now: int, limit: int) -> tuple[list[int], int | None]:

@@ -214,6 +214,14 @@ class Writer:
             batch.plan = plan
             self._make_ready(book)
 
+    def _discard(self, book: _Book, batch: _Batch) -> None:
+        """A plan that does not hold takes its state with it, which a successor may be deciding on right now.
+
+        First the plan, then the state: whoever sees the next state sees no plan, or the one made on it.
+        """
+        batch.plan = None
+        book.state = None
+
     def _finish(self, book: _Book, batch: _Batch) -> None:
         with self._changed:
             book.under_way.remove(batch)
@@ -228,6 +236,9 @@ class Writer:
         size = 0 if book.state is None else len(book.state.accounts) + len(book.state.subjects)
         self._cached += size - book.cached
         book.cached = size
+        if not size:
+            self._recent.pop(book.name, None)
+            return
         self._recent[book.name] = book
         self._recent.move_to_end(book.name)
         while self._cached > self._cache_limit:
@@ -316,10 +327,12 @@ class Writer:
 
     def _plan_ahead(self, link: _Link, book: _Book, batch: _Batch, predecessor: _Batch) -> None:
         """Decide on the state that the predecessor will leave, while it is being committed."""
-        state, before = book.state, predecessor.plan
+        state, before = book.state, predecessor.plan  # in this order: see _discard
         now = time.time_ns() // 1_000
         if state is None or before is None or (state.next_expiry is not None and state.next_expiry <= now):
             return
+        if not before.accepted:
+            return  # it moves no token, so nothing would tell whether it took place
         try:
             connection = link.connection()
             known = store.load_keys(connection, book.ledger_id, batch.keys())
@@ -348,6 +361,7 @@ class Writer:
                 head, clock = store.lock_head(connection, book.ledger_id)
                 if plan is not None and plan.basis != head.token and batch.predecessor is not None:
                     connection.execute("ROLLBACK")  # the predecessor is in trouble and goes first
+                    self._discard(book, batch)
                     batch.predecessor.finished.wait()
                     plan = None
                     continue
@@ -360,6 +374,8 @@ class Writer:
                     connection.execute("ROLLBACK")
                     raise ClockBehind(book.name)
                 if plan is None or plan.basis != head.token or abs(clock - plan.now) > AHEAD_TOLERANCE:
+                    if plan is not None:
+                        self._discard(book, batch)
                     plan = self._plan_locked(connection, book, batch, head, max(clock, head.recorded_at + 1))
                     while plan is None:
                         head, clock = store.lock_head(connection, book.ledger_id)
@@ -375,7 +391,7 @@ class Writer:
                 return plan
             except psycopg.Error as error:
                 trouble = link.failed(error)
-                book.state = None
+                self._discard(book, batch)
                 plan = None
                 if trouble is Trouble.LOCKED:
                     link.terminate_stalled(book.ledger_id)

@@ -48,6 +48,8 @@ def decide(state: State, command: Command, now: int) -> Accepted | Rejection:
 
     The state must hold every account and transaction that `names` gives for the command.
     """
+    if not state.seq and type(command.body) is not LedgerOpening:
+        return Rejection("ledger_not_found")
     try:
         return _DECIDERS[type(command.body)](state, command, now)
     except Refused as refused:

@@ -32,6 +32,7 @@ TABLE: tuple[RejectionCode, ...] = (
     RejectionCode(
         "idempotency_key_reused", 422, False, "The idempotency key was used for another request.", ("key",)
     ),
+    RejectionCode("ledger_not_found", 404, True, "There is no ledger of this name."),
     RejectionCode("ledger_exists", 409, False, "A ledger of this name exists.", ("name",)),
     RejectionCode(
         "chart_patterns_overlap",

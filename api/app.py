@@ -1,0 +1,144 @@
+"""The ASGI application: routes from the table of operations, one place where requests begin and end.
+
+There is no middleware: `Api.__call__` gives every request its id, turns every exception into a problem, and
+writes one line of log.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import structlog
+from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute, Route, Router
+from starlette.types import Receive, Scope, Send
+
+from api import docs
+from api.bridge import Bridge
+from api.handlers import Call
+from api.http import Exchange, Gone, NoQuery, decode_path, decode_query, encode
+from api.openapi import document
+from api.operations import OPERATIONS, Operation
+from api.problems import Problem, Refused, make, of_error
+
+log = structlog.get_logger("daybook.http")
+
+HTML = b"text/html; charset=utf-8"
+Respond = Callable[[Exchange], Awaitable[None]]
+
+
+def create_app(conninfo: str) -> Api:
+    """The application on a migrated database; writer and reader live from start-up to shutdown."""
+    return Api(conninfo)
+
+
+class Api:
+    """The application of one process."""
+
+    def __init__(self, conninfo: str) -> None:
+        self._conninfo = conninfo
+        self._bridge: Bridge | None = None
+        self._router = Router(
+            list(self._routes()), redirect_slashes=False, default=_nowhere, lifespan=self._lifespan
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request, or the life of the process."""
+        if scope["type"] != "http":
+            await self._router(scope, receive, send)
+            return
+        began = time.perf_counter()
+        exchange = Exchange(scope, receive, send)
+        scope["exchange"] = exchange
+        try:
+            exchange.take_request_id()
+            await self._router(scope, receive, exchange.pass_on)
+        except Gone:
+            pass
+        except Exception as error:
+            problem = _problem(error, exchange)
+            if not exchange.status:
+                await exchange.problem(problem)
+        log.info(
+            "http.request",
+            method=scope["method"],
+            path=scope["path"],
+            status=exchange.status,
+            ms=round((time.perf_counter() - began) * 1_000, 2),
+            request_id=exchange.request_id,
+        )
+
+    @asynccontextmanager
+    async def _lifespan(self, app: Any) -> AsyncIterator[None]:
+        self._bridge = Bridge(self._conninfo)
+        try:
+            yield
+        finally:
+            await self._bridge.close()
+
+    def _routes(self) -> Iterable[BaseRoute]:
+        paths: dict[str, dict[str, Respond]] = {}
+        for operation in OPERATIONS:
+            paths.setdefault(operation.path, {})[operation.method] = self._responder(operation)
+        paths["/openapi.json"] = {"GET": _static(encode(document()), b"application/json")}
+        paths["/docs"] = {"GET": _static(docs.PAGE, HTML)}
+        yield from (Route(path, _Path(methods)) for path, methods in paths.items())
+        yield docs.static_files()
+
+    def _responder(self, operation: Operation) -> Respond:
+        async def respond(exchange: Exchange) -> None:
+            scope = exchange.scope
+            path = decode_path(scope["path_params"])
+            query = decode_query(scope["query_string"], operation.query)
+            assert self._bridge is not None
+            reply = await operation.handler(Call(self._bridge, exchange, operation, path, query))
+            if isinstance(reply.body, Problem):
+                await exchange.problem(reply.body, reply.headers)
+            else:
+                await exchange.answer(reply.status, encode(reply.body), headers=reply.headers)
+
+        return respond
+
+
+class _Path:
+    """The methods of one path."""
+
+    def __init__(self, methods: dict[str, Respond]) -> None:
+        self._methods = methods
+        if "GET" in methods:
+            self._methods = {**methods, "HEAD": methods["GET"]}
+        self._allowed = sorted(self._methods)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        respond = self._methods.get(scope["method"])
+        if respond is None:
+            raise Refused(make("method_not_allowed", evidence={"allowed": self._allowed}))
+        await respond(scope["exchange"])
+
+
+def _static(body: bytes, content_type: bytes) -> Respond:
+    async def respond(exchange: Exchange) -> None:
+        decode_query(exchange.scope["query_string"], NoQuery)
+        await exchange.answer(200, body, content_type)
+
+    return respond
+
+
+async def _nowhere(scope: Scope, receive: Receive, send: Send) -> None:
+    raise Refused(make("not_found"))
+
+
+def _problem(error: Exception, exchange: Exchange) -> Problem:
+    problem = of_error(error)
+    if problem is None and isinstance(error, HTTPException):  # of the static files
+        allowed = {"allowed": ["GET", "HEAD"]}
+        problem = (
+            make("method_not_allowed", evidence=allowed) if error.status_code == 405 else make("not_found")
+        )
+    if problem is None:
+        log.error("http.defect", request_id=exchange.request_id, exc_info=error)
+        problem = make("internal_error")
+    return problem

@@ -1,0 +1,85 @@
+"""From the event loop to the ledger's threads and back.
+
+Threads that wake each other for every request spend their time on that. So the requests of one turn of the
+loop are queued together, and the answers of one batch, which the writer gives all at once from one of its
+threads, wake the loop once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import ParamSpec, TypeVar
+
+from anyio import CapacityLimiter, to_thread
+
+from ledger.batch import Outcome, Request
+from ledger.reader import Reader
+from ledger.writer import Answer, ClockBehind, Writer, WriterError
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+READERS = 4
+
+
+class Bridge:
+    """The writer and the reader of one process, for coroutines of one event loop."""
+
+    def __init__(self, conninfo: str) -> None:
+        """Starts the writer's threads; the connections are made when they are needed."""
+        self.reader = Reader(conninfo, READERS)
+        self._writer = Writer(conninfo)
+        self._loop = asyncio.get_running_loop()
+        self._questions: list[tuple[str, Request, asyncio.Future[Answer]]] = []
+        self._answers: deque[tuple[asyncio.Future[Answer], Answer]] = deque()
+        self._woken = False
+        self._limiter = CapacityLimiter(READERS)
+        self.clock_behind_at = float("-inf")  # time.monotonic() of the last refusal
+
+    async def submit(self, ledger: str, request: Request) -> list[Outcome]:
+        """The outcomes of a request, after its commit (WriterError)."""
+        future: asyncio.Future[Answer] = self._loop.create_future()
+        if not self._questions:
+            self._loop.call_soon(self._ask)
+        self._questions.append((ledger, request, future))
+        answer = await future
+        if isinstance(answer, WriterError):
+            if isinstance(answer, ClockBehind):
+                self.clock_behind_at = time.monotonic()
+            raise answer
+        return answer
+
+    async def read(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a read in a thread; as many at once as the reader has connections."""
+        return await to_thread.run_sync(partial(function, *args, **kwargs), limiter=self._limiter)
+
+    async def close(self) -> None:
+        """Answer what is queued, then end the threads and close the connections."""
+        await to_thread.run_sync(self._writer.close)
+        await to_thread.run_sync(self.reader.close)
+
+    def _ask(self) -> None:
+        for ledger, request, future in self._questions:
+            try:
+                self._writer.submit(ledger, request, partial(self._done, future))
+            except WriterError as error:
+                future.set_result(error)
+        self._questions.clear()
+
+    def _done(self, future: asyncio.Future[Answer], answer: Answer) -> None:
+        """In a thread of the writer. The append comes before the look at the flag, so none is left behind."""
+        self._answers.append((future, answer))
+        if not self._woken:
+            self._woken = True
+            self._loop.call_soon_threadsafe(self._deliver)
+
+    def _deliver(self) -> None:
+        self._woken = False
+        while self._answers:
+            future, answer = self._answers.popleft()
+            if not future.done():
+                future.set_result(answer)

@@ -1,0 +1,292 @@
+"""Examples for the OpenAPI document, by operation id: a body, and what it is answered with.
+
+They tell one story: a ledger is opened, a customer pays in, a hold is placed and posted.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+_CHART = {
+    "assets": ["USD/2"],
+    "accounts": [
+        {"pattern": "cash", "type": "asset"},
+        {"pattern": "fees", "type": "income"},
+        {
+            "pattern": "customers:{customer}:wallet",
+            "type": "liability",
+            "limits": {"*": {"min_available": 0}},
+        },
+    ],
+}
+_POSTINGS = [
+    {"account": "cash", "side": "debit", "amount": 999, "asset": "USD/2"},
+    {"account": "customers:42:wallet", "side": "credit", "amount": 999, "asset": "USD/2"},
+]
+_TRANSACTION = {
+    "description": "Starter pack",
+    "effective_at": "2026-11-20T10:00:00Z",
+    "reference": "order-1842",
+    "metadata": {"order": "1842"},
+    "postings": _POSTINGS,
+}
+_ENTRY = {
+    "seq": 2,
+    "type": "transaction_posted",
+    "effective_at": "2026-11-20T10:00:00.000000Z",
+    "recorded_at": "2026-11-20T10:00:03.123456Z",
+    "postings": [{**posting, "kind": "posted"} for posting in _POSTINGS],
+    "balances": [
+        {"account": "cash", "asset": "USD/2", "posted": 999, "pending": 999, "available": 999},
+        {"account": "customers:42:wallet", "asset": "USD/2", "posted": 999, "pending": 999, "available": 999},
+    ],
+    "description": "Starter pack",
+    "reference": "order-1842",
+    "metadata": {"order": "1842"},
+    "accounts_opened": ["cash", "customers:42:wallet"],
+    "idempotency_key": "order-1842",
+}
+_SPENT = [
+    {"account": "customers:42:wallet", "side": "debit", "amount": 300, "asset": "USD/2"},
+    {"account": "fees", "side": "credit", "amount": 300, "asset": "USD/2"},
+]
+_LEDGER = {
+    "name": "main",
+    "id": "0b0e2a4e-6f0c-4f62-9a53-0b4f6b3a7f10",
+    "time_zone": "Europe/Prague",
+    "opened_at": "2026-11-20T09:59:00.000000Z",
+}
+_ACCOUNT = {
+    "address": "customers:42:wallet",
+    "type": "liability",
+    "normal_balance": "credit",
+    "status": "open",
+    "opened_seq": 2,
+    "limits": {"*": {"min_available": 0}},
+}
+
+
+def _moved(seq: int, type: str, kinds: tuple[str, ...], wallet: tuple[int, int, int], **more: Any) -> Any:
+    """An entry on the hold of 300 from the wallet to fees; `wallet`: its posted, pending, available after."""
+    posted, pending, available = wallet
+    earned = 999 - posted
+    return {
+        "seq": seq,
+        "type": type,
+        "effective_at": "2026-11-20T10:05:00.000000Z",
+        "recorded_at": "2026-11-20T10:05:00.000000Z",
+        "postings": [{**posting, "kind": kind} for kind in kinds for posting in _SPENT],
+        "balances": [
+            {
+                "account": "customers:42:wallet",
+                "asset": "USD/2",
+                "posted": posted,
+                "pending": pending,
+                "available": available,
+            },
+            {
+                "account": "fees",
+                "asset": "USD/2",
+                "posted": earned,
+                "pending": 999 - pending,
+                "available": earned,
+            },
+        ],
+        **more,
+    }
+
+
+def _acknowledged(seq: int, type: str) -> dict[str, Any]:
+    return {"seq": seq, "type": type, "recorded_at": "2026-11-20T10:00:00.000000Z"}
+
+
+EXAMPLES: dict[str, dict[str, Any]] = {
+    "open_ledger": {
+        "body": {"name": "main", "time_zone": "Europe/Prague", "chart": _CHART},
+        "answer": _acknowledged(1, "ledger_opened"),
+    },
+    "list_ledgers": {"answer": {"ledgers": [_LEDGER], "next": None}},
+    "get_ledger": {
+        "answer": {
+            **_LEDGER,
+            "incarnation": 1,
+            "seq": 2,
+            "recorded_at": "2026-11-20T10:00:03.123456Z",
+            "root": "5f" * 32,
+            "accounts": 2,
+        }
+    },
+    "set_chart": {"body": _CHART, "answer": _acknowledged(3, "chart_set")},
+    "get_chart": {"answer": {"chart": _CHART, "seq": 3}},
+    "create_transaction": {"body": _TRANSACTION, "answer": _ENTRY},
+    "create_transactions": {
+        "body": {
+            "atomic": False,
+            "transactions": [
+                {"postings": _POSTINGS, "idempotency_key": "order-1842"},
+                {"postings": _SPENT, "pending": True, "timeout_seconds": 600},
+            ],
+        },
+        "answer": {
+            "results": [
+                {"status": 201, "transaction": _ENTRY, "replayed": True},
+                {
+                    "status": 201,
+                    "transaction": _moved(3, "transaction_held", ("pending",), (999, 699, 699)),
+                },
+            ]
+        },
+    },
+    "list_transactions": {"answer": {"transactions": [_ENTRY], "next": None}},
+    "get_transaction": {"answer": {**_ENTRY, "status": "posted", "remaining": [999, 999]}},
+    "post_hold": {
+        "body": {"amounts": [300, 300], "final": True},
+        "answer": _moved(4, "hold_posted", ("release", "posted"), (699, 699, 699), transaction=3, final=True),
+    },
+    "void_hold": {
+        "body": {"description": "Order cancelled"},
+        "answer": _moved(
+            4, "hold_voided", ("release",), (999, 999, 999), transaction=3, description="Order cancelled"
+        ),
+    },
+    "reverse_transaction": {
+        "body": {"reference": "refund-77"},
+        "answer": {
+            **_ENTRY,
+            "seq": 5,
+            "type": "transaction_reversed",
+            "transaction": 2,
+            "postings": [
+                {**posting, "side": side, "kind": "posted"}
+                for posting, side in zip(_POSTINGS, ("credit", "debit"), strict=True)
+            ],
+            "balances": [
+                {"account": "cash", "asset": "USD/2", "posted": 0, "pending": 0, "available": 0},
+                {
+                    "account": "customers:42:wallet",
+                    "asset": "USD/2",
+                    "posted": 0,
+                    "pending": 0,
+                    "available": 0,
+                },
+            ],
+            "accounts_opened": [],
+        },
+    },
+    "annotate_transaction": {
+        "body": {"metadata": {"reviewed_by": "ana"}},
+        "answer": _acknowledged(6, "transaction_annotated"),
+    },
+    "open_account": {
+        "body": {"address": "customers:43:wallet"},
+        "answer": _acknowledged(7, "account_opened"),
+    },
+    "list_accounts": {"answer": {"accounts": [_ACCOUNT], "next": None}},
+    "get_account": {"answer": _ACCOUNT},
+    "get_balances": {
+        "answer": {
+            "account": "customers:42:wallet",
+            "seq": 2,
+            "balances": [
+                {
+                    "asset": "USD/2",
+                    "posted": 999,
+                    "pending": 999,
+                    "available": 999,
+                    "debits_posted": 0,
+                    "credits_posted": 999,
+                    "debits_pending": 0,
+                    "credits_pending": 0,
+                    "version": 1,
+                }
+            ],
+        }
+    },
+    "get_statement": {
+        "answer": {
+            "account": "customers:42:wallet",
+            "asset": "USD/2",
+            "lines": [
+                {
+                    "seq": 2,
+                    "leg": 1,
+                    "type": "transaction_posted",
+                    "kind": "posted",
+                    "side": "credit",
+                    "amount": 999,
+                    "effective_at": "2026-11-20T10:00:00.000000Z",
+                    "recorded_at": "2026-11-20T10:00:03.123456Z",
+                    "posted": 999,
+                    "pending": 999,
+                    "available": 999,
+                    "description": "Starter pack",
+                    "reference": "order-1842",
+                }
+            ],
+            "next": None,
+        }
+    },
+    "set_limits": {
+        "body": {"limits": {"USD/2": {"min_available": -10_000, "max_balance": 1_000_000}}},
+        "answer": _acknowledged(8, "account_limits_set"),
+    },
+    "close_account": {"body": {}, "answer": _acknowledged(9, "account_closed")},
+    "get_trial_balance": {
+        "answer": {
+            "seq": 2,
+            "balanced": True,
+            "totals": [
+                {"asset": "USD/2", "debit": 999, "credit": 999, "debits_pending": 0, "credits_pending": 0}
+            ],
+            "lines": [
+                {
+                    "account": account,
+                    "type": type,
+                    "asset": "USD/2",
+                    "debit": debit,
+                    "credit": 999 - debit,
+                    "debits_pending": 0,
+                    "credits_pending": 0,
+                }
+                for account, type, debit in (("cash", "asset", 999), ("customers:42:wallet", "liability", 0))
+            ],
+            "next": None,
+        }
+    },
+    "list_events": {
+        "answer": {
+            "events": [
+                {
+                    "seq": 9,
+                    "leaf": "a3" * 32,
+                    "body": {
+                        "data": {"account": "customers:43:wallet"},
+                        "effective_at": "2026-11-20T10:00:00.000000Z",
+                        "ledger": "0b0e2a4e-6f0c-4f62-9a53-0b4f6b3a7f10",
+                        "recorded_at": "2026-11-20T10:00:00.000000Z",
+                        "request_id": "8c1d",
+                        "schema_version": 1,
+                        "seq": 9,
+                        "type": "account_closed",
+                    },
+                }
+            ],
+            "next": None,
+        }
+    },
+    "list_rejections": {
+        "answer": {
+            "rejections": [
+                {
+                    "code": "ledger_exists",
+                    "status": 409,
+                    "transient": False,
+                    "sentence": "A ledger of this name exists.",
+                    "evidence": ["name"],
+                }
+            ]
+        }
+    },
+    "get_live": {"answer": {"status": "healthy"}},
+    "get_ready": {"answer": {"status": "healthy"}},
+}

@@ -1,0 +1,255 @@
+"""What the operations do: turn a checked request into a command or a read, and its outcome into a reply.
+
+No rule of the ledger stands here. A replay is read back from the store and rendered by the same code as the
+fresh answer, so that both are the same bytes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from zoneinfo import available_timezones
+
+import psycopg
+from anyio import to_thread
+from msgspec import Struct
+
+from api import problems
+from api.bridge import Bridge
+from api.http import Exchange, decode_body
+from api.problems import BatchResult, Refused, make, of_rejection
+from ledger import commands as c
+from ledger.batch import Outcome, Previewed, Recorded, Refusal, Replayed, Request
+from ledger.commands import AccountOpening, Batch, Command, LedgerOpening, Transaction
+from ledger.reader import Reader
+from ledger.rejections import RejectionCode
+from ledger.views import Acknowledged, EntryView, entry_view, legs_after
+
+if TYPE_CHECKING:
+    from api.operations import Operation
+
+T = TypeVar("T")
+
+Header = tuple[bytes, bytes]
+REPLAYED: Header = (b"idempotency-replayed", b"true")
+
+# From this many on, decoding and encoding a batch would keep the event loop from others for milliseconds.
+LARGE_BODY = 32_768
+CLOCK_DRIFT_SECONDS = 1.0
+CLOCK_BEHIND_MEMORY_SECONDS = 60.0
+
+
+class Call(Struct, gc=False):
+    """A request with its path and query checked."""
+
+    bridge: Bridge
+    exchange: Exchange
+    operation: Operation
+    path: dict[str, Any]
+    query: Any
+
+
+class Reply(Struct, gc=False):
+    """What to answer: a status, a struct or a problem, headers."""
+
+    status: int
+    body: Any
+    headers: tuple[Header, ...] = ()
+
+
+Handler = Callable[[Call], Awaitable[Reply]]
+
+
+def read(function: Callable[[Reader, dict[str, Any], Any], Any]) -> Handler:
+    """A handler that reads: `function` runs in a thread."""
+
+    async def handler(call: Call) -> Reply:
+        body = await call.bridge.read(function, call.bridge.reader, call.path, call.query)
+        return Reply(call.operation.status, body)
+
+    return handler
+
+
+# ---------------------------------------------------------------- one command
+
+
+async def command(call: Call) -> Reply:
+    """One command: decided, stored, answered; or refused; or found to be done already."""
+    operation, exchange, path = call.operation, call.exchange, call.path
+    raw = await exchange.body()
+    body = decode_body(operation.decoder, raw or operation.empty_body)
+    key = exchange.key()
+    preview = False
+    if type(body) is Transaction:
+        preview = body.preview
+        if key is not None and body.idempotency_key not in (None, key):
+            detail = "The key of the header and the key of the body differ."
+            raise Refused(make("invalid_request", detail, field="idempotency_key"))
+    elif type(body) is LedgerOpening:
+        path = {"ledger": body.name}
+        _check_time_zone(body.time_zone)
+    subject = path.get("seq") or path.get("address") or ""
+    asked = c.command(body, subject, key=key, request_id=exchange.request_id)
+    (outcome,) = await call.bridge.submit(path["ledger"], Request([asked], preview=preview))
+    if isinstance(outcome, Refusal):
+        return Reply(0, of_rejection(outcome.rejection), (REPLAYED,) if outcome.replayed else ())
+    if isinstance(outcome, Previewed):
+        return Reply(200, entry_view(outcome.event, legs_after(outcome.legs), preview=True))
+    replayed = isinstance(outcome, Replayed)
+    view = (
+        (await call.bridge.read(call.bridge.reader.entries, path["ledger"], [outcome.seq]))[0]
+        if isinstance(outcome, Replayed)
+        else entry_view(outcome.event, legs_after(outcome.legs))
+    )
+    headers = _location(operation, path, body, view)
+    return Reply(
+        operation.status,
+        view if operation.answer is EntryView else Acknowledged(view.seq, view.type, view.recorded_at),
+        (*headers, REPLAYED) if replayed else headers,
+    )
+
+
+def _location(operation: Operation, path: dict[str, Any], body: Any, view: EntryView) -> tuple[Header, ...]:
+    if operation.location is None:
+        return ()
+    address = body.address if isinstance(body, AccountOpening) else ""
+    place = operation.location.format(ledger=path["ledger"], seq=view.seq, address=address)
+    return ((b"location", place.encode()),)
+
+
+@cache
+def _time_zones() -> frozenset[str]:
+    # "localtime" is whatever the machine has.
+    return frozenset(available_timezones() - {"localtime"})
+
+
+def _check_time_zone(name: str) -> None:
+    if name not in _time_zones():
+        raise Refused(
+            make(
+                "invalid_request", "This is not an IANA time zone, such as Europe/Prague.", field="time_zone"
+            )
+        )
+
+
+# ---------------------------------------------------------------- batches
+
+
+class BatchResults(Struct, frozen=True):
+    """One result for each transaction, in order."""
+
+    results: list[BatchResult]
+
+
+async def batch(call: Call) -> Reply:
+    """Transactions together: each on its own, or all or none."""
+    exchange, ledger = call.exchange, call.path["ledger"]
+    raw = await exchange.body()
+    body: Batch = await _maybe_in_thread(len(raw), lambda: decode_body(call.operation.decoder, raw))
+    key = exchange.key()
+    request_id = exchange.request_id
+    if not body.atomic:
+        if key is not None:
+            detail = "An independent batch has no key of its own: each transaction carries `idempotency_key`."
+            raise Refused(make("invalid_request", detail, field="Idempotency-Key"))
+        asked = [c.command(transaction, request_id=request_id) for transaction in body.transactions]
+        outcomes = await call.bridge.submit(ledger, Request(asked))
+        results = await _results(call.bridge, ledger, outcomes)
+        return Reply(200, BatchResults(results))
+    # The subject keeps a batch of one apart from the same transaction posted alone.
+    mark = c.fingerprint(list(body.transactions), "batch") if key is not None else b""
+    group = [Command(transaction, "", key, "", request_id, mark) for transaction in body.transactions]
+    outcomes = await call.bridge.submit(ledger, Request(group, atomic=True, key=key, fingerprint=mark))
+    return await _atomic_reply(call, ledger, outcomes)
+
+
+async def _atomic_reply(call: Call, ledger: str, outcomes: list[Outcome]) -> Reply:
+    first = outcomes[0]
+    if isinstance(first, Replayed):
+        seqs = range(first.seq, first.seq + first.events)
+        entries = await call.bridge.read(call.bridge.reader.entries, ledger, seqs)
+        results = [BatchResult(status=201, transaction=entry) for entry in entries]
+        return Reply(call.operation.status, BatchResults(results), (REPLAYED,))
+    if not isinstance(first, Refusal):
+        return Reply(call.operation.status, BatchResults(await _results(call.bridge, ledger, outcomes)))
+    refusals = [outcome for outcome in outcomes if isinstance(outcome, Refusal)]
+    headers = (REPLAYED,) if first.replayed else ()
+    if first.rejection.code == "idempotency_key_reused":
+        return Reply(0, of_rejection(first.rejection))
+    each = [of_rejection(refusal.rejection) for refusal in refusals]
+    cause = next(r.rejection for r in refusals if r.rejection.code != "linked_failed")
+    results = [BatchResult(status=problem.status, problem=problem) for problem in each]
+    return Reply(0, of_rejection(cause, results), headers)
+
+
+async def _results(bridge: Bridge, ledger: str, outcomes: list[Outcome]) -> list[BatchResult]:
+    seqs = sorted({outcome.seq for outcome in outcomes if isinstance(outcome, Replayed)})
+    entries = await bridge.read(bridge.reader.entries, ledger, seqs) if seqs else []
+    first_answers = {entry.seq: entry for entry in entries}
+    size = 256 * len(outcomes)
+    return await _maybe_in_thread(size, lambda: [_result(outcome, first_answers) for outcome in outcomes])
+
+
+def _result(outcome: Outcome, first_answers: dict[int, EntryView]) -> BatchResult:
+    match outcome:
+        case Refusal(rejection, replayed):
+            problem = of_rejection(rejection)
+            return BatchResult(status=problem.status, problem=problem, replayed=replayed)
+        case Replayed(seq):
+            return BatchResult(status=201, transaction=first_answers[seq], replayed=True)
+        case Recorded(event, legs) | Previewed(event, legs):
+            return BatchResult(status=201, transaction=entry_view(event, legs_after(legs)))
+
+
+async def _maybe_in_thread(size: int, function: Callable[[], T]) -> T:
+    return await to_thread.run_sync(function) if size >= LARGE_BODY else function()
+
+
+# ---------------------------------------------------------------- about the service
+
+
+class Rejections(Struct, frozen=True):
+    """Every code that a problem can have. Where several apply to a command, the first one is reported."""
+
+    rejections: tuple[RejectionCode, ...]
+
+
+class Live(Struct, frozen=True):
+    """The process answers."""
+
+    status: Literal["healthy"] = "healthy"
+
+
+class Ready(Struct, frozen=True, omit_defaults=True):
+    """Whether commands can be answered now. Degraded: some are refused or slower; `reasons` say why."""
+
+    status: Literal["healthy", "degraded", "down"]
+    reasons: list[str] = []
+
+
+async def list_rejections(call: Call) -> Reply:
+    """Every code."""
+    return Reply(200, Rejections(problems.ALL))
+
+
+async def live(call: Call) -> Reply:
+    """The process answers."""
+    return Reply(200, Live())
+
+
+async def ready(call: Call) -> Reply:
+    """Whether the database answers, and whether the clocks agree."""
+    try:
+        clock = await to_thread.run_sync(call.bridge.reader.clock)
+    except psycopg.Error as error:
+        return Reply(503, Ready("down", [f"The database does not answer ({type(error).__name__})."]))
+    reasons = []
+    drift = (clock - datetime.now(UTC)).total_seconds()
+    if abs(drift) > CLOCK_DRIFT_SECONDS:
+        reasons.append(f"The database's clock differs from this process's by {drift:.1f} s.")
+    if time.monotonic() - call.bridge.clock_behind_at < CLOCK_BEHIND_MEMORY_SECONDS:
+        reasons.append("The database's clock was behind a ledger's last event within the last minute.")
+    return Reply(200, Ready("degraded" if reasons else "healthy", reasons))

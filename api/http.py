@@ -1,0 +1,291 @@
+"""One HTTP request and its answer: what is read from the wire is checked here, and nowhere else.
+
+This is plain ASGI: on the busiest route every layer between the server and the ledger costs requests.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable
+from functools import partial
+from random import getrandbits
+from typing import Annotated, Any, TypeVar
+from urllib.parse import parse_qsl
+
+import msgspec
+from msgspec import Meta, Struct
+from starlette.types import Message, Receive, Scope, Send
+
+from api.problems import RETRY_AFTER_SECONDS, Problem, Refused, make, of_validation
+from ledger.chart import MAX_AMOUNT
+from ledger.commands import Address, Key, Name
+
+T = TypeVar("T")
+
+MAX_BODY_BYTES = 10 * 2**20
+JSON = b"application/json"
+PROBLEM = b"application/problem+json"
+
+Seq = Annotated[int, Meta(ge=1, le=MAX_AMOUNT)]
+
+encode = msgspec.json.Encoder().encode
+
+_REQUEST_ID = re.compile(rb"[\x20-\x7e]{1,128}\Z")
+_QUOTED = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\])*)"\Z')
+_CONTENT_TYPE = re.compile(rb'application/json *(?:; *charset *= *"?utf-?8"? *)?\Z', re.IGNORECASE)
+
+
+class Gone(Exception):
+    """The client went away before its request was read; there is nobody to answer."""
+
+
+class Exchange:
+    """A request being answered."""
+
+    __slots__ = (
+        "_content_length",
+        "_content_type",
+        "_encoded",
+        "_keys",
+        "_receive",
+        "_request_ids",
+        "_send",
+        "request_id",
+        "scope",
+        "status",
+    )
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.scope = scope
+        self._receive = receive
+        self._send = send
+        self.status = 0  # of the answer, once it was begun
+        self._content_length = self._content_type = b""
+        self._encoded = False
+        self._keys: list[bytes] = []
+        self._request_ids: list[bytes] = []
+        for name, value in scope["headers"]:
+            if name == b"content-type":
+                self._content_type = value
+            elif name == b"content-length":
+                self._content_length = value
+            elif name in (b"idempotency-key", b"x-idempotency-key"):
+                self._keys.append(value)
+            elif name == b"x-request-id":
+                self._request_ids.append(value)
+            elif name == b"content-encoding":
+                self._encoded = True
+        self.request_id = f"{getrandbits(128):032x}"
+
+    def take_request_id(self) -> None:
+        """Use the client's own request id, where it sent one (Refused)."""
+        if not self._request_ids:
+            return
+        if len(self._request_ids) > 1 or not _REQUEST_ID.match(self._request_ids[0]):
+            detail = "A request id is 1 to 128 printable ASCII characters, given once."
+            raise Refused(make("invalid_request", detail, field="X-Request-Id"))
+        self.request_id = self._request_ids[0].decode()
+
+    def key(self) -> str | None:
+        """The idempotency key: quoted as RFC 8941 has it, or bare (Refused)."""
+        if not self._keys:
+            return None
+        keys = {_key(value) for value in self._keys}
+        if len(keys) > 1:
+            detail = "The request has two idempotency keys that differ."
+            raise Refused(make("invalid_request", detail, field="Idempotency-Key"))
+        return keys.pop()
+
+    async def body(self) -> bytes:
+        """The whole body, at most MAX_BODY_BYTES (Refused, Gone)."""
+        if self._content_length and int(self._content_length) > MAX_BODY_BYTES:
+            raise Refused(_too_large())
+        message = await self._receive()
+        body: bytes = message.get("body", b"")
+        if message["type"] == "http.disconnect" or message.get("more_body"):
+            body = await self._rest(message)
+        if body and (self._encoded or not _CONTENT_TYPE.match(self._content_type)):
+            found = self._content_type.decode("latin-1") or "no content type"
+            detail = f"The body has {found}{', and is compressed' if self._encoded else ''}."
+            raise Refused(make("unsupported_media_type", detail, field="Content-Type"))
+        return body
+
+    async def _rest(self, message: Any) -> bytes:
+        chunks = []
+        size = 0
+        while True:
+            if message["type"] == "http.disconnect":
+                raise Gone
+            chunks.append(message.get("body", b""))
+            size += len(chunks[-1])
+            if size > MAX_BODY_BYTES:
+                raise Refused(_too_large())
+            if not message.get("more_body"):
+                return b"".join(chunks)
+            message = await self._receive()
+
+    async def answer(
+        self,
+        status: int,
+        body: bytes,
+        content_type: bytes = JSON,
+        headers: Iterable[tuple[bytes, bytes]] = (),
+    ) -> None:
+        """Send the whole answer."""
+        self.status = status
+        await self._send(
+            {
+                "type": "http.response.start",
+                "status": status,
+                "headers": [
+                    (b"content-type", content_type),
+                    (b"content-length", b"%d" % len(body)),
+                    (b"x-request-id", self.request_id.encode()),
+                    *headers,
+                ],
+            }
+        )
+        await self._send({"type": "http.response.body", "body": body})
+
+    async def pass_on(self, message: Message) -> None:
+        """Send a part of an answer that is made elsewhere (static files), with our header."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            message["headers"] = [*message["headers"], (b"x-request-id", self.request_id.encode())]
+        await self._send(message)
+
+    async def problem(self, problem: Problem, headers: Iterable[tuple[bytes, bytes]] = ()) -> None:
+        """Send a problem, with the headers that belong to its code."""
+        retry = RETRY_AFTER_SECONDS.get(problem.code)
+        if retry is not None:
+            headers = (*headers, (b"retry-after", b"%d" % retry))
+        elif problem.code == "method_not_allowed":
+            headers = (*headers, (b"allow", ", ".join(problem.evidence["allowed"]).encode()))
+        await self.answer(problem.status, encode(problem), PROBLEM, headers)
+
+
+def _too_large() -> Problem:
+    return make("payload_too_large", evidence={"limit": MAX_BODY_BYTES})
+
+
+def _key(value: bytes) -> str:
+    text = value.decode("latin-1").strip(" \t")
+    if text.startswith('"'):
+        quoted = _QUOTED.match(text)
+        text = re.sub(r'\\(["\\])', r"\1", quoted[1]) if quoted else ""
+    try:
+        return msgspec.convert(text, Key)
+    except msgspec.ValidationError:
+        detail = 'A key is 1 to 255 printable ASCII characters, bare or quoted ("...").'
+        raise Refused(make("invalid_request", detail, field="Idempotency-Key")) from None
+
+
+# ---------------------------------------------------------------- JSON bodies
+
+
+def decode_body(decoder: msgspec.json.Decoder[T], raw: bytes) -> T:
+    """A body as its struct (Refused). A member given twice is refused, whichever value was meant."""
+    if not raw:
+        raise Refused(make("invalid_request", "The body is empty; a JSON object is needed."))
+    try:
+        body = decoder.decode(raw)
+        _check_members(raw.decode())
+    except (msgspec.MsgspecError, UnicodeDecodeError, _GivenTwice) as error:
+        raise Refused(of_validation(error)) from None
+    except RecursionError:
+        raise Refused(make("invalid_request", "The body is nested too deeply.")) from None
+    return body
+
+
+class _GivenTwice(ValueError):
+    """A member of a JSON object is there twice."""
+
+
+def _members(pairs: list[tuple[str, Any]]) -> None:
+    if len({name for name, _ in pairs}) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for i, name in enumerate(names) if name in names[:i])
+        raise _GivenTwice(f"`{twice}` is given twice")
+
+
+# msgspec keeps the last of two equal members without a word.
+_check_members = json.JSONDecoder(object_pairs_hook=_members).decode
+
+
+# ---------------------------------------------------------------- queries and paths
+
+
+def decode_query(query_string: bytes, shape: type[T]) -> T:
+    """The query's parameters as their struct; unknown, repeated and bad ones are refused (Refused)."""
+    if not query_string:
+        return shape()
+    try:
+        pairs = parse_qsl(
+            query_string.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=50
+        )
+    except ValueError:
+        raise Refused(make("invalid_request", "The query is not percent-encoded UTF-8.")) from None
+    values: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in values:
+            raise Refused(make("invalid_request", "A parameter is given twice.", field=name))
+        values[name] = int(value) if name in integers(shape) and _INTEGER.match(value) else value
+    try:
+        return msgspec.convert(values, shape)
+    except msgspec.ValidationError as error:
+        raise Refused(of_validation(error)) from None
+
+
+_INTEGER = re.compile(r"-?[0-9]{1,20}\Z")
+_SEQ = re.compile(r"[0-9]{1,20}\Z")
+_integers: dict[type, frozenset[str]] = {}
+
+
+def integers(shape: type) -> frozenset[str]:
+    """The parameters of a query struct that may be integers: digits are turned into one."""
+    known = _integers.get(shape)
+    if known is None:
+        info = msgspec.inspect.type_info(shape)
+        assert isinstance(info, msgspec.inspect.StructType)
+        known = _integers[shape] = frozenset(
+            field.encode_name for field in info.fields if _may_be_integer(field.type)
+        )
+    return known
+
+
+def _may_be_integer(kind: msgspec.inspect.Type) -> bool:
+    match kind:
+        case msgspec.inspect.Metadata(type=inner):
+            return _may_be_integer(inner)
+        case msgspec.inspect.UnionType(types=types):
+            return any(map(_may_be_integer, types))
+    return isinstance(kind, msgspec.inspect.IntType)
+
+
+_PATH: dict[str, Callable[[str], Any]] = {
+    "ledger": partial(msgspec.convert, type=Name),
+    "address": partial(msgspec.convert, type=Address),
+    "seq": lambda text: msgspec.convert(int(text) if _SEQ.match(text) else text, Seq),
+}
+
+
+def decode_path(parameters: dict[str, str]) -> dict[str, Any]:
+    """The path's parameters, checked; `seq` as a number (Refused)."""
+    try:
+        return {name: _PATH[name](text) for name, text in parameters.items()}
+    except msgspec.ValidationError as error:
+        wrong = next(name for name, text in parameters.items() if not _fits(name, text))
+        raise Refused(of_validation(error, wrong)) from None
+
+
+def _fits(name: str, text: str) -> bool:
+    try:
+        _PATH[name](text)
+    except msgspec.ValidationError:
+        return False
+    return True
+
+
+class NoQuery(Struct, forbid_unknown_fields=True):
+    """No parameter."""

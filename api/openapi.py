@@ -1,0 +1,220 @@
+"""The OpenAPI 3.1 document, made from the table of operations and the structs themselves."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+
+from api.handlers import BatchResults, Ready
+from api.operations import OPERATIONS, Operation
+from api.problems import CODES, RETRY_AFTER_SECONDS, Problem, make
+from ledger.commands import Transaction
+from ledger.events import Event
+
+_REF = "#/components/schemas/{name}"
+_PATH_PARAMETERS = {
+    "ledger": ("The ledger's name.", {"type": "string", "pattern": r"^[a-z0-9][a-z0-9_\-]{0,62}$"}, "main"),
+    "address": (
+        "The account's address.",
+        {"type": "string", "pattern": r"^[A-Za-z0-9_.\-]+(:[A-Za-z0-9_.\-]+)*$", "maxLength": 255},
+        "customers:42:wallet",
+    ),
+    "seq": (
+        "The transaction's seq.",
+        {"type": "integer", "minimum": 1, "maximum": 2**63 - 1},
+        3,
+    ),
+}
+_STATUS_WORDS = {400: "Malformed request", 404: "Not found", 405: "Method not allowed", 409: "Conflict"} | {
+    413: "Body too large",
+    415: "Not JSON",
+    422: "Refused",
+    500: "Defect",
+    503: "Not now",
+}
+
+
+def document() -> dict[str, Any]:
+    """The whole document."""
+    structs = [t for o in OPERATIONS for t in (o.body, o.answer) if t is not None]
+    _, schemas = msgspec.json.schema_components([*structs, Problem, Event], ref_template=_REF)
+    schemas = _ecma(schemas)
+    schemas["EventView"]["properties"]["body"] = {"$ref": _REF.format(name="Event")}
+    schemas["Problem"]["properties"]["code"] = {"type": "string", "enum": list(CODES)}
+    paths: dict[str, dict[str, Any]] = {}
+    for operation in OPERATIONS:
+        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Daybook",
+            "version": "1",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+            "description": (
+                "A double-entry ledger. Amounts are integers of minor units of an asset (`USD/2`: cents); "
+                "moments are RFC 3339. Lists are paged: `next` of a page is `after` of the following one. "
+                "Every answer carries X-Request-Id; every problem is an RFC 9457 document with a code of "
+                "`/v1/rejections`. A body with a member twice, or with one that is not in its schema, is "
+                "refused."
+            ),
+        },
+        "servers": [{"url": "/"}],
+        "tags": [{"name": name} for name in dict.fromkeys(o.tag for o in OPERATIONS)],
+        "paths": paths,
+        "components": {"schemas": schemas, "headers": _HEADERS, "parameters": _HEADER_PARAMETERS},
+    }
+
+
+_HEADERS: dict[str, Any] = {
+    "X-Request-Id": {
+        "description": "The request's id: the client's own, or one made here. It stands in the event too.",
+        "schema": {"type": "string"},
+    },
+    "Idempotency-Replayed": {
+        "description": "`true` on the first answer to this key, given again.",
+        "schema": {"const": "true"},
+    },
+    "Location": {"description": "Where to read it.", "schema": {"type": "string", "format": "uri-reference"}},
+    "Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}},
+}
+_HEADER_PARAMETERS: dict[str, Any] = {
+    "Idempotency-Key": {
+        "name": "Idempotency-Key",
+        "in": "header",
+        "description": (
+            "Makes the request safe to repeat, for ever; one ledger's keys are its own. Bare or quoted, also "
+            "as X-Idempotency-Key. The same key with another request is refused."
+        ),
+        "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!#-~]([ -~]*[!-~])?$"},
+        "example": "order-1842",
+    },
+    "X-Request-Id": {
+        "name": "X-Request-Id",
+        "in": "header",
+        "schema": {"type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[!-~]([ -~]*[!-~])?$"},
+    },
+}
+
+
+def _ecma(schema: Any) -> Any:
+    """Python's regular expressions, and msgspec's, as JSON Schema wants them: `$` for the end of the text."""
+    if isinstance(schema, dict):
+        return {
+            name: re.sub(r"\\Z$", "$", value)
+            if name == "pattern" and isinstance(value, str)
+            else _ecma(value)
+            for name, value in schema.items()
+        }
+    return [_ecma(value) for value in schema] if isinstance(schema, list) else schema
+
+
+def _operation(operation: Operation) -> dict[str, Any]:
+    made: dict[str, Any] = {
+        "operationId": operation.id,
+        "summary": operation.summary,
+        "tags": [operation.tag],
+        "x-scope": operation.scope,
+        "parameters": _parameters(operation),
+        "responses": _responses(operation),
+    }
+    if operation.description:
+        made["description"] = operation.description
+    if operation.body is not None:
+        made["requestBody"] = {
+            "required": not operation.optional_body,
+            "content": {
+                "application/json": {
+                    "schema": {"$ref": _REF.format(name=operation.body.__name__)},
+                    "example": operation.example,
+                }
+            },
+        }
+    return made
+
+
+def _parameters(operation: Operation) -> list[dict[str, Any]]:
+    parameters: list[dict[str, Any]] = []
+    for name in re.findall(r"\{(\w+)\}", operation.path):
+        description, schema, example = _PATH_PARAMETERS[name]
+        parameters.append(
+            {
+                "name": name,
+                "in": "path",
+                "required": True,
+                "description": description,
+                "schema": schema,
+                "example": example,
+            }
+        )
+    components = msgspec.json.schema_components([operation.query], ref_template=_REF)[1]
+    for name, schema in _ecma(components[operation.query.__name__]["properties"]).items():
+        description = schema.pop("description", "") or _first_description(schema)
+        parameter = {"name": name, "in": "query", "schema": schema}
+        if description:
+            parameter["description"] = description
+        parameters.append(parameter)
+    if operation.keyed:
+        parameters.append({"$ref": "#/components/parameters/Idempotency-Key"})
+    parameters.append({"$ref": "#/components/parameters/X-Request-Id"})
+    return parameters
+
+
+def _first_description(schema: dict[str, Any]) -> str:
+    """Of an optional parameter, whose description stands in one of the alternatives."""
+    return next((str(a.pop("description")) for a in schema.get("anyOf", ()) if "description" in a), "")
+
+
+def _responses(operation: Operation) -> dict[str, Any]:
+    schema = {"$ref": _REF.format(name=operation.answer.__name__)}
+    headers = ["X-Request-Id"]
+    if operation.keyed:
+        headers.append("Idempotency-Replayed")
+    if operation.location is not None:
+        headers.append("Location")
+    success = _response("Done", schema, operation.answer_example, headers)
+    responses = {str(operation.status): success}
+    if operation.body is Transaction:
+        responses["200"] = _response("The entry that it would be (`preview`)", schema, None, headers[:1])
+    elif operation.answer is BatchResults:
+        responses["200"] = _response(
+            "Independent: one result for each", schema, operation.answer_example, headers[:1]
+        )
+    elif operation.answer is Ready:
+        responses["503"] = _response("Down", schema, {"status": "down", "reasons": ["..."]}, headers)
+    by_status: dict[int, list[str]] = {}
+    for code in CODES:
+        if code in operation.codes:
+            by_status.setdefault(CODES[code].status, []).append(code)
+    for status, codes in sorted(by_status.items()):
+        responses[str(status)] = _problem_response(status, codes, operation)
+    return responses
+
+
+def _response(description: str, schema: dict[str, Any], example: Any, headers: list[str]) -> dict[str, Any]:
+    content = {"schema": schema} | ({"example": example} if example is not None else {})
+    return {
+        "description": description,
+        "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in headers},
+        "content": {"application/json": content},
+    }
+
+
+def _problem_response(status: int, codes: list[str], operation: Operation) -> dict[str, Any]:
+    headers = ["X-Request-Id"]
+    if operation.keyed and status in (404, 409, 422):
+        headers.append("Idempotency-Replayed")
+    if any(code in RETRY_AFTER_SECONDS for code in codes):
+        headers.append("Retry-After")
+    return {
+        "description": _STATUS_WORDS[status] + ": " + ", ".join(f"`{code}`" for code in codes),
+        "x-codes": codes,
+        "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in headers},
+        "content": {
+            "application/problem+json": {
+                "schema": {"$ref": _REF.format(name="Problem")},
+                "examples": {code: {"value": msgspec.to_builtins(make(code))} for code in codes},
+            }
+        },
+    }

@@ -1,0 +1,481 @@
+"""The table of operations: everything that the API offers, once.
+
+The routes (`app`) and the OpenAPI document (`openapi`) are both made from it, so that neither can say
+what the other does not. `scope` is what a caller must be allowed to do.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any, Literal
+
+import msgspec
+
+from api import handlers, reads
+from api.examples import EXAMPLES
+from api.handlers import Handler
+from api.http import NoQuery
+from api.queries import (
+    AccountsPage,
+    AccountsQuery,
+    BalancesQuery,
+    EventsPage,
+    LedgersPage,
+    LedgersQuery,
+    PageQuery,
+    StatementQuery,
+    TransactionsPage,
+    TransactionsQuery,
+)
+from ledger.chart import ChartDocument
+from ledger.commands import (
+    AccountClosing,
+    AccountLimits,
+    AccountOpening,
+    Annotation,
+    Batch,
+    HoldPosting,
+    HoldVoid,
+    LedgerOpening,
+    Reversal,
+    Transaction,
+)
+from ledger.views import (
+    AccountView,
+    Acknowledged,
+    BalancesView,
+    ChartView,
+    EntryView,
+    LedgerView,
+    StatementView,
+    TransactionView,
+    TrialBalanceView,
+)
+
+Scope = Literal["none", "ledger:read", "ledger:write", "ledger:admin"]
+Tag = Literal["Ledgers", "Accounts", "Transactions", "Reports", "Service"]
+
+# What may come of every operation, of every one with a body or a ledger, of every command, of every read.
+_ALWAYS = ("invalid_request", "internal_error")
+_LEDGER = ("ledger_not_found",)
+_BODY = ("payload_too_large", "unsupported_media_type")
+_DATABASE = ("unavailable",)
+_COMMAND = ("idempotency_key_reused", "event_too_large", "overloaded", "clock_behind")
+_CHART = ("chart_patterns_overlap", "asset_scale_conflict")
+_POSTING = (
+    "asset_not_in_chart",
+    "account_not_in_chart",
+    "account_closed",
+    "asset_not_allowed",
+    "condition_unknown",
+    "nothing_available",
+    "amount_overflow",
+    "insufficient_available",
+    "max_balance_exceeded",
+    "condition_failed",
+)
+_TIME = ("effective_at_in_future", "unbalanced")
+_PARTS = ("transaction_not_found", "amounts_count_differs", "exceeds_remaining", "effective_before_original")
+_HOLD = ("not_a_hold", "hold_already_posted", "hold_already_voided", "hold_already_expired")
+
+
+class Operation:
+    """One method of one path. `status` and `answer` are those of success."""
+
+    def __init__(
+        self,
+        method: Literal["GET", "POST", "PUT"],
+        path: str,
+        id: str,
+        summary: str,
+        *,
+        tag: Tag,
+        scope: Scope,
+        handler: Handler,
+        answer: type,
+        status: int = 200,
+        body: type | None = None,
+        optional_body: bool = False,
+        query: type[Any] = NoQuery,
+        codes: tuple[str, ...] = (),
+        location: str | None = None,
+        description: str = "",
+    ) -> None:
+        self.method = method
+        self.path = path
+        self.id = id
+        self.summary = summary
+        self.tag = tag
+        self.scope = scope
+        self.handler = handler
+        self.answer = answer
+        self.status = status
+        self.body = body
+        self.empty_body = b"{}" if optional_body else b""
+        self.query = query
+        self.location = location
+        self.description = description
+        self.example: Any = EXAMPLES.get(id, {}).get("body")
+        self.answer_example: Any = EXAMPLES.get(id, {}).get("answer")
+        self._codes = codes
+
+    @cached_property
+    def decoder(self) -> msgspec.json.Decoder[Any]:
+        """Of the body."""
+        return msgspec.json.Decoder(self.body)
+
+    @property
+    def optional_body(self) -> bool:
+        """Whether no body means `{}`."""
+        return bool(self.empty_body)
+
+    @property
+    def keyed(self) -> bool:
+        """Whether it takes an Idempotency-Key: every command does."""
+        return self.body is not None
+
+    @property
+    def codes(self) -> tuple[str, ...]:
+        """Every problem that may come of it."""
+        codes = _ALWAYS + self._codes
+        if "{ledger}" in self.path:
+            codes += _LEDGER
+        if self.body is not None:
+            codes += _BODY + _COMMAND
+        if self.scope != "none":
+            codes += _DATABASE
+        return codes
+
+
+_LEDGERS = "/v1/ledgers"
+_ONE = _LEDGERS + "/{ledger}"
+_ACCOUNT = _ONE + "/accounts/{address}"
+_TRANSACTIONS = _ONE + "/transactions"
+_TRANSACTION = _TRANSACTIONS + "/{seq}"
+
+# The busiest route comes first: routes are tried in this order.
+OPERATIONS: tuple[Operation, ...] = (
+    Operation(
+        "POST",
+        _TRANSACTIONS,
+        "create_transaction",
+        "Record a transaction",
+        description="Posts at once, or holds (`pending`). `preview` answers 200 and stores nothing.",
+        tag="Transactions",
+        scope="ledger:write",
+        handler=handlers.command,
+        body=Transaction,
+        answer=EntryView,
+        status=201,
+        codes=(*_TIME, *_POSTING),
+        location=_TRANSACTION,
+    ),
+    Operation(
+        "GET",
+        _TRANSACTIONS,
+        "list_transactions",
+        "List transactions",
+        tag="Transactions",
+        scope="ledger:read",
+        handler=handlers.read(reads.transactions),
+        query=TransactionsQuery,
+        answer=TransactionsPage,
+        codes=("account_not_found",),
+    ),
+    Operation(
+        "POST",
+        _TRANSACTIONS + "/batch",
+        "create_transactions",
+        "Record many transactions",
+        description=(
+            "Independent (200): one result for each, in order, with the status that it would have alone; "
+            "each may carry `idempotency_key`. Atomic (201): all or none, under one Idempotency-Key; when "
+            "one is refused, the answer is its problem, with `results`, in which the others are `linked_failed`."
+        ),
+        tag="Transactions",
+        scope="ledger:write",
+        handler=handlers.batch,
+        body=Batch,
+        answer=handlers.BatchResults,
+        status=201,
+        codes=(*_TIME, *_POSTING, "linked_failed"),
+    ),
+    Operation(
+        "GET",
+        _TRANSACTION,
+        "get_transaction",
+        "A transaction and what became of it",
+        tag="Transactions",
+        scope="ledger:read",
+        handler=handlers.read(reads.transaction),
+        answer=TransactionView,
+        codes=("transaction_not_found",),
+    ),
+    Operation(
+        "POST",
+        _TRANSACTION + "/post",
+        "post_hold",
+        "Post a hold, all or part",
+        tag="Transactions",
+        scope="ledger:write",
+        handler=handlers.command,
+        body=HoldPosting,
+        optional_body=True,
+        answer=EntryView,
+        status=201,
+        codes=(*_TIME, *_PARTS, *_HOLD, "amount_overflow"),
+        location=_TRANSACTION,
+    ),
+    Operation(
+        "POST",
+        _TRANSACTION + "/void",
+        "void_hold",
+        "Void a hold",
+        tag="Transactions",
+        scope="ledger:write",
+        handler=handlers.command,
+        body=HoldVoid,
+        optional_body=True,
+        answer=EntryView,
+        status=201,
+        codes=("transaction_not_found", "effective_at_in_future", "effective_before_original", *_HOLD),
+        location=_TRANSACTION,
+    ),
+    Operation(
+        "POST",
+        _TRANSACTION + "/reverse",
+        "reverse_transaction",
+        "Reverse a transaction, all or part",
+        tag="Transactions",
+        scope="ledger:write",
+        handler=handlers.command,
+        body=Reversal,
+        optional_body=True,
+        answer=EntryView,
+        status=201,
+        codes=(
+            *_TIME,
+            *_PARTS,
+            "reversal_of_reversal",
+            "reversal_of_hold",
+            "already_reversed",
+            "account_closed",
+            "amount_overflow",
+            "insufficient_available",
+            "max_balance_exceeded",
+        ),
+        location=_TRANSACTION,
+    ),
+    Operation(
+        "POST",
+        _TRANSACTION + "/annotate",
+        "annotate_transaction",
+        "Add a remark to a transaction",
+        tag="Transactions",
+        scope="ledger:write",
+        handler=handlers.command,
+        body=Annotation,
+        answer=Acknowledged,
+        status=201,
+        codes=("transaction_not_found",),
+    ),
+    Operation(
+        "POST",
+        _LEDGERS,
+        "open_ledger",
+        "Open a ledger",
+        description="Its idempotency key belongs to the ledger that is opened.",
+        tag="Ledgers",
+        scope="ledger:admin",
+        handler=handlers.command,
+        body=LedgerOpening,
+        answer=Acknowledged,
+        status=201,
+        codes=("ledger_exists", *_CHART),
+        location=_ONE,
+    ),
+    Operation(
+        "GET",
+        _LEDGERS,
+        "list_ledgers",
+        "List ledgers by name",
+        tag="Ledgers",
+        scope="ledger:read",
+        handler=handlers.read(reads.ledgers),
+        query=LedgersQuery,
+        answer=LedgersPage,
+    ),
+    Operation(
+        "GET",
+        _ONE,
+        "get_ledger",
+        "A ledger at its head",
+        tag="Ledgers",
+        scope="ledger:read",
+        handler=handlers.read(reads.ledger),
+        answer=LedgerView,
+    ),
+    Operation(
+        "PUT",
+        _ONE + "/chart",
+        "set_chart",
+        "Set the chart of accounts",
+        description="Open accounts keep the terms that they opened with.",
+        tag="Ledgers",
+        scope="ledger:admin",
+        handler=handlers.command,
+        body=ChartDocument,
+        answer=Acknowledged,
+        codes=_CHART,
+    ),
+    Operation(
+        "GET",
+        _ONE + "/chart",
+        "get_chart",
+        "The chart of accounts in force",
+        tag="Ledgers",
+        scope="ledger:read",
+        handler=handlers.read(reads.chart),
+        answer=ChartView,
+    ),
+    Operation(
+        "POST",
+        _ONE + "/accounts",
+        "open_account",
+        "Open an account",
+        description="Posting to an address that the chart knows opens it too.",
+        tag="Accounts",
+        scope="ledger:write",
+        handler=handlers.command,
+        body=AccountOpening,
+        answer=Acknowledged,
+        status=201,
+        codes=("account_exists", "account_not_in_chart", "account_closed"),
+        location=_ACCOUNT,
+    ),
+    Operation(
+        "GET",
+        _ONE + "/accounts",
+        "list_accounts",
+        "List accounts in order of opening",
+        tag="Accounts",
+        scope="ledger:read",
+        handler=handlers.read(reads.accounts),
+        query=AccountsQuery,
+        answer=AccountsPage,
+    ),
+    Operation(
+        "GET",
+        _ACCOUNT,
+        "get_account",
+        "An account and its terms",
+        tag="Accounts",
+        scope="ledger:read",
+        handler=handlers.read(reads.account),
+        answer=AccountView,
+        codes=("account_not_found",),
+    ),
+    Operation(
+        "GET",
+        _ACCOUNT + "/balances",
+        "get_balances",
+        "Balances of an account, now or as known",
+        tag="Accounts",
+        scope="ledger:read",
+        handler=handlers.read(reads.balances),
+        query=BalancesQuery,
+        answer=BalancesView,
+        codes=("account_not_found",),
+    ),
+    Operation(
+        "GET",
+        _ACCOUNT + "/statement",
+        "get_statement",
+        "Statement of an account",
+        tag="Accounts",
+        scope="ledger:read",
+        handler=handlers.read(reads.statement),
+        query=StatementQuery,
+        answer=StatementView,
+        codes=("account_not_found", "asset_needed"),
+    ),
+    Operation(
+        "PUT",
+        _ACCOUNT + "/limits",
+        "set_limits",
+        "Set the limits of an account",
+        tag="Accounts",
+        scope="ledger:admin",
+        handler=handlers.command,
+        body=AccountLimits,
+        answer=Acknowledged,
+        codes=("account_not_found", "account_closed", "asset_not_in_chart", "limit_already_exceeded"),
+    ),
+    Operation(
+        "POST",
+        _ACCOUNT + "/close",
+        "close_account",
+        "Close an account",
+        tag="Accounts",
+        scope="ledger:write",
+        handler=handlers.command,
+        body=AccountClosing,
+        optional_body=True,
+        answer=Acknowledged,
+        status=201,
+        codes=("account_not_found", "account_closed", "account_not_empty"),
+    ),
+    Operation(
+        "GET",
+        _ONE + "/trial-balance",
+        "get_trial_balance",
+        "Trial balance",
+        tag="Reports",
+        scope="ledger:read",
+        handler=handlers.read(reads.trial_balance),
+        query=PageQuery,
+        answer=TrialBalanceView,
+    ),
+    Operation(
+        "GET",
+        _ONE + "/events",
+        "list_events",
+        "Events as they are stored",
+        tag="Reports",
+        scope="ledger:read",
+        handler=handlers.read(reads.events),
+        query=PageQuery,
+        answer=EventsPage,
+    ),
+    Operation(
+        "GET",
+        "/v1/rejections",
+        "list_rejections",
+        "Every code that a problem can have",
+        tag="Service",
+        scope="none",
+        handler=handlers.list_rejections,
+        answer=handlers.Rejections,
+    ),
+    Operation(
+        "GET",
+        "/health/live",
+        "get_live",
+        "Whether the process answers",
+        tag="Service",
+        scope="none",
+        handler=handlers.live,
+        answer=handlers.Live,
+    ),
+    Operation(
+        "GET",
+        "/health/ready",
+        "get_ready",
+        "Whether commands can be answered",
+        description="503 when down; healthy and degraded are 200.",
+        tag="Service",
+        scope="none",
+        handler=handlers.ready,
+        answer=handlers.Ready,
+    ),
+)

@@ -1,0 +1,173 @@
+"""Problems: every answer that is not what was asked for, as RFC 9457 problem details.
+
+Refused commands keep the codes of `ledger.rejections`; what goes wrong before a command is decided, or
+instead of it, has the codes of `TABLE` here. Together they are all the codes that the API ever sends, served
+by `GET /v1/rejections`, which is also where a problem's `type` points.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+import psycopg
+from msgspec import Struct
+
+from ledger import rejections
+from ledger.reader import AccountNotFound, AssetNeeded, TransactionNotFound
+from ledger.rejections import Rejection, RejectionCode
+from ledger.store import Trouble, why
+from ledger.views import EntryView
+from ledger.writer import ClockBehind, Defect, LedgerNotFound, Overloaded, Unavailable
+
+TABLE: tuple[RejectionCode, ...] = (
+    RejectionCode("invalid_request", 400, False, "The request is malformed; `field` names what is wrong."),
+    RejectionCode(
+        "asset_needed",
+        400,
+        False,
+        "The account has several assets, or none: name one.",
+        ("account", "assets"),
+    ),
+    RejectionCode("not_found", 404, False, "There is nothing at this path."),
+    RejectionCode("method_not_allowed", 405, False, "This path has other methods.", ("allowed",)),
+    RejectionCode("payload_too_large", 413, False, "The body is longer than allowed.", ("limit",)),
+    RejectionCode("unsupported_media_type", 415, False, "A body must be plain application/json."),
+    RejectionCode("overloaded", 503, True, "Too many commands are waiting; nothing was done."),
+    RejectionCode(
+        "clock_behind", 503, True, "The clock is behind the ledger's last event; nothing was done."
+    ),
+    RejectionCode(
+        "unavailable",
+        503,
+        True,
+        "The database did not answer. "
+        "The outcome is unknown: asking again with the same Idempotency-Key is safe.",
+    ),
+    RejectionCode(
+        "internal_error",
+        500,
+        False,
+        "A defect of ours. Asking again with the same Idempotency-Key is safe.",
+    ),
+)
+
+ALL: tuple[RejectionCode, ...] = (*TABLE, *rejections.TABLE)
+CODES: dict[str, RejectionCode] = {row.code: row for row in ALL}
+
+RETRY_AFTER_SECONDS = {"overloaded": 1, "clock_behind": 10, "unavailable": 1}
+
+
+class Problem(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """RFC 9457 problem details. `transient`: the same request may succeed later.
+
+    `evidence` holds the figures that show why, `field` the part of the request that is wrong, `results` what
+    became of each transaction of an atomic batch.
+    """
+
+    type: str
+    title: str
+    status: int
+    code: str
+    transient: bool
+    detail: str = ""
+    field: str | None = None
+    evidence: dict[str, Any] = {}
+    results: list[BatchResult] | None = None
+
+
+class BatchResult(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """What became of one transaction of a batch: an entry or a problem, with the status of it alone."""
+
+    status: int
+    transaction: EntryView | None = None
+    problem: Problem | None = None
+    replayed: bool = False
+
+
+class Refused(Exception):
+    """Ends a request with a problem."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+
+
+def make(
+    code: str,
+    detail: str = "",
+    *,
+    field: str | None = None,
+    evidence: dict[str, Any] | None = None,
+    results: list[BatchResult] | None = None,
+) -> Problem:
+    """A problem of a code that stands in the tables (KeyError)."""
+    row = CODES[code]
+    return Problem(
+        type=f"/v1/rejections#{code}",
+        title=row.sentence,
+        status=row.status,
+        code=code,
+        transient=row.transient,
+        detail=detail,
+        field=field,
+        evidence=evidence or {},
+        results=results,
+    )
+
+
+def of_rejection(rejection: Rejection, results: list[BatchResult] | None = None) -> Problem:
+    """A refused command: the same bytes whenever it is replayed."""
+    detail = ", ".join(f"{name}: {value}" for name, value in rejection.evidence.items())
+    return make(rejection.code, detail, evidence=rejection.evidence, results=results)
+
+
+def of_error(error: Exception) -> Problem | None:
+    """What the ledger raised, where that is not a defect."""
+    match error:
+        case Refused():
+            return error.problem
+        case LedgerNotFound():
+            return make("ledger_not_found", f"No ledger is named {error.args[0]}.")
+        case AccountNotFound():
+            return make("account_not_found", evidence={"account": error.args[0]})
+        case TransactionNotFound():
+            return make("transaction_not_found", evidence={"seq": error.args[0]})
+        case AssetNeeded():
+            evidence = {"account": error.args[0], "assets": error.args[1]}
+            return make("asset_needed", field="asset", evidence=evidence)
+        case Overloaded():
+            return make("overloaded")
+        case ClockBehind():
+            return make("clock_behind")
+        case Unavailable():
+            return make("unavailable")
+        case Defect():
+            return make("internal_error")
+    if isinstance(error, psycopg.Error) and why(error) in (Trouble.CONNECTION, Trouble.LOCKED):
+        return make("unavailable")
+    return None
+
+
+_PLACE = re.compile(r" - at (?:`key` in )?`\$(.*)`\Z")
+_MEMBER = re.compile(r"(?:Object (?:contains unknown|missing required) field )?`([^`]+)`")
+
+
+def of_validation(error: Exception, where: str = "") -> Problem:
+    """A body, query or path value that msgspec or one of our own checks refused; names the field.
+
+    msgspec writes the place at the end ("... - at `$.postings[0].amount`"); our checks begin with the name of
+    the member ("`description` contains the NUL character"), as do its words on missing and unknown members.
+    """
+    if isinstance(error, UnicodeDecodeError):
+        return make("invalid_request", f"The body is not UTF-8 at byte {error.start}.", field=where or None)
+    message = str(error)
+    if not isinstance(error, msgspec.ValidationError) and isinstance(error, msgspec.DecodeError):
+        return make("invalid_request", f"{message}.", field=where or None)
+    place = _PLACE.search(message)
+    path = place[1].replace("[...]", "").lstrip(".") if place else ""
+    detail = message[: place.start()] if place else message
+    member = _MEMBER.match(detail)
+    if member:
+        path = f"{path}.{member[1]}" if path else member[1]
+    return make("invalid_request", f"{detail}.", field=path or where or None)

@@ -1,0 +1,135 @@
+"""The parameters of the reading operations, and the pages that list operations answer with."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from ledger.chart import MAX_AMOUNT, AccountType, AssetCode
+from ledger.commands import Address, Moment, Reference
+from ledger.text import check_text
+from ledger.views import AccountView, EntryView, EventView, LedgerName
+
+Limit = Annotated[int, Meta(ge=1, le=1_000, description="At most so many rows.")]
+After = Annotated[int, Meta(ge=0, le=MAX_AMOUNT, description="Go on beyond this: `next` of the page before.")]
+
+TransactionType = Literal[
+    "transaction_posted",
+    "transaction_held",
+    "hold_posted",
+    "hold_voided",
+    "hold_expired",
+    "transaction_reversed",
+]
+
+
+def _utc(name: str, moment: datetime | None) -> datetime | None:
+    try:
+        return None if moment is None else moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError(f"`{name}` is outside the years 1 to 9999 in UTC") from None
+
+
+class LedgersQuery(Struct, forbid_unknown_fields=True):
+    """Ledgers by name."""
+
+    after: Annotated[str, Meta(pattern=r"^[a-z0-9_\-]{0,63}\Z", description="Go on beyond this name.")] = ""
+    limit: Limit = 100
+
+
+class PageQuery(Struct, forbid_unknown_fields=True):
+    """A page."""
+
+    after: After = 0
+    limit: Limit = 100
+
+
+class AccountsQuery(Struct, forbid_unknown_fields=True):
+    """Accounts in the order in which they were opened."""
+
+    after: After = 0
+    limit: Limit = 100
+    prefix: (
+        Annotated[Address, Meta(description="Whole segments: `customers:42` has `customers:42:wallet`.")]
+        | None
+    ) = None
+    type: AccountType | None = None
+
+
+class BalancesQuery(Struct, forbid_unknown_fields=True):
+    """Balances now, or as they were known."""
+
+    known_at: (
+        Annotated[int, Meta(ge=0, le=MAX_AMOUNT)]
+        | Annotated[
+            datetime, Meta(tz=True, description="As known at this seq, or at this moment of recording.")
+        ]
+        | None
+    ) = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.known_at, datetime):
+            self.known_at = _utc("known_at", self.known_at)
+
+
+class StatementQuery(Struct, forbid_unknown_fields=True):
+    """Legs of one asset of an account, in seq order."""
+
+    asset: Annotated[AssetCode, Meta(description="Needed when the account has several.")] | None = None
+    after: Annotated[
+        str,
+        Meta(
+            pattern=r"^([0-9]{1,18}\.[0-9]{1,4})?\Z",
+            description="Go on beyond this leg (`seq.leg`): `next` of the page before.",
+        ),
+    ] = ""
+    limit: Limit = 100
+
+
+class TransactionsQuery(Struct, forbid_unknown_fields=True):
+    """Transactions that match every filter. A page may be short and still have a `next`."""
+
+    account: Annotated[Address, Meta(description="Those that touch this account.")] | None = None
+    type: TransactionType | None = None
+    reference: Annotated[Reference, Meta(description="Those with exactly this reference.")] | None = None
+    effective_from: Annotated[Moment, Meta(description="Effective at or after.")] | None = None
+    effective_to: Annotated[Moment, Meta(description="Effective before.")] | None = None
+    order: Annotated[Literal["asc", "desc"], Meta(description="By seq.")] = "asc"
+    after: After | None = None
+    limit: Limit = 100
+
+    def __post_init__(self) -> None:
+        self.effective_from = _utc("effective_from", self.effective_from)
+        self.effective_to = _utc("effective_to", self.effective_to)
+        if self.reference is not None:
+            check_text("reference", self.reference)
+
+
+class LedgersPage(Struct, frozen=True):
+    """Ledgers; `next` continues as `after`, null at the end."""
+
+    ledgers: list[LedgerName]
+    next: str | None
+
+
+class AccountsPage(Struct, frozen=True):
+    """Accounts; `next` continues as `after`, null at the end."""
+
+    accounts: list[AccountView]
+    next: int | None
+
+
+class TransactionsPage(Struct, frozen=True):
+    """Transactions; `next` continues as `after`, null at the end."""
+
+    transactions: list[EntryView]
+    next: int | None
+
+
+class EventsPage(Struct, frozen=True):
+    """Events in seq order. `next` is null at the head: ask again later beyond the last seq that you have."""
+
+    events: list[EventView]
+    next: int | None

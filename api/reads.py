@@ -1,0 +1,90 @@
+"""The reads behind the operations: from path and query to the reader's methods and the pages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from api.queries import (
+    AccountsPage,
+    AccountsQuery,
+    BalancesQuery,
+    EventsPage,
+    LedgersPage,
+    LedgersQuery,
+    PageQuery,
+    StatementQuery,
+    TransactionsPage,
+    TransactionsQuery,
+)
+from ledger.reader import Reader
+from ledger.views import (
+    AccountView,
+    BalancesView,
+    ChartView,
+    LedgerView,
+    StatementView,
+    TransactionView,
+    TrialBalanceView,
+)
+
+Path = dict[str, Any]
+
+
+def ledgers(reader: Reader, path: Path, query: LedgersQuery) -> LedgersPage:
+    found = reader.ledgers(query.after, query.limit)
+    return LedgersPage(found, found[-1].name if len(found) == query.limit else None)
+
+
+def ledger(reader: Reader, path: Path, query: Any) -> LedgerView:
+    return reader.ledger(path["ledger"])
+
+
+def chart(reader: Reader, path: Path, query: Any) -> ChartView:
+    return reader.chart(path["ledger"])
+
+
+def accounts(reader: Reader, path: Path, query: AccountsQuery) -> AccountsPage:
+    found = reader.accounts(path["ledger"], query.after, query.limit, query.prefix, query.type)
+    return AccountsPage(*found)
+
+
+def account(reader: Reader, path: Path, query: Any) -> AccountView:
+    return reader.account(path["ledger"], path["address"])
+
+
+def balances(reader: Reader, path: Path, query: BalancesQuery) -> BalancesView:
+    return reader.balances(path["ledger"], path["address"], query.known_at)
+
+
+def statement(reader: Reader, path: Path, query: StatementQuery) -> StatementView:
+    seq, _, leg = query.after.partition(".")
+    after = (int(seq), int(leg)) if leg else (0, 0)
+    return reader.statement(path["ledger"], path["address"], query.asset, after, query.limit)
+
+
+def transactions(reader: Reader, path: Path, query: TransactionsQuery) -> TransactionsPage:
+    found = reader.transactions(
+        path["ledger"],
+        after=query.after,
+        limit=query.limit,
+        newest_first=query.order == "desc",
+        account=query.account,
+        type=query.type,
+        reference=query.reference,
+        effective_from=query.effective_from,
+        effective_to=query.effective_to,
+    )
+    return TransactionsPage(*found)
+
+
+def transaction(reader: Reader, path: Path, query: Any) -> TransactionView:
+    return reader.transaction(path["ledger"], path["seq"])
+
+
+def trial_balance(reader: Reader, path: Path, query: PageQuery) -> TrialBalanceView:
+    return reader.trial_balance(path["ledger"], query.after, query.limit)
+
+
+def events(reader: Reader, path: Path, query: PageQuery) -> EventsPage:
+    found = reader.events(path["ledger"], query.after, query.limit)
+    return EventsPage(found, found[-1].seq if len(found) == query.limit else None)

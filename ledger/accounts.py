@@ -74,10 +74,10 @@ def _open_account_named(state: State, command: Command) -> Account:
 def set_limits(state: State, command: Command, now: int) -> Accepted:
     body = command.body
     assert isinstance(body, AccountLimits)
-    account = _open_account_named(state, command)
     for asset in body.limits:
         if asset != ANY_ASSET and asset not in state.chart.asset_ids:
             refuse("asset_not_in_chart", asset=asset)
+    account = _open_account_named(state, command)
     terms: Terms = msgspec.structs.replace(account.terms, limits=body.limits)
     for position in account.positions.values():
         limits = terms.limits_of(position.asset)

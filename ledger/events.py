@@ -57,8 +57,9 @@ class Event(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
 
     `data` by type: ledger_opened (name, time_zone, chart?); chart_set (assets, accounts);
     account_limits_set (account, limits); account_closed (account); transaction_held (expires_at?);
-    hold_posted (transaction, final); hold_voided, hold_expired, transaction_reversed,
-    transaction_annotated (transaction). `batch` is (index, size) in an atomic batch.
+    hold_posted (transaction, final, amounts?); transaction_reversed (transaction, amounts?); hold_voided,
+    hold_expired, transaction_annotated (transaction). `amounts` are digit strings, one for each leg of the
+    transaction, where the command named them. `batch` is (index, size) in an atomic batch.
     `fingerprint` is the hex SHA-256 of the request that `key` stands for.
     """
 

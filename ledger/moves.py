@@ -78,9 +78,9 @@ def room(body: Transaction, positions: list[Position]) -> int:
     """How much of an `up_to` amount both accounts can take."""
     asked = room = body.postings[0].amount
     for posting, position in zip(body.postings, positions, strict=True):
-        dp, cp, dpend, cpend = position.balance
         debit = posting.side == "debit"
-        room = min(room, MAX_AMOUNT - (dpend if debit else cpend), MAX_AMOUNT - (dp if debit else cp))
+        counter = (0 if debit else 1) + (2 if body.pending else 0)
+        room = min(room, MAX_AMOUNT - position.balance[counter])
         now = figures(position.account.debit_normal, position.balance)
         if debit == position.account.debit_normal:
             if position.max_balance is not None:

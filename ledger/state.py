@@ -228,16 +228,22 @@ class Journal:
     """What an atomic group changed, and how to put it back."""
 
     def __init__(self, state: State) -> None:
-        self._scalars = (state.seq, state.accounts_count, state.next_expiry)
+        self._scalars = (state.seq, state.accounts_count, state.next_expiry, state.chart, state.chart_seq)
         self.balances: list[tuple[Position, Balance, int]] = []
         self.accounts: list[str] = []
+        self.terms: list[tuple[Account, Terms, int | None]] = []
         self.subjects: list[tuple[int, Subject | None]] = []
 
     def undo(self, state: State) -> None:
         """Take everything back since the journal began."""
-        state.seq, state.accounts_count, state.next_expiry = self._scalars
+        state.seq, state.accounts_count, state.next_expiry, state.chart, state.chart_seq = self._scalars
+        for account, terms, closed_seq in reversed(self.terms):
+            account.closed_seq = closed_seq
+            _set_terms(account, terms)
         for position, balance, version in reversed(self.balances):
             position.balance, position.version = balance, version
+            if not version:
+                del position.account.positions[position.asset]
         for address in self.accounts:
             state.accounts[address] = None
         for seq, subject in reversed(self.subjects):
@@ -262,21 +268,34 @@ def evolve(state: State, accepted: Accepted) -> None:
                 journal.accounts.append(account.address)
         state.accounts_count += len(accepted.opened)
     if accepted.subject is not None:
-        if journal is not None:
-            journal.subjects.append((accepted.subject.seq, state.subjects.get(accepted.subject.seq)))
-        state.subjects[accepted.subject.seq] = accepted.subject
+        _set_subject(state, accepted.subject)
         if accepted.expiry is not None and (state.next_expiry is None or accepted.expiry < state.next_expiry):
             state.next_expiry = accepted.expiry
     if accepted.event.type in REVERSIBLE and accepted.event.seq in state.subjects:
         # somebody asked for this seq before it existed
-        state.subjects[accepted.event.seq] = subject_of(accepted.event)
+        _set_subject(state, subject_of(accepted.event))
     if accepted.chart is not None:
         state.chart = accepted.chart
         state.chart_seq = accepted.event.seq
     if accepted.limited is not None:
-        account, account.terms = accepted.limited
-        for position in account.positions.values():
-            limits = account.terms.limits_of(position.asset)
-            position.min_available, position.max_balance = limits.min_available, limits.max_balance
+        account, terms = accepted.limited
+        if journal is not None:
+            journal.terms.append((account, account.terms, account.closed_seq))
+        _set_terms(account, terms)
     if accepted.closed is not None:
+        if journal is not None:
+            journal.terms.append((accepted.closed, accepted.closed.terms, accepted.closed.closed_seq))
         accepted.closed.closed_seq = accepted.event.seq
+
+
+def _set_subject(state: State, subject: Subject) -> None:
+    if state.journal is not None:
+        state.journal.subjects.append((subject.seq, state.subjects.get(subject.seq)))
+    state.subjects[subject.seq] = subject
+
+
+def _set_terms(account: Account, terms: Terms) -> None:
+    account.terms = terms
+    for position in account.positions.values():
+        limits = terms.limits_of(position.asset)
+        position.min_available, position.max_balance = limits.min_available, limits.max_balance

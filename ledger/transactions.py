@@ -137,7 +137,7 @@ def post_hold(state: State, command: Command, now: int) -> Accepted:
         hold,
         left,
         "posted",
-        {"final": body.final},
+        {"final": body.final, **_asked(body.amounts)},
     )
 
 
@@ -198,7 +198,7 @@ def reverse(state: State, command: Command, now: int) -> Accepted:
         original,
         left,
         "reversed",
-        {},
+        _asked(body.amounts),
     )
 
 
@@ -225,6 +225,11 @@ def annotate(state: State, command: Command, now: int) -> Accepted:
 def _check_parts_balanced(subject: Subject, amounts: Sequence[int]) -> None:
     legs = subject.legs
     check_balanced([leg.asset for leg in legs], list(map(_signed, legs, amounts)))
+
+
+def _asked(amounts: list[int] | None) -> dict[str, Any]:
+    """The amounts by leg, where they were named: two legs alike cannot be told apart in the postings."""
+    return {} if amounts is None else {"amounts": [str(amount) for amount in amounts]}
 
 
 def _positions(state: State, subject: Subject) -> list[Position]:

@@ -1,0 +1,248 @@
+"""Every way to be refused: each code for its reason, with its figures; and which of two reasons is given."""
+
+from __future__ import annotations
+
+import pytest
+from journal import book
+
+from ledger.rejections import CODES, PRECEDENCE
+
+HOLD = """
+    hold timeout=5
+      Dr customers:1  40
+      Cr cash         40
+"""
+LONG_LEGS = "\n      ".join(f"Dr cash 1\n      Cr free:{'x' * 180}{i:03} 1" for i in range(200))
+# Each ends in the refusal, with its evidence.
+REFUSALS = {
+    "ledger_exists": """
+        ledger USD/2
+        ! ledger_exists  name=main""",
+    "chart_patterns_overlap": """
+        chart USD/2
+          a:{b}  asset
+          {b}:a  asset
+        ! chart_patterns_overlap  pattern=a:{b} other={b}:a""",
+    "asset_scale_conflict": """
+        chart USD/3
+        ! asset_scale_conflict  asset=USD/3 known=USD/2""",
+    "transaction_not_found": """
+        reverse 4
+        ! transaction_not_found  seq=4""",
+    "not_a_hold": """
+        void 2
+        ! not_a_hold  seq=2""",
+    "reversal_of_reversal": """
+        reverse 2
+        reverse 3
+        ! reversal_of_reversal  seq=3""",
+    "reversal_of_hold": f"""{HOLD}
+    reverse 3
+    ! reversal_of_hold  seq=3""",
+    "hold_already_posted": f"""{HOLD}
+    whole 3
+    whole 3
+    ! hold_already_posted  seq=3 ended_by=4""",
+    "hold_already_voided": f"""{HOLD}
+    void 3
+    part 3 1 1
+    ! hold_already_voided  seq=3 ended_by=4""",
+    "hold_already_expired": f"""{HOLD}
+    wait 5
+    void 3
+    ! hold_already_expired  seq=3 ended_by=4 expires_at=@5.000003""",
+    "already_reversed": """
+        reverse 2
+        reverse 2
+        ! already_reversed  seq=2 ended_by=3""",
+    "amounts_count_differs": """
+        reverse 2 1 1 1
+        ! amounts_count_differs  legs=2 amounts=3""",
+    "exceeds_remaining": """
+        reverse 2 100 101
+        ! exceeds_remaining  leg=1 remaining=100 amount=101""",
+    "effective_at_in_future": """
+        reverse 2 at=1
+        ! effective_at_in_future  effective_at=@1.000003 now=@0.000003""",
+    "effective_before_original": """
+        reverse 2 at=-1
+        ! effective_before_original  effective_at=@-0.999997 original_effective_at=@0.000002""",
+    "unbalanced": """
+        post
+          Dr cash         5
+          Cr customers:1  6
+        ! unbalanced  asset=USD/2 debits=5 credits=6""",
+    "asset_not_in_chart": """
+        post
+          Dr cash         5 GBP/2
+          Cr customers:1  5 GBP/2
+        ! asset_not_in_chart  asset=GBP/2""",
+    "account_exists": """
+        open cash
+        ! account_exists  account=cash opened_seq=2""",
+    "account_not_found": """
+        close free:1
+        ! account_not_found  account=free:1""",
+    "account_not_in_chart": """
+        post
+          Dr cash     5
+          Cr nowhere  5
+        ! account_not_in_chart  account=nowhere""",
+    "account_closed": """
+        open free:1
+        close free:1
+        limits free:1 min=0
+        ! account_closed  account=free:1 closed_seq=4""",
+    "asset_not_allowed": """
+        post
+          Dr vault  5 EUR/2
+          Cr fx     5 EUR/2
+        ! asset_not_allowed  account=vault asset=EUR/2 allowed=USD/2""",
+    "condition_unknown": """
+        post
+          Dr cash         5
+          Cr customers:1  5
+          if cash min=0
+          if free:9 min=0
+        ! condition_unknown  condition=1 account=free:9 asset=USD/2""",
+    "account_not_empty": """
+        close cash
+        ! account_not_empty  account=cash asset=USD/2 posted=100 debits_pending=0 credits_pending=0""",
+    "limit_already_exceeded": """
+        limits cash max=99
+        ! limit_already_exceeded  account=cash asset=USD/2 posted=100 pending=100 available=100""",
+    "nothing_available": """
+        up_to
+          Dr customers:2  5
+          Cr cash         5
+        ! nothing_available  asked=5""",
+    "amount_overflow": """
+        post
+          Dr cash         9223372036854775708
+          Cr customers:1  9223372036854775708
+        ! amount_overflow  account=cash asset=USD/2""",
+    "insufficient_available": f"""{HOLD}
+    post
+      Dr customers:1  61
+      Cr cash         61
+    ! insufficient_available  account=customers:1 asset=USD/2 available=60 held=40 short_by=1""",
+    "max_balance_exceeded": """
+        hold
+          Dr refunds      20
+          Cr cash         20
+        post
+          Dr refunds      31
+          Cr cash         31
+        ! max_balance_exceeded  account=refunds asset=USD/2 max_balance=50 balance=0 held=20 over_by=1""",
+    "condition_failed": """
+        post
+          Dr cash         5
+          Cr customers:1  5
+          if cash posted max=104
+        ! condition_failed  condition=0 account=cash asset=USD/2 balance=posted actual=105""",
+    "event_too_large": f"""
+    post
+      {LONG_LEGS}
+    ! event_too_large  bytes=104826""",
+}
+BY_BATCHES = {"idempotency_key_reused", "linked_failed", "ledger_not_found"}
+
+
+@pytest.mark.parametrize("code", REFUSALS)
+def test_refusal_carries_its_evidence(code: str) -> None:
+    """Each code is given for its reason, with the figures that show why, all of them and no other."""
+    assert book(REFUSALS[code]).refused[-1] == code
+
+
+def test_every_code_has_an_example() -> None:
+    """No code of the table is without a test; test_groups.py has those that need more than a command."""
+    assert set(REFUSALS) | BY_BATCHES == set(CODES)
+
+
+# The first code is given although the second holds too, as shows once the first is cured: the text with its
+# gap filled by the one word and by the other. Lines are parted by `/`.
+PAIRS = [
+    ("ledger_exists", "asset_scale_conflict", "{} USD/3", "ledger", "chart"),
+    (
+        "chart_patterns_overlap",
+        "asset_scale_conflict",
+        "chart USD/3 / a:{} asset / {{b}}:a asset",
+        "{b}",
+        "b",
+    ),
+    ("transaction_not_found", "effective_at_in_future", "reverse {} at=1", "9", "2"),
+    ("not_a_hold", "effective_at_in_future", "{} 2 at=1", "void", "reverse"),
+    ("amounts_count_differs", "exceeds_remaining", "reverse 2 101 {}", "", "101"),
+    ("exceeds_remaining", "effective_at_in_future", "reverse 2 {0} {0} at=1", "101", "100"),
+    ("effective_at_in_future", "unbalanced", "reverse 2 2 1 {}", "at=1", ""),
+    ("effective_before_original", "unbalanced", "reverse 2 2 1 {}", "at=-1", ""),
+    ("unbalanced", "asset_not_in_chart", "post / Dr cash 5 GBP/2 / Cr cash {} GBP/2", "6", "5"),
+    (
+        "asset_not_in_chart",
+        "account_not_in_chart",
+        "post / Dr nowhere 5 / Cr cash 5 / Dr cash 5 {0} / Cr cash 5 {0}",
+        "GBP/2",
+        "USD/2",
+    ),
+    ("asset_not_in_chart", "account_not_found", "limits free:1 min:{}=0", "GBP/2", "USD/2"),
+    (
+        "account_not_in_chart",
+        "asset_not_allowed",
+        "post / Dr vault 5 EUR/2 / Cr {} 5 EUR/2",
+        "nowhere",
+        "cash",
+    ),
+    (
+        "asset_not_allowed",
+        "condition_unknown",
+        "post / Dr {} 5 EUR/2 / Cr cash 5 EUR/2 / if free:1 min=0",
+        "vault",
+        "cash",
+    ),
+    (
+        "condition_unknown",
+        "nothing_available",
+        "up_to / Dr customers:2 5 / Cr cash 5 / if {} min=0",
+        "free:1",
+        "cash",
+    ),
+    (
+        "nothing_available",
+        "condition_failed",
+        "up_to / Dr {} 5 / Cr cash 5 / if cash max=0",
+        "customers:2",
+        "customers:1",
+    ),
+    (
+        "amount_overflow",
+        "insufficient_available",
+        "post / Dr customers:2 5 / Cr free:1 5 / Dr cash {0} / Cr free:2 {0}",
+        "9223372036854775807",
+        "5",
+    ),
+    (
+        "insufficient_available",
+        "max_balance_exceeded",
+        "post / Dr vault 71 / Dr customers:1 {0} / Cr cash 71 / Cr cash {0}",
+        "101",
+        "100",
+    ),
+    (
+        "max_balance_exceeded",
+        "condition_failed",
+        "post / Dr vault {0} / Cr cash {0} / if cash posted min=31",
+        "71",
+        "70",
+    ),
+]
+
+
+@pytest.mark.parametrize(("first", "second", "text", "ill", "cured"), PAIRS)
+def test_first_reason_of_the_table_is_the_one_reported(
+    first: str, second: str, text: str, ill: str, cured: str
+) -> None:
+    """With two reasons at once, the one that stands first in the table is given."""
+    assert PRECEDENCE[first] < PRECEDENCE[second]
+    for filling, code in ((ill, first), (cured, second)):
+        lines = text.format(filling).split(" / ")
+        book("\n".join([lines[0], *(f"  {line}" for line in lines[1:]), f"! {code}"]))

@@ -1,5 +1,5 @@
 -- What `daybook doctor` asks. Those of the ledgers run in one snapshot, over all ledgers, and return the
--- damage only, so that they can run beside a service that writes.
+-- first of the damage only, so that they can run beside a service that writes.
 
 -- name: settings
 SELECT name, setting FROM pg_settings
@@ -15,14 +15,20 @@ SELECT clock_timestamp();
 SELECT pg_database_size(current_database());
 
 -- name: totals
-SELECT count(*), coalesce(sum(h.seq), 0), count(*) FILTER (WHERE h.recorded_at > clock_timestamp() + interval '10 seconds')
+SELECT count(*), coalesce(sum(h.seq), 0)
   FROM daybook.heads h JOIN daybook.ledgers l USING (ledger_id) WHERE l.opened_at IS NOT NULL;
+
+-- name: heads_ahead
+-- The writer refuses to write when the clock is so far behind the head.
+SELECT l.name, h.recorded_at
+  FROM daybook.heads h JOIN daybook.ledgers l USING (ledger_id)
+ WHERE h.recorded_at > clock_timestamp() + interval '10 seconds' ORDER BY l.name LIMIT 20;
 
 -- name: overdue_holds
 SELECT l.name, count(*), min(h.expires_at)
   FROM daybook.holds h JOIN daybook.ledgers l USING (ledger_id)
  WHERE h.expires_at < clock_timestamp() - interval '1 minute'
- GROUP BY l.name ORDER BY l.name;
+ GROUP BY l.name ORDER BY l.name LIMIT 20;
 
 -- name: heads_that_differ
 -- Seqs are unique, so a head of n with n events of which the first is 1 and the last is n has no gap.
@@ -32,7 +38,7 @@ SELECT l.name, h.seq, coalesce(e.events, 0), coalesce(e.first, 0), coalesce(e.la
   LEFT JOIN (SELECT ledger_id, count(*) AS events, min(seq) AS first, max(seq) AS last
                FROM daybook.events GROUP BY ledger_id) e USING (ledger_id)
  WHERE (coalesce(e.events, 0), coalesce(e.last, 0), coalesce(e.first, 1)) IS DISTINCT FROM (h.seq, h.seq, 1::bigint)
- ORDER BY l.name;
+ ORDER BY l.name LIMIT 20;
 
 -- name: legs_that_differ
 -- Events whose legs are not as many as they say.

@@ -1,0 +1,273 @@
+"""The commands on what a ledger holds: open, post, balance, statement, trial-balance.
+
+Amounts go in as whole minor units; people are shown them with the scale of their asset, machines (`--json`)
+as minor units again.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NoReturn
+from zoneinfo import ZoneInfo
+
+import click
+import msgspec
+
+from api.console import explain, moment, money, show, show_json
+from api.database import reading, writing
+from api.import_files import InputError
+from api.settings import Settings
+from ledger import commands
+from ledger.batch import Refusal, Replayed, Request
+from ledger.reader import Reader
+from ledger.views import EntryView, StatementLine, entry_view, legs_after
+
+PAGE = 1_000
+ALL = 2**31 - 1
+FIGURES = ("posted", "pending", "available")
+
+as_json = click.option("--json", "json_", is_flag=True, help="Print JSON; amounts are minor units.")
+
+
+@click.command("open")
+@click.argument("ledger")
+@click.option(
+    "--chart", type=click.Path(path_type=Path), required=True, help="JSON file: assets and accounts."
+)
+@click.option(
+    "--time-zone", default="UTC", show_default=True, help="IANA name; its days are the ledger's days."
+)
+@click.pass_obj
+def open_command(settings: Settings, ledger: str, chart: Path, time_zone: str) -> None:
+    """Open a ledger with a chart of accounts."""
+    _check_time_zone(time_zone)
+    try:
+        text = chart.read_bytes()
+    except OSError as error:
+        raise InputError(f"{chart} cannot be read: {error.strerror}.") from error
+    try:
+        document = msgspec.json.decode(text)
+        body = msgspec.convert(
+            {"name": ledger, "time_zone": time_zone, "chart": document}, commands.LedgerOpening
+        )
+    except msgspec.MsgspecError as error:
+        raise InputError(f"{chart}: {error}.") from error
+    with writing(settings) as (writer, _):
+        (outcome,) = writer.execute(ledger, Request([commands.command(body)]))
+    if isinstance(outcome, Refusal):
+        raise click.ClickException(f"Refused: {explain(outcome.rejection)}")
+    click.echo(f"Opened ledger {ledger}.")
+
+
+def _check_time_zone(name: str) -> None:
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError, LookupError):
+        raise click.BadParameter(f"{name!r} is not a time zone such as Europe/Prague.") from None
+
+
+def _whole(context: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
+    if value is None:
+        return None
+    if not re.fullmatch(r"[0-9]{1,19}", value):
+        raise click.BadParameter(
+            f"{value!r} is not a whole number of minor units (9.99 USD/2 is --amount 999 --asset USD/2)."
+        )
+    return int(value)
+
+
+@click.command("post")
+@click.argument("ledger")
+@click.argument("source", required=False, metavar="[-]")
+@click.option("--debit", metavar="ACCOUNT")
+@click.option("--credit", metavar="ACCOUNT")
+@click.option("--amount", callback=_whole, help="In minor units: 999 of USD/2 is 9.99 USD.")
+@click.option("--asset", help="Code and scale, such as USD/2.")
+@click.option("--key", help="Idempotency key: posting again with it posts nothing twice.")
+@click.option("--reference")
+@click.option("--description")
+@click.option("--effective-at", help="When it counts, such as 2026-11-20T10:00:00Z; now if absent.")
+@click.option("--pending", is_flag=True, help="Hold the amount instead of posting it.")
+@click.option("--timeout", type=int, metavar="SECONDS", help="When the hold ends by itself.")
+@as_json
+@click.pass_obj
+def post_command(settings: Settings, /, ledger: str, source: str | None, json_: bool, **given: Any) -> None:
+    """Post a transaction: two accounts and an amount, or `-` and the API's JSON on standard input."""
+    key = given.pop("key")
+    if source is None:
+        transaction = _two_legs(given)
+    elif source != "-":
+        raise click.UsageError(f"{source!r}: only `-`, standard input, can stand here.")
+    elif any(given.values()):
+        raise click.UsageError("With `-` the transaction comes from standard input, without options.")
+    else:
+        transaction = commands.decode_transaction(sys.stdin.buffer.read())
+    request = Request(
+        [commands.command(transaction, key=key, actor="daybook post")], preview=transaction.preview
+    )
+    with writing(settings) as (writer, reader):
+        (outcome,) = writer.execute(ledger, request)
+        if isinstance(outcome, Replayed):
+            (entry,) = reader.entries(ledger, [outcome.seq])
+        elif isinstance(outcome, Refusal):
+            _refuse(outcome, json_)
+        else:
+            entry = entry_view(outcome.event, legs_after(outcome.legs), preview=transaction.preview)
+    if json_:
+        show_json(entry)
+    else:
+        _show_entry(entry, replayed=isinstance(outcome, Replayed))
+
+
+def _two_legs(given: dict[str, Any]) -> commands.Transaction:
+    missing = [name for name in ("debit", "credit", "amount", "asset") if given[name] is None]
+    if missing:
+        raise click.UsageError(f"Missing: {', '.join(f'--{name}' for name in missing)}.")
+    amount, asset = given.pop("amount"), given.pop("asset")
+    request = {
+        "postings": [
+            {"account": given.pop(side), "side": side, "amount": amount, "asset": asset}
+            for side in ("debit", "credit")
+        ],
+        "timeout_seconds": given.pop("timeout"),
+        **{name: value for name, value in given.items() if value is not None},
+    }
+    return commands.decode_transaction(msgspec.json.encode(request))
+
+
+def _refuse(refusal: Refusal, json_: bool) -> NoReturn:
+    if json_:
+        show_json(refusal.rejection)
+    before = ", as when this key was first used" if refusal.replayed else ""
+    raise click.ClickException(f"Refused{before}: {explain(refusal.rejection)}")
+
+
+def _show_entry(entry: EntryView, replayed: bool) -> None:
+    if entry.preview:
+        click.echo("Would be recorded:")
+    else:
+        what = "Was recorded before, with this key," if replayed else "Recorded"
+        click.echo(f"{what} as seq {entry.seq} at {moment(entry.recorded_at)}.")
+    show(
+        ("account", *FIGURES),
+        (
+            (b.account, money(b.posted, b.asset), money(b.pending, b.asset), money(b.available, b.asset))
+            for b in entry.balances
+        ),
+        right=FIGURES,
+    )
+
+
+def _known_at(context: click.Context, parameter: click.Parameter, value: str | None) -> int | datetime | None:
+    if value is None or re.fullmatch(r"[0-9]{1,18}", value):
+        return None if value is None else int(value)
+    try:
+        known_at = datetime.fromisoformat(value)
+    except ValueError:
+        raise click.BadParameter(
+            f"{value!r} is neither a seq nor a time such as 2026-11-20T10:00:00Z."
+        ) from None
+    if known_at.tzinfo is None:
+        raise click.BadParameter(f"{value!r} needs its offset from UTC, such as {value}Z.")
+    return known_at
+
+
+@click.command("balance")
+@click.argument("ledger")
+@click.argument("account")
+@click.option("--known-at", callback=_known_at, help="As known at a seq, or at a time with its offset.")
+@as_json
+@click.pass_obj
+def balance_command(
+    settings: Settings, ledger: str, account: str, known_at: int | datetime | None, json_: bool
+) -> None:
+    """Show the balances of an account, one line for each asset."""
+    with reading(settings) as reader:
+        view = reader.balances(ledger, account, known_at)
+    if json_:
+        show_json(view)
+        return
+    show(
+        ("asset", *FIGURES),
+        (
+            (b.asset, money(b.posted, b.asset), money(b.pending, b.asset), money(b.available, b.asset))
+            for b in view.balances
+        ),
+        right=FIGURES,
+    )
+
+
+@click.command("statement")
+@click.argument("ledger")
+@click.argument("account")
+@click.option("--asset", help="Needed when the account has several.")
+@as_json
+@click.pass_obj
+def statement_command(settings: Settings, ledger: str, account: str, asset: str | None, json_: bool) -> None:
+    """Show the postings of one asset of an account, with the balance after each (JSON: one a line)."""
+    with reading(settings) as reader:
+        lines = _statement(reader, ledger, account, asset)
+        if json_:
+            for _, line in lines:
+                show_json(line)
+            return
+        show(
+            ("seq", "effective", "kind", "debit", "credit", "posted", "available", "description"),
+            (_statement_row(asset, line) for asset, line in lines),
+            right=("seq", "debit", "credit", "posted", "available"),
+        )
+
+
+def _statement(
+    reader: Reader, ledger: str, account: str, asset: str | None
+) -> Iterator[tuple[str, StatementLine]]:
+    after = (0, 0)
+    while True:
+        page = reader.statement(ledger, account, asset, after, PAGE)
+        for line in page.lines:
+            yield page.asset, line
+        if page.next is None:
+            return
+        after = (page.lines[-1].seq, page.lines[-1].leg)
+
+
+def _statement_row(asset: str, line: StatementLine) -> tuple[str, ...]:
+    amount = money(line.amount, asset)
+    return (
+        str(line.seq),
+        moment(line.effective_at),
+        line.kind,
+        amount if line.side == "debit" else "",
+        amount if line.side == "credit" else "",
+        money(line.posted, asset),
+        money(line.available, asset),
+        line.description,
+    )
+
+
+@click.command("trial-balance")
+@click.argument("ledger")
+@as_json
+@click.pass_obj
+def trial_balance_command(settings: Settings, ledger: str, json_: bool) -> None:
+    """Show the posted balance of every account in its column, and the totals of each asset."""
+    with reading(settings) as reader:
+        view = reader.trial_balance(ledger, 0, ALL)  # one page, so one snapshot
+    if json_:
+        show_json(view)
+    else:
+        rows: list[tuple[str, ...]] = [
+            (line.account, line.type, *_columns(line.asset, line.debit, line.credit)) for line in view.lines
+        ]
+        rows += [("total", "", *_columns(total.asset, total.debit, total.credit)) for total in view.totals]
+        show(("account", "type", "debit", "credit"), rows, right=("debit", "credit"))
+    if not view.balanced:
+        raise click.ClickException(f"The ledger does not balance at seq {view.seq}.")
+
+
+def _columns(asset: str, debit: int, credit: int) -> tuple[str, str]:
+    return money(debit, asset) if debit else "", money(credit, asset) if credit else ""

@@ -33,6 +33,12 @@ Metadata = Annotated[
 Description = Annotated[str, Meta(max_length=1_000)]
 Reference = Annotated[str, Meta(max_length=255)]
 Moment = Annotated[datetime, Meta(tz=True, examples=["2026-11-20T10:00:00Z"])]
+ZoneName = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z][A-Za-z0-9_+\-]*(/[A-Za-z0-9_+\-]+)*\Z", max_length=64, examples=["Europe/Prague"]
+    ),
+]
 
 if TYPE_CHECKING:
     Amount = int
@@ -172,7 +178,7 @@ class LedgerOpening(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_o
     """Open a ledger. `time_zone` is an IANA name; its calendar days are the ledger's days."""
 
     name: Name
-    time_zone: Annotated[str, Meta(max_length=64, examples=["Europe/Prague"])] = "UTC"
+    time_zone: ZoneName = "UTC"
     chart: ChartDocument | None = None
 
 

@@ -13,6 +13,7 @@ the stored leaves tell whether the batch took place. It is never guessed.
 
 from __future__ import annotations
 
+import gc
 import sys
 import threading
 import time
@@ -123,6 +124,8 @@ class Writer:
         sweep_seconds: float = 1.0,
     ) -> None:
         """In all ledgers `queue_limit` commands may wait, `cache_limit` accounts and holds are kept."""
+        # A batch makes tens of thousands of objects that die with it: to look for cycles among them is waste.
+        gc.set_threshold(100_000, 10, 10)
         # A worker that comes back from the socket must not wait 5 ms for a thread that computes.
         sys.setswitchinterval(0.0001)
         self._conninfo = conninfo

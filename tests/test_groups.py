@@ -70,7 +70,7 @@ def test_group_that_fails_leaves_no_trace_for_the_next_command() -> None:
     """What a failed group touched, asked for or changed is as if it had never been tried."""
     desk = play(BOOK).desk
     euro = [leg("free:1", "debit", 5, "EUR/2"), leg("customers:1", "credit", 5, "EUR/2")]
-    run(
+    *_, [last] = run(
         desk,
         {"commands": [{"op": "reverse", "subject": 3}]},
         {"commands": [{"op": "transaction", "postings": euro}, plain("nowhere", 1)], "atomic": True},
@@ -82,6 +82,7 @@ def test_group_that_fails_leaves_no_trace_for_the_next_command() -> None:
         {"commands": [{"op": "reverse", "subject": 3}]},
     )
     assert [json.loads(body)["type"] for body in desk.bodies[2:]] == ["account_limits_set"]
+    assert last == Refusal(Rejection("transaction_not_found", {"seq": 3}))
 
 
 def test_preview_answers_with_the_entry_and_stores_nothing() -> None:

@@ -152,25 +152,20 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "reverse_transaction": {
         "body": {"reference": "refund-77"},
         "answer": {
-            **_ENTRY,
             "seq": 5,
             "type": "transaction_reversed",
-            "transaction": 2,
+            "effective_at": "2026-11-20T11:00:00.000000Z",
+            "recorded_at": "2026-11-20T11:00:00.000000Z",
             "postings": [
                 {**posting, "side": side, "kind": "posted"}
                 for posting, side in zip(_POSTINGS, ("credit", "debit"), strict=True)
             ],
             "balances": [
-                {"account": "cash", "asset": "USD/2", "posted": 0, "pending": 0, "available": 0},
-                {
-                    "account": "customers:42:wallet",
-                    "asset": "USD/2",
-                    "posted": 0,
-                    "pending": 0,
-                    "available": 0,
-                },
+                {"account": account, "asset": "USD/2", "posted": 0, "pending": 0, "available": 0}
+                for account in ("cash", "customers:42:wallet")
             ],
-            "accounts_opened": [],
+            "reference": "refund-77",
+            "transaction": 2,
         },
     },
     "annotate_transaction": {

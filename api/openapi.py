@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from inspect import cleandoc
 from typing import Any
 
 import msgspec
@@ -98,13 +99,14 @@ _HEADER_PARAMETERS: dict[str, Any] = {
 }
 
 
+_TEXTS = {"pattern": lambda text: re.sub(r"\\Z$", "$", text), "description": cleandoc}
+
+
 def _ecma(schema: Any) -> Any:
-    """Python's regular expressions, and msgspec's, as JSON Schema wants them: `$` for the end of the text."""
+    """Python's regular expressions as JSON Schema wants them, `$` for the end; docstrings without margins."""
     if isinstance(schema, dict):
         return {
-            name: re.sub(r"\\Z$", "$", value)
-            if name == "pattern" and isinstance(value, str)
-            else _ecma(value)
+            name: _TEXTS[name](value) if name in _TEXTS and isinstance(value, str) else _ecma(value)
             for name, value in schema.items()
         }
     return [_ecma(value) for value in schema] if isinstance(schema, list) else schema
@@ -150,7 +152,8 @@ def _parameters(operation: Operation) -> list[dict[str, Any]]:
         )
     components = msgspec.json.schema_components([operation.query], ref_template=_REF)[1]
     for name, schema in _ecma(components[operation.query.__name__]["properties"]).items():
-        description = schema.pop("description", "") or _first_description(schema)
+        schema = _present(schema)
+        description = schema.pop("description", "")
         parameter = {"name": name, "in": "query", "schema": schema}
         if description:
             parameter["description"] = description
@@ -161,9 +164,15 @@ def _parameters(operation: Operation) -> list[dict[str, Any]]:
     return parameters
 
 
-def _first_description(schema: dict[str, Any]) -> str:
-    """Of an optional parameter, whose description stands in one of the alternatives."""
-    return next((str(a.pop("description")) for a in schema.get("anyOf", ()) if "description" in a), "")
+def _present(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema of an optional parameter when it is there: never null."""
+    if schema.get("default", ...) is None:
+        del schema["default"]
+    given = [one for one in schema.pop("anyOf", ()) if one != {"type": "null"}]
+    if len(given) > 1:
+        description = next((one.pop("description") for one in given if "description" in one), "")
+        return schema | {"anyOf": given, "description": description}
+    return schema | (given[0] if given else {})
 
 
 def _responses(operation: Operation) -> dict[str, Any]:

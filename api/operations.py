@@ -190,7 +190,7 @@ OPERATIONS: tuple[Operation, ...] = (
         description=(
             "Independent (200): one result for each, in order, with the status that it would have alone; "
             "each may carry `idempotency_key`. Atomic (201): all or none, under one Idempotency-Key; when "
-            "one is refused, the answer is its problem, with `results`, in which the others are `linked_failed`."
+            "one is refused, the answer is its problem, with `results`: the others are `linked_failed`."
         ),
         tag="Transactions",
         scope="ledger:write",

@@ -1,0 +1,208 @@
+"""The guards of the database: what must be in place before anything is served, and what is not.
+
+The invariants are kept by the code and by the database. The database's share - roles, grants, triggers,
+constraints, row-level security, durable settings - is made once, by the migrations, and can be lost by a
+restore, by an administrator, by accident. The tables below say what must be there; `problems` compares, at
+start-up and in `daybook doctor`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib.resources import files
+from typing import Any
+
+import psycopg
+
+import sql
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+QUERIES = sql.load("guards.sql")
+SCHEMA = files("sql").joinpath("schema.sql").read_text(encoding="utf-8")
+
+OLDEST, NEWEST = 15, 18
+
+BYPASS_ROW_SECURITY = {"daybook_owner": False, "daybook_writer": True, "daybook_reader": False}
+
+WRITER = {
+    "schema": {"USAGE"},
+    "migrations": {"SELECT"},
+    "ledgers": {"SELECT", "INSERT", "UPDATE(time_zone)", "UPDATE(opened_at)"},
+    "heads": {"SELECT", "INSERT", "UPDATE"},
+    "events": {"SELECT", "INSERT"},
+    "postings": {"SELECT", "INSERT"},
+    "event_streams": {"SELECT", "INSERT"},
+    "endings": {"SELECT", "INSERT"},
+    "idempotency_keys": {"SELECT", "INSERT"},
+    "assets": {"SELECT", "INSERT"},
+    "accounts": {"SELECT", "INSERT", "UPDATE(closed_seq)", "UPDATE(terms)"},
+    "balances": {"SELECT", "INSERT", "UPDATE"},
+    "streams": {"SELECT", "INSERT", "UPDATE"},
+    "holds": {"SELECT", "INSERT", "DELETE"},
+}
+READER = {object: {"USAGE"} if object == "schema" else {"SELECT"} for object in WRITER}
+
+APPEND_ONLY = ("events", "postings", "event_streams", "endings", "idempotency_keys", "assets")
+PER_LEDGER = (*APPEND_ONLY, "heads", "accounts", "balances", "streams", "holds")
+
+_REFUSE = "FOR EACH STATEMENT EXECUTE FUNCTION daybook.refuse_change()"
+_NEW = "REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION"
+_OLD = "REFERENCING OLD TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION"
+
+# (table, name): the definition, as PostgreSQL gives it back.
+TRIGGERS: dict[tuple[str, str], str] = {
+    ("heads", "moves_forward"): "BEFORE INSERT OR UPDATE ON daybook.heads"
+    " FOR EACH ROW EXECUTE FUNCTION daybook.check_head()",
+    ("heads", "kept"): "AFTER INSERT OR UPDATE ON daybook.heads DEFERRABLE INITIALLY DEFERRED"
+    " FOR EACH ROW EXECUTE FUNCTION daybook.check_head_kept()",
+    ("heads", "stays"): f"BEFORE DELETE OR TRUNCATE ON daybook.heads {_REFUSE}",
+    ("events", "contiguous"): f"AFTER INSERT ON daybook.events {_NEW} daybook.check_events()",
+    ("postings", "balanced"): f"AFTER INSERT ON daybook.postings {_NEW} daybook.check_postings()",
+    ("accounts", "append_only"): f"BEFORE DELETE OR TRUNCATE ON daybook.accounts {_REFUSE}",
+    ("accounts", "keeps_its_name"): "BEFORE UPDATE OF ledger_id, account_id, opened_seq, address"
+    f" ON daybook.accounts {_REFUSE}",
+    ("accounts", "stays_closed"): "BEFORE UPDATE ON daybook.accounts FOR EACH ROW"
+    " WHEN ((old.closed_seq IS NOT NULL)) EXECUTE FUNCTION daybook.refuse_change()",
+    ("holds", "own_ledger_delete"): f"AFTER DELETE ON daybook.holds {_OLD} daybook.check_own_ledger()",
+}
+TRIGGERS |= {
+    (table, "append_only"): f"BEFORE DELETE OR UPDATE OR TRUNCATE ON daybook.{table} {_REFUSE}"
+    for table in APPEND_ONLY
+}
+TRIGGERS |= {
+    (table, "own_ledger"): f"AFTER INSERT ON daybook.{table} {_NEW} daybook.check_own_ledger()"
+    for table in PER_LEDGER
+    if table not in ("heads", "events", "postings")
+}
+TRIGGERS |= {
+    (table, "own_ledger_update"): f"AFTER UPDATE ON daybook.{table} {_NEW} daybook.check_own_ledger()"
+    for table in ("accounts", "balances", "streams")
+}
+
+FUNCTIONS = (
+    "check_events",
+    "check_head",
+    "check_head_kept",
+    "check_own_ledger",
+    "check_postings",
+    "current_ledger",
+    "refuse_change",
+    "written_head",
+)
+
+CONSTRAINTS = (
+    ("events", "events_pkey"),
+    ("events", "leaf_of_body"),
+    ("events", "body_length"),
+    ("postings", "postings_pkey"),
+    ("event_streams", "event_streams_pkey"),
+    ("endings", "endings_pkey"),
+    ("idempotency_keys", "idempotency_keys_pkey"),
+    ("accounts", "accounts_pkey"),
+    ("accounts", "accounts_ledger_id_address_key"),
+    ("balances", "balances_pkey"),
+    ("balances", "min_available"),
+    ("balances", "max_balance"),
+)
+
+POLICY = "own_ledger PERMISSIVE FOR SELECT TO daybook_reader USING (ledger_id = daybook.current_ledger())"
+
+
+def problems(connection: Connection) -> list[str]:
+    """What is not as it must be, a sentence each; empty: every guard is in place (psycopg.Error)."""
+    checks = (_server, _roles, _grants, _owners, _triggers, _functions, _constraints, _row_security)
+    return [problem for check in checks for problem in check(connection)]
+
+
+def _server(connection: Connection) -> Iterator[str]:
+    for number, version in connection.execute(QUERIES["server"]):
+        if not OLDEST <= number // 10_000 <= NEWEST:
+            yield f"The server is PostgreSQL {version}; Daybook runs on {OLDEST} to {NEWEST}."
+    for name, setting in connection.execute(QUERIES["settings"]):
+        if setting == "off":
+            yield f"The setting {name} is off: a crash could lose what was acknowledged."
+
+
+def _roles(connection: Connection) -> Iterator[str]:
+    found = {name: row for name, *row in connection.execute(QUERIES["roles"])}
+    for role, bypass in BYPASS_ROW_SECURITY.items():
+        if role not in found:
+            yield f"The role {role} does not exist."
+            continue
+        bypasses, powerful, reachable = found[role]
+        if bypasses != bypass:
+            yield f"The role {role} {'must bypass' if bypass else 'must not bypass'} row-level security."
+        if powerful:
+            yield f"The role {role} may do more than it needs: it is a superuser or makes roles or databases."
+        if not reachable:
+            yield f"The user of this connection is not a member of {role}."
+    for member, of in connection.execute(QUERIES["memberships"]):
+        yield f"The role {member} is a member of {of}."
+
+
+def _grants(connection: Connection) -> Iterator[str]:
+    expected = {("daybook_owner", "schema", "USAGE")}
+    for role, matrix in (("daybook_writer", WRITER), ("daybook_reader", READER)):
+        expected |= {(role, object, privilege) for object, allowed in matrix.items() for privilege in allowed}
+    found = set(connection.execute(QUERIES["grants"]).fetchall())
+    for role, object, privilege in sorted(expected - found):
+        yield f"{role} lacks {privilege} on {_named(object)}."
+    for role, object, privilege in sorted(found - expected):
+        # Who else may look is not ours to say: row-level security shows them nothing.
+        if role in (*BYPASS_ROW_SECURITY, "PUBLIC") or privilege not in ("SELECT", "USAGE"):
+            yield f"{role} has {privilege} on {_named(object)} and must not."
+
+
+def _named(object: str) -> str:
+    return "the schema daybook" if object == "schema" else f"daybook.{object}"
+
+
+def _owners(connection: Connection) -> Iterator[str]:
+    for object, owner in connection.execute(QUERIES["owners"]):
+        if owner != "daybook_owner":
+            yield f"The {object} belongs to {owner}, not to daybook_owner."
+
+
+def _triggers(connection: Connection) -> Iterator[str]:
+    found = {(table, name): row for table, name, *row in connection.execute(QUERIES["triggers"])}
+    for (table, name), definition in TRIGGERS.items():
+        if (table, name) not in found:
+            yield f"The trigger {name} on daybook.{table} is missing."
+            continue
+        enabled, actual = found[table, name]
+        if enabled != "A":
+            yield f"The trigger {name} on daybook.{table} is not enabled always."
+        if not actual.endswith(f"TRIGGER {name} {definition}"):
+            yield f"The trigger {name} on daybook.{table} is not as it was made: {actual}."
+    for table, name in sorted(found.keys() - TRIGGERS.keys()):
+        yield f"The trigger {name} on daybook.{table} is not one of Daybook's."
+
+
+def _functions(connection: Connection) -> Iterator[str]:
+    found: dict[str, str] = dict(connection.execute(QUERIES["functions"]).fetchall())
+    for name in FUNCTIONS:
+        if name not in found:
+            yield f"The function daybook.{name} is missing."
+        elif f"$${found[name]}$$" not in SCHEMA:
+            yield f"The function daybook.{name} is not as it was made."
+
+
+def _constraints(connection: Connection) -> Iterator[str]:
+    found = set(connection.execute(QUERIES["constraints"]).fetchall())
+    for table, name in CONSTRAINTS:
+        if (table, name) not in found:
+            yield f"The constraint {name} on daybook.{table} is missing."
+
+
+def _row_security(connection: Connection) -> Iterator[str]:
+    secured = {table for (table,) in connection.execute(QUERIES["row_security"])}
+    policies = connection.execute(QUERIES["policies"]).fetchall()
+    for table in PER_LEDGER:
+        if table not in secured:
+            yield f"Row-level security is not enabled on daybook.{table}."
+        if (table, POLICY) not in policies:
+            yield f"The policy own_ledger on daybook.{table} is missing or another."
+    for table, policy in policies:
+        if policy != POLICY:
+            yield f"daybook.{table} has a policy that is not Daybook's: {policy}."

@@ -1,0 +1,58 @@
+-- What ledger/guards.py looks at, in the catalogs that every user may read. The expectations stand there.
+
+-- name: server
+SELECT current_setting('server_version_num')::integer, current_setting('server_version');
+
+-- name: settings
+SELECT name, setting FROM pg_settings WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit');
+
+-- name: roles
+-- The last column: whether whoever asks may become it.
+SELECT rolname, rolbypassrls, rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication, pg_has_role(oid, 'MEMBER')
+  FROM pg_roles WHERE rolname IN ('daybook_owner', 'daybook_writer', 'daybook_reader');
+
+-- name: memberships
+SELECT m.rolname, o.rolname FROM pg_roles m JOIN pg_roles o ON o.oid <> m.oid
+ WHERE m.rolname IN ('daybook_writer', 'daybook_reader') AND pg_has_role(m.oid, o.oid, 'MEMBER') ORDER BY 1, 2;
+
+-- name: grants
+-- What others than the owner may do to the schema, its tables, sequences and columns; grantee 0 is everybody.
+WITH granted (object, owner, acl, part) AS (
+    SELECT 'schema', nspowner, nspacl, NULL FROM pg_namespace WHERE oid = to_regnamespace('daybook')
+    UNION ALL
+    SELECT relname, relowner, relacl, NULL FROM pg_class WHERE relnamespace = to_regnamespace('daybook')
+    UNION ALL
+    SELECT relname, relowner, attacl, attname FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid
+     WHERE relnamespace = to_regnamespace('daybook')
+)
+SELECT DISTINCT coalesce(rolname, 'PUBLIC'), object,
+       privilege_type || coalesce('(' || part || ')', '') || CASE WHEN is_grantable THEN '*' ELSE '' END
+  FROM granted CROSS JOIN aclexplode(acl) LEFT JOIN pg_roles ON pg_roles.oid = grantee
+ WHERE grantee <> owner ORDER BY 1, 2, 3;
+
+-- name: owners
+SELECT 'table ' || relname, pg_get_userbyid(relowner) FROM pg_class
+ WHERE relnamespace = to_regnamespace('daybook') AND relkind = 'r'
+UNION ALL
+SELECT 'function ' || proname, pg_get_userbyid(proowner) FROM pg_proc WHERE pronamespace = to_regnamespace('daybook')
+ ORDER BY 1;
+
+-- name: triggers
+SELECT relname, tgname, tgenabled::text, pg_get_triggerdef(pg_trigger.oid)
+  FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid
+ WHERE relnamespace = to_regnamespace('daybook') AND NOT tgisinternal;
+
+-- name: functions
+SELECT proname, prosrc FROM pg_proc WHERE pronamespace = to_regnamespace('daybook');
+
+-- name: constraints
+SELECT relname, conname FROM pg_constraint JOIN pg_class ON pg_class.oid = conrelid
+ WHERE relnamespace = to_regnamespace('daybook') AND convalidated;
+
+-- name: row_security
+SELECT relname FROM pg_class WHERE relnamespace = to_regnamespace('daybook') AND relrowsecurity;
+
+-- name: policies
+SELECT tablename::text, policyname || ' ' || permissive || ' FOR ' || cmd || ' TO ' || array_to_string(roles, ', ')
+       || ' USING ' || coalesce(qual, '') || coalesce(' CHECK ' || with_check, '')
+  FROM pg_policies WHERE schemaname = 'daybook';

@@ -138,7 +138,7 @@ def _problem(error: Exception, exchange: Exchange) -> Problem:
         problem = (
             make("method_not_allowed", evidence=allowed) if error.status_code == 405 else make("not_found")
         )
-    if problem is None:
+    problem = problem or make("internal_error")
+    if problem.code == "internal_error":
         log.error("http.defect", request_id=exchange.request_id, exc_info=error)
-        problem = make("internal_error")
     return problem

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NoReturn
-from zoneinfo import ZoneInfo
 
 import click
 import msgspec
@@ -21,6 +20,7 @@ from api.console import explain, moment, money, show, show_json
 from api.database import reading, writing
 from api.import_files import InputError
 from api.settings import Settings
+from api.time_zones import time_zones
 from ledger import commands
 from ledger.batch import Refusal, Replayed, Request
 from ledger.reader import Reader
@@ -64,10 +64,8 @@ def open_command(settings: Settings, ledger: str, chart: Path, time_zone: str) -
 
 
 def _check_time_zone(name: str) -> None:
-    try:
-        ZoneInfo(name)
-    except (ValueError, OSError, LookupError):
-        raise click.BadParameter(f"{name!r} is not a time zone such as Europe/Prague.") from None
+    if name not in time_zones():
+        raise click.BadParameter(f"{name!r} is not a time zone such as Europe/Prague.")
 
 
 def _whole(context: click.Context, parameter: click.Parameter, value: str | None) -> int | None:

@@ -9,9 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
-from zoneinfo import available_timezones
 
 import psycopg
 from anyio import to_thread
@@ -21,6 +19,7 @@ from api import problems
 from api.bridge import Bridge
 from api.http import Exchange, decode_body
 from api.problems import BatchResult, Refused, make, of_rejection
+from api.time_zones import time_zones
 from ledger import commands as c
 from ledger.batch import Outcome, Previewed, Recorded, Refusal, Replayed, Request
 from ledger.commands import AccountOpening, Batch, Command, LedgerOpening, Transaction
@@ -120,14 +119,8 @@ def _location(operation: Operation, path: dict[str, Any], body: Any, view: Entry
     return ((b"location", place.encode()),)
 
 
-@cache
-def _time_zones() -> frozenset[str]:
-    # "localtime" is whatever the machine has.
-    return frozenset(available_timezones() - {"localtime"})
-
-
 def _check_time_zone(name: str) -> None:
-    if name not in _time_zones():
+    if name not in time_zones():
         raise Refused(
             make(
                 "invalid_request", "This is not an IANA time zone, such as Europe/Prague.", field="time_zone"

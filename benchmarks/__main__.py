@@ -1,7 +1,7 @@
 """`make bench`: every figure that Daybook promises, measured in one run; medians of several rounds.
 
-Ratios are of figures taken in the same round, one after the other, on the same server. The exit code is 1 when
-one misses its bound.
+Ratios are of figures taken in the same round, one after the other, on the same server. The exit code is 1
+when one misses its bound.
 """
 
 from __future__ import annotations

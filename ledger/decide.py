@@ -56,7 +56,7 @@ def decide(state: State, command: Command, now: int) -> Accepted | Rejection:
         return refused.rejection
 
 
-def names(state: State, command: Command) -> tuple[Iterable[str], int | None]:
+def names(command: Command) -> tuple[Iterable[str], int | None]:
     """The account addresses and the transaction's seq that the state must hold to decide the command."""
     body = command.body
     if isinstance(body, Transaction):

@@ -12,6 +12,8 @@ from ledger.state import Accepted, Account, Leg, State
 from ledger.text import iso, micros
 
 MAX_BODY = 65_535
+# So that the event that posts it whole, with twice the legs, and above all its expiry, always fit.
+MAX_HOLD_BODY = 30_000
 
 
 class Refused(Exception):
@@ -94,6 +96,7 @@ def accept(
         type=type,
     )
     encoded = encode(event)
-    if len(encoded) > MAX_BODY:
-        refuse("event_too_large", bytes=len(encoded))
+    limit = MAX_HOLD_BODY if type == "transaction_held" else MAX_BODY
+    if len(encoded) > limit:
+        refuse("event_too_large", bytes=len(encoded), limit=limit)
     return Accepted(event, encoded, effective_at, legs, list(opened.values()))

@@ -55,7 +55,7 @@ class EventPosting(Struct, frozen=True, omit_defaults=True, gc=False):
 class Event(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     """The envelope of every event; what belongs to one type alone stands in `data`.
 
-    `data` by type: ledger_opened (name, time_zone, chart?); chart_set (assets, accounts);
+    `data` by type: ledger_opened (name, time_zone, chart?); chart_set (chart);
     account_limits_set (account, limits); account_closed (account); transaction_held (expires_at?);
     hold_posted (transaction, final, amounts?); transaction_reversed (transaction, amounts?); hold_voided,
     hold_expired, transaction_annotated (transaction). `amounts` are digit strings, one for each leg of the

@@ -90,7 +90,7 @@ TABLE: tuple[RejectionCode, ...] = (
         "unbalanced", 422, False, "Debits and credits of an asset differ.", ("asset", "debits", "credits")
     ),
     RejectionCode(
-        "asset_not_in_chart", 422, True, "The ledger's chart does not have this asset.", ("asset",)
+        "asset_not_in_chart", 422, True, "No chart of the ledger has named this asset.", ("asset",)
     ),
     RejectionCode("account_exists", 409, False, "The account is open.", ("account", "opened_seq")),
     RejectionCode("account_not_found", 404, True, "There is no such account.", ("account",)),
@@ -151,7 +151,7 @@ TABLE: tuple[RejectionCode, ...] = (
         "A condition of the request does not hold.",
         ("condition", "account", "asset", "balance", "actual"),
     ),
-    RejectionCode("event_too_large", 422, False, "The event would be longer than 65,535 bytes.", ("bytes",)),
+    RejectionCode("event_too_large", 422, False, "The event would be too long.", ("bytes", "limit")),
     RejectionCode(
         "linked_failed", 422, True, "Another transaction of the atomic batch was refused.", ("index", "code")
     ),

@@ -139,7 +139,7 @@ def load(connection: Connection, state: State, commands: Iterable[Command], due:
     addresses: set[str] = set()
     seqs: set[int] = set(due)
     for command in commands:
-        wanted, seq = names(state, command)
+        wanted, seq = names(command)
         addresses.update(wanted)
         if seq is not None:
             seqs.add(seq)

@@ -13,7 +13,8 @@ from hashlib import sha256
 from typing import Any
 
 import psycopg
-from books import Books, Row, debit_normal, fold, limits_of
+
+from tests.books import Books, Row, debit_normal, fold, limits_of
 
 
 def audited(conninfo: str) -> dict[str, Books]:

@@ -68,7 +68,7 @@ class Desk:
         self.folded = folded = fold(self.bodies)
         addresses: set[str] = set()
         for command in commands:
-            wanted, seq = names(state, command)
+            wanted, seq = names(command)
             addresses.update(wanted)
             if seq is not None:
                 subject = state.subjects.setdefault(seq, folded.subjects.get(seq))

@@ -22,11 +22,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
-from bookkeeping import deposit, transaction, withdrawal
-
 from ledger import commands as c
 from ledger.batch import Outcome, Recorded, Refusal, Replayed, Request
 from ledger.writer import Answer, Overloaded, Unavailable, Writer
+from tests.bookkeeping import deposit, transaction, withdrawal
 
 CUSTOMERS = 20
 IN_FLIGHT = 200

@@ -14,12 +14,12 @@ from hashlib import sha256
 from typing import Any
 
 import psycopg
-from audit import audited
-from bookkeeping import deposit, do, done, open_ledger, transaction, withdrawal, writing
-from conftest import NewDatabase
 from psycopg import sql as composed
 
 from ledger import commands as c
+from tests.audit import audited
+from tests.bookkeeping import deposit, do, done, open_ledger, transaction, withdrawal, writing
+from tests.conftest import NewDatabase
 
 Connection = psycopg.Connection[Any]
 

@@ -21,13 +21,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from desk import Desk, fold
-from strategies import request_of
-
 from ledger.batch import Refusal
 from ledger.rejections import CODES
 from ledger.state import figures
 from ledger.text import SECOND, iso
+from tests.desk import Desk, fold
+from tests.strategies import request_of
 
 START = 1_800_000_000 * SECOND
 Plain = dict[str, Any]

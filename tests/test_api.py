@@ -17,16 +17,16 @@ import msgspec
 import psycopg
 import pytest
 import structlog
-from conftest import NewDatabase
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
-from served import CHART, Book, Service, leg, move, served
 
 from api import problems
 from api.examples import EXAMPLES
 from api.openapi import document
 from api.operations import OPERATIONS, Operation
 from ledger import rejections
+from tests.conftest import NewDatabase
+from tests.served import CHART, Book, Service, leg, move, served
 
 
 @pytest.fixture(scope="module")

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import pytest
-from conftest import NewDatabase
-from served import CHART, Book, Service, leg, move, served
 
 from api.http import MAX_BODY_BYTES
+from tests.conftest import NewDatabase
+from tests.served import CHART, Book, Service, leg, move, served
 
 JSON = {"Content-Type": "application/json"}
 GOOD = move("cash", "fx", 5)

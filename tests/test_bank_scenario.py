@@ -32,9 +32,9 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-from daybook_command import ROOT, succeeds
 
 from ledger.reader import Reader
+from tests.daybook_command import ROOT, succeeds
 
 FILE = Path(
     os.environ.get("DAYBOOK_SHARED_DATA", ROOT.parent / "shared" / "data"), "bank", "transactions-1993.csv"

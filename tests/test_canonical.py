@@ -11,15 +11,15 @@ from zoneinfo import available_timezones
 
 import msgspec
 import pytest
-from desk import Desk
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from journal import BOOK, START, play
 
 from ledger import commands as c
 from ledger.batch import Refusal, Request
 from ledger.events import encode, read_event
 from ledger.text import check_text, encode_canonical, from_iso, is_address, iso, micros, moment
+from tests.desk import Desk
+from tests.journal import BOOK, START, play
 
 texts = (
     st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), max_size=40)

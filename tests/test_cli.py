@@ -12,11 +12,11 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from conftest import NewDatabase
-from daybook_command import COMMAND, ROOT, daybook, environment, fails, own_data, succeeds
 
 from api.console import money
 from api.database import DatabaseError, check_version
+from tests.conftest import NewDatabase
+from tests.daybook_command import COMMAND, ROOT, daybook, environment, fails, own_data, succeeds
 
 CHART = {
     "assets": ["USD/2", "JPY/0"],

@@ -9,8 +9,12 @@ from typing import Any
 
 import psycopg
 import pytest
-from audit import audited
-from bookkeeping import (
+
+from ledger import commands as c
+from ledger.batch import Request
+from ledger.writer import ClockBehind, Writer
+from tests.audit import audited
+from tests.bookkeeping import (
     USD,
     code,
     deposit,
@@ -22,12 +26,8 @@ from bookkeeping import (
     withdrawal,
     writing,
 )
-from books import Books
-from clockwork import Clock
-
-from ledger import commands as c
-from ledger.batch import Request
-from ledger.writer import ClockBehind, Writer
+from tests.books import Books
+from tests.clockwork import Clock
 
 
 @pytest.fixture

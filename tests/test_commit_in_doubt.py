@@ -16,8 +16,11 @@ from contextlib import contextmanager
 
 import psycopg
 import pytest
-from audit import audited
-from bookkeeping import (
+
+from ledger import commands as c
+from ledger.batch import Recorded, Refusal
+from tests.audit import audited
+from tests.bookkeeping import (
     USD,
     deposit,
     do,
@@ -29,10 +32,7 @@ from bookkeeping import (
     withdrawal,
     writing,
 )
-from relay import Cut, relayed
-
-from ledger import commands as c
-from ledger.batch import Recorded, Refusal
+from tests.relay import Cut, relayed
 
 CUTS: tuple[Cut, ...] = ("before COMMIT", "after COMMIT")
 

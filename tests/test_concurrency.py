@@ -8,10 +8,11 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from audit import audited
-from bookkeeping import deposit, do, done, open_ledger, writing
-from books import Books
-from driver import CUSTOMERS, Told, client, read_log
+
+from tests.audit import audited
+from tests.bookkeeping import deposit, do, done, open_ledger, writing
+from tests.books import Books
+from tests.driver import CUSTOMERS, Told, client, read_log
 
 SHARED = 5  # of ten
 

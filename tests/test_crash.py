@@ -15,13 +15,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from audit import audited
-from bookkeeping import deposit, do, done, open_ledger, writing
-from books import Books
-from driver import CUSTOMERS, Told, client, read_log
 
 from sql.embedded import EmbeddedPostgres
 from sql.migrate import migrate
+from tests.audit import audited
+from tests.bookkeeping import deposit, do, done, open_ledger, writing
+from tests.books import Books
+from tests.driver import CUSTOMERS, Told, client, read_log
 
 
 def prepare(conninfo: str) -> None:

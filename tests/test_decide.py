@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from journal import book
+
+from tests.journal import book
 
 # ---------------------------------------------------------------- holds
 

@@ -6,15 +6,15 @@ import json
 from typing import Any
 
 import pytest
-from desk import Desk
-from journal import BOOK, START, play
-from strategies import chart_of, leg, request_of
 
 from ledger import commands as c
 from ledger.batch import Previewed, Recorded, Refusal, Replayed, Request, decide_batch
 from ledger.decide import decide
 from ledger.rejections import Rejection
 from ledger.state import Accepted
+from tests.desk import Desk
+from tests.journal import BOOK, START, play
+from tests.strategies import chart_of, leg, request_of
 
 
 def plain(account: str, amount: int, **more: Any) -> dict[str, Any]:

@@ -15,12 +15,12 @@ from typing import Any
 
 import psycopg
 import pytest
-from conftest import NewDatabase
 
 from ledger import guards
 from ledger.guards import FUNCTIONS, PER_LEDGER, TRIGGERS, problems
 from sql.embedded import running
 from sql.migrate import migrate
+from tests.conftest import NewDatabase
 
 
 @pytest.fixture(scope="module")

@@ -12,11 +12,21 @@ from hashlib import sha256
 
 import psycopg
 import pytest
-from audit import audited
-from bookkeeping import deposit, do, done, writing
-from conftest import NewDatabase
-from forgery import APPEND_ONLY, CHANGES, add_events, add_legs, attack, head_seq, move_head, written_book
 from psycopg import errors
+
+from tests.audit import audited
+from tests.bookkeeping import deposit, do, done, writing
+from tests.conftest import NewDatabase
+from tests.forgery import (
+    APPEND_ONLY,
+    CHANGES,
+    add_events,
+    add_legs,
+    attack,
+    head_seq,
+    move_head,
+    written_book,
+)
 
 
 @pytest.fixture(scope="module")

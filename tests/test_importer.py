@@ -15,7 +15,6 @@ from zoneinfo import ZoneInfo
 
 import psycopg
 import pytest
-from daybook_command import COMMAND, ROOT, daybook, environment, fails, succeeds
 
 from api.import_csv import csv_rows, read_mapping
 from api.import_files import MAX_LINE, InputError, Line, Source, json_lines
@@ -24,6 +23,7 @@ from ledger.batch import Request
 from ledger.chart import AccountPattern, ChartDocument, Limits
 from ledger.commands import Transaction
 from ledger.writer import Writer
+from tests.daybook_command import COMMAND, ROOT, daybook, environment, fails, succeeds
 
 CHART = ChartDocument(
     ("USD/2", "JPY/0"),

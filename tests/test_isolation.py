@@ -10,8 +10,10 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
-from conftest import NewDatabase
-from forgery import (
+from psycopg import errors
+
+from tests.conftest import NewDatabase
+from tests.forgery import (
     APPEND_ONLY,
     CHANGES,
     PER_LEDGER,
@@ -22,7 +24,6 @@ from forgery import (
     move_head,
     written_book,
 )
-from psycopg import errors
 
 
 @pytest.fixture(scope="module")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from journal import book
 
+from ledger import commands as c
+from ledger.batch import Recorded, Refusal, Request
 from ledger.rejections import CODES, PRECEDENCE
+from tests.journal import BOOK, START, book, play
 
 HOLD = """
     hold timeout=5
@@ -143,7 +145,7 @@ REFUSALS = {
     "event_too_large": f"""
     post
       {LONG_LEGS}
-    ! event_too_large  bytes=104826""",
+    ! event_too_large  bytes=104826 limit=65535""",
 }
 BY_BATCHES = {"idempotency_key_reused", "linked_failed", "ledger_not_found"}
 
@@ -246,3 +248,32 @@ def test_first_reason_of_the_table_is_the_one_reported(
     for filling, code in ((ill, first), (cured, second)):
         lines = text.format(filling).split(" / ")
         book("\n".join([lines[0], *(f"  {line}" for line in lines[1:]), f"! {code}"]))
+
+
+def test_the_largest_hold_can_be_posted_whole_or_expire() -> None:
+    """A hold is refused while the event that ends it would still fit: expiry is never blocked."""
+
+    def held(legs: int) -> Request:
+        postings = [
+            c.Posting("cash" if side == "debit" else f"free:{'x' * 60}{n}", side, 1, "USD/2")
+            for n in range(legs)
+            for side in ("debit", "credit")
+        ]
+        return Request([c.command(c.Transaction(postings=postings, pending=True, timeout_seconds=60))])
+
+    desk = play(BOOK).desk
+    now = START + 10**6
+    sizes = {}
+    for legs in range(60, 250):
+        (outcome,) = desk.run([held(legs)], now := now + 1).outcomes[0]
+        if not isinstance(outcome, Recorded):
+            break
+        sizes[outcome.event.seq] = len(desk.bodies[-1])
+    assert isinstance(outcome, Refusal)
+    assert outcome.rejection.code == "event_too_large"
+    assert outcome.rejection.evidence["bytes"] > outcome.rejection.evidence["limit"] == 30_000
+    largest = max(sizes, key=lambda seq: sizes[seq])
+    (posted,) = desk.run([Request([c.command(c.HoldPosting(), largest)])], now + 1).outcomes[0]
+    assert isinstance(posted, Recorded)
+    expired = desk.run([], now + 3_600 * 10**6)
+    assert len(expired.accepted) == len(sizes) - 1

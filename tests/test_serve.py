@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psycopg
-from daybook_command import COMMAND, ROOT, environment, fails, own_data
 
 from api.settings import DEFAULT_PORT
+from tests.daybook_command import COMMAND, ROOT, environment, fails, own_data
 
 Service = subprocess.Popen[str]
 

@@ -13,8 +13,15 @@ from typing import Any
 
 import psycopg
 import pytest
-from audit import audited
-from bookkeeping import (
+
+from ledger import batch, store
+from ledger import commands as c
+from ledger import writer as writer_module
+from ledger.batch import Plan, Refusal, Replayed
+from ledger.chart import AccountPattern, ChartDocument, Limits
+from ledger.writer import Writer
+from tests.audit import audited
+from tests.bookkeeping import (
     USD,
     code,
     deposit,
@@ -27,14 +34,7 @@ from bookkeeping import (
     withdrawal,
     writing,
 )
-from clockwork import Clock
-
-from ledger import batch, store
-from ledger import commands as c
-from ledger import writer as writer_module
-from ledger.batch import Plan, Refusal, Replayed
-from ledger.chart import AccountPattern, ChartDocument, Limits
-from ledger.writer import Writer
+from tests.clockwork import Clock
 
 
 @pytest.fixture

@@ -13,7 +13,6 @@ from random import Random
 from typing import Any
 
 import pytest
-from desk import Desk, fold
 from hypothesis import HealthCheck, note, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -24,13 +23,14 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from oracle import Oracle
-from strategies import CHARTS, World, leg, request_of
 
 from ledger.batch import Plan, Previewed, Recorded, Refusal, Replayed
 from ledger.events import KINDS
 from ledger.state import Account, Leg, State
 from ledger.text import SECOND, from_iso
+from tests.desk import Desk, fold
+from tests.oracle import Oracle
+from tests.strategies import CHARTS, World, leg, request_of
 
 seeds = st.integers(0, 2**32 - 1)
 STEPS = (1, 10, SECOND, SECOND, 2 * SECOND, 61 * SECOND)

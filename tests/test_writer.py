@@ -7,8 +7,12 @@ from concurrent.futures import Future
 
 import psycopg
 import pytest
-from audit import audited
-from bookkeeping import (
+
+from ledger import commands as c
+from ledger.batch import Previewed, Recorded, Refusal, Replayed, Request
+from ledger.writer import Answer, Defect, LedgerNotFound, Overloaded, Unavailable, Writer
+from tests.audit import audited
+from tests.bookkeeping import (
     CHART,
     USD,
     code,
@@ -23,10 +27,6 @@ from bookkeeping import (
     withdrawal,
     writing,
 )
-
-from ledger import commands as c
-from ledger.batch import Previewed, Recorded, Refusal, Replayed, Request
-from ledger.writer import Answer, Defect, LedgerNotFound, Overloaded, Unavailable, Writer
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""The tests: real PostgreSQL, an oracle and an audit that share no code with the ledger."""

@@ -1,0 +1,143 @@
+"""The README's console blocks: `$ command` lines, and under each what it prints.
+
+`python -m tests.readme` runs them against a fresh service and writes their real output into the README;
+tests/test_readme.py proves that nothing has changed since.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+from tests.daybook_command import COMMAND, ROOT, environment, own_data
+
+README = ROOT / "README.md"
+_BLOCK = re.compile(r"^```console\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+_VOLATILE = (
+    (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z"), "<moment>"),
+    (re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d)?"), "<moment>"),
+)
+_CURL = f"""#!{sys.executable}
+import sys, httpx
+arguments, headers, body, silent, url = sys.argv[1:], {{}}, None, False, None
+while arguments:
+    argument = arguments.pop(0)
+    if argument == "-H":
+        name, _, value = arguments.pop(0).partition(": ")
+        headers[name] = value
+    elif argument == "-d":
+        body = arguments.pop(0)
+    elif argument == "-o":
+        silent = arguments.pop(0) == "/dev/null"
+    elif argument != "-sS":
+        url = argument
+answer = httpx.request("GET" if body is None else "POST", url, headers=headers, content=body)
+if not silent:
+    sys.stdout.write(answer.text)
+"""
+
+
+def commands(block: str) -> list[str]:
+    """The commands of a block, each with its continuation lines."""
+    found: list[str] = []
+    open_quote = False
+    for line in block.splitlines():
+        if line.startswith("$ "):
+            found.append(line[2:])
+        elif open_quote or found[-1].endswith("\\"):
+            found[-1] += "\n" + line
+        else:
+            continue
+        open_quote = found[-1].count("'") % 2 == 1
+    return found
+
+
+def blocks(text: str) -> list[str]:
+    """The console blocks of a text."""
+    return _BLOCK.findall(text)
+
+
+def stable(text: str) -> str:
+    """The text without what differs from run to run."""
+    for pattern, word in _VOLATILE:
+        text = pattern.sub(word, text)
+    return text
+
+
+@contextmanager
+def service(database: str | None, **settings: str) -> Iterator[dict[str, str]]:
+    """`daybook serve` on a free port; the environment in which the README's commands find it."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = str(listener.getsockname()[1])
+    variables = environment(database, COLUMNS="100", **settings)
+    process = subprocess.Popen(
+        (*COMMAND, "serve", "--port", port),
+        cwd=ROOT,
+        env=variables,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                httpx.get(f"http://127.0.0.1:{port}/health/live").raise_for_status()
+                break
+            except httpx.HTTPError:
+                assert process.poll() is None, "the service ended"
+                assert time.monotonic() < deadline, "the service did not start"
+                time.sleep(0.1)
+        yield variables | {"README_PORT": port}
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def run(block: str, variables: dict[str, str], folder: Path) -> str:
+    """The block with its commands' real output. Without curl on this machine, a stand-in speaks HTTP."""
+    path = variables["PATH"]
+    if shutil.which("curl", path=path) is None:
+        stand_in = folder / "curl"
+        stand_in.write_text(_CURL)
+        stand_in.chmod(0o755)
+        path = f"{folder}{os.pathsep}{path}"
+    daybook = " ".join(COMMAND)
+    printed = []
+    for command in commands(block):
+        script = command.replace("127.0.0.1:8000", f"127.0.0.1:{variables['README_PORT']}")
+        script = script.replace(".venv/bin/daybook", daybook)
+        done = subprocess.run(
+            ("sh", "-c", script),
+            cwd=ROOT,
+            env=variables | {"PATH": path},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert done.returncode == 0, f"{command}\n{done.stderr}"
+        output = "\n".join(line.rstrip() for line in done.stdout.splitlines())
+        printed.append(f"$ {command}\n" + (f"{output}\n" if output else ""))
+    return "".join(printed)
+
+
+def main() -> None:
+    """Write the real output into the README."""
+    text = README.read_text(encoding="utf-8")
+    with own_data() as data, service(None, DAYBOOK_DATA=str(data)) as variables:
+        for block in blocks(text):
+            text = text.replace(block, run(block, variables, data.parent))
+    README.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,55 @@
+"""What the documents must say: every word, event, setting and folder."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from api import settings
+from ledger.events import SCHEMA_VERSIONS
+
+ROOT = Path(__file__).parent.parent
+WORDS = """
+    ledger; account; account type; contra; memo; normal balance; chart of accounts; transaction; posting;
+    hold;
+    posted balance; pending balance; available balance; effective at; recorded at; reversal; adjustment;
+    trial balance; statement; clearing account; command; event; stream; seq; version; idempotency key; asset;
+    minor unit; limits; batch; condition; up to; preview; rejection; head; incarnation; leaf; leg; annotation;
+    balance; debit; credit
+"""
+
+
+def read(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def test_the_glossary_is_complete_and_in_order() -> None:
+    """Every word of the field that the code uses is defined once, in a sentence, in alphabetical order."""
+    entries = re.findall(r"^((?:\*\*[^*]+\*\*(?:, )?)+): (.+)$", read("GLOSSARY.md"), re.MULTILINE)
+    defined = [word for heads, _ in entries for word in re.findall(r"\*\*([^*]+)\*\*", heads)]
+    assert defined == sorted(set(defined))
+    assert {word.strip() for word in WORDS.split(";")} - set(defined) == set()
+    assert [heads for heads, sentence in entries if not sentence.endswith((".", ")"))] == []
+
+
+def test_every_event_type_is_documented() -> None:
+    """docs/events.md has a heading for each type, in the table's order, with its schema version."""
+    found = re.findall(r"^## (\w+)\n\nVersion (\d+)\.", read("docs/events.md"), re.MULTILINE)
+    assert [(name, int(version)) for name, version in found] == list(SCHEMA_VERSIONS.items())
+
+
+def test_every_setting_is_documented() -> None:
+    """The README names each environment variable that the settings read."""
+    source = Path(settings.__file__).read_text(encoding="utf-8")
+    names = set(re.findall(r"\"((?:DAYBOOK|DATABASE)_[A-Z]+)\"", source)) | {"DAYBOOK_DATA"}
+    assert len(names) >= 4
+    assert {name for name in names if f"`{name}`" not in read("README.md")} == set()
+
+
+@pytest.mark.parametrize("folder", ["ledger", "projections", "adapters", "api", "sql", "tests", "benchmarks"])
+def test_every_folder_is_on_the_map(folder: str) -> None:
+    """ARCHITECTURE.md names each top-level folder, and each says at its top why it exists."""
+    assert f"`{folder}/`" in read("ARCHITECTURE.md")
+    assert read(f"{folder}/__init__.py").startswith('"""')

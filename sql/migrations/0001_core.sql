@@ -132,6 +132,7 @@ CREATE TABLE daybook.accounts (
     PRIMARY KEY (ledger_id, account_id),
     UNIQUE (ledger_id, address)
 );
+COMMENT ON TABLE daybook.accounts IS 'Accounts, numbered in the order of their first posting. Their names stay; they may close once.';
 COMMENT ON COLUMN daybook.accounts.terms IS 'JSON: type, contra, memo, assets, limits; copied from the chart when the account opened.';
 
 CREATE TABLE daybook.balances (
@@ -186,6 +187,7 @@ BEGIN
     RAISE EXCEPTION '% is append only: % refused', TG_TABLE_NAME, TG_OP
         USING ERRCODE = 'restrict_violation', CONSTRAINT = 'append_only';
 END $$;
+COMMENT ON FUNCTION daybook.refuse_change() IS 'The trigger of what is never changed: it raises.';
 
 CREATE FUNCTION daybook.written_head(ledger integer) RETURNS daybook.heads
     LANGUAGE plpgsql STABLE
@@ -226,6 +228,7 @@ BEGIN
     END IF;
     RETURN NEW;
 END $$;
+COMMENT ON FUNCTION daybook.check_head() IS 'A head starts at 0 and only moves forward, in its own transaction''s ledger.';
 
 CREATE FUNCTION daybook.check_head_kept() RETURNS trigger
     LANGUAGE plpgsql
@@ -274,6 +277,7 @@ BEGIN
     END IF;
     RETURN NULL;
 END $$;
+COMMENT ON FUNCTION daybook.check_events() IS 'Events of a batch come in one statement and are exactly those that the head announced.';
 
 CREATE FUNCTION daybook.check_postings() RETURNS trigger
     LANGUAGE plpgsql
@@ -326,6 +330,7 @@ BEGIN
     END IF;
     RETURN NULL;
 END $$;
+COMMENT ON FUNCTION daybook.check_own_ledger() IS 'Rows belong to the ledger that the transaction is about.';
 
 CREATE TRIGGER moves_forward BEFORE INSERT OR UPDATE ON daybook.heads
     FOR EACH ROW EXECUTE FUNCTION daybook.check_head();

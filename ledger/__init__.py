@@ -4,7 +4,8 @@
    Kept by `entry.check_balanced` and the trigger `balanced`.
    Attacked by tests/test_state_machine.py, tests/test_guards.py.
 2. Immutable. A stored event or posting never changes and never goes; a correction is a new event.
-   Kept by the triggers `append_only` and the writer's grants. Attacked by tests/test_guards.py.
+   Kept by the triggers `append_only` and the writer's grants.
+   Attacked by tests/test_guards.py, tests/test_isolation.py.
 3. Contiguous. In a ledger, seq runs 1..head without a gap, in commit order: a reader that has seen n never
    later meets a new event at or below n. Kept by the head row's lock and the triggers `moves_forward`,
    `contiguous` and `kept`. Attacked by tests/test_guards.py, tests/test_concurrency.py.
@@ -20,11 +21,11 @@
    tests/test_state_machine.py, and by tests/audit.py at the end of every load.
 7. Durable. Nothing is acknowledged before its commit is flushed; a kill -9 of the API or of PostgreSQL loses
    nothing acknowledged and doubles nothing. Kept by `writer`, which answers after the commit and never
-   guesses a lost one. Attacked by tests/test_crash.py, tests/test_writer.py.
+   guesses a lost one. Attacked by tests/test_crash.py, tests/test_commit_in_doubt.py.
 8. Provable. The Merkle root at head commits to the exact bytes of every event.
    Kept by `merkle` and the CHECK on events.leaf. Attacked by tests/test_merkle.py, tests/test_guards.py.
 9. Isolated. A transaction writes one ledger and a reader sees one ledger.
-   Kept by the triggers `own_ledger` and row-level security. Attacked by tests/test_guards.py.
+   Kept by the triggers `own_ledger` and row-level security. Attacked by tests/test_isolation.py.
 
 Read in this order: chart, commands, rejections, events, state, decide (with entry, moves, transactions,
 accounts), batch, store, writer; then views and reader.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
@@ -32,12 +33,19 @@ def prepare(conninfo: str) -> None:
             done(do(writer, deposit(n, 500)))
 
 
-def wait_for(log: Path, acknowledged: int) -> None:
-    """Until the log has so many lines."""
+def wait_for(process: subprocess.Popen[bytes], log: Path, more: int) -> None:
+    """Until the client has logged so many lines more."""
     deadline = time.monotonic() + 60
-    while not log.exists() or log.read_bytes().count(b"\n") < acknowledged:
+    wanted = lines(log) + more
+    while lines(log) < wanted:
+        assert process.poll() is None, "the load ended before it was to be disturbed"
         assert time.monotonic() < deadline, "the load does not get on"
         time.sleep(0.01)
+
+
+def lines(log: Path) -> int:
+    """How much a client has been told."""
+    return log.read_bytes().count(b"\n") if log.exists() else 0
 
 
 def check(books: Books, told: Told) -> None:
@@ -66,9 +74,8 @@ def test_killing_the_writer_loses_and_doubles_nothing(
     prepare(database)
     log = tmp_path / "log"
     for kill in range(kills):
-        lines = log.read_bytes().count(b"\n") if log.exists() else 0
         with client(database, log, "a", count) as process:
-            wait_for(log, lines + 40 + 120 * kill % 400)
+            wait_for(process, log, 40 + 120 * kill % 400)
             process.send_signal(signal.SIGKILL)
             assert process.wait(10) == -signal.SIGKILL
         told = read_log(log)
@@ -101,12 +108,14 @@ def test_killing_postgresql_loses_and_doubles_nothing(
     log = tmp_path / "log"
     with client(conninfo, log, "a", count) as process:
         for _ in range(kills):
-            wait_for(log, (log.read_bytes().count(b"\n") if log.exists() else 0) + 150)
+            wait_for(process, log, 150)
             kill_postmaster(folder)
             at_the_crash = read_log(log)
             assert not at_the_crash.finished, "the load ended before the crash"
             assert server.start() == conninfo
+            process.send_signal(signal.SIGSTOP)  # it has gone on; the audit takes its time
             check(audited(conninfo)["main"], at_the_crash)
+            process.send_signal(signal.SIGCONT)
         assert process.wait(240) == 0
     check(audited(conninfo)["main"], read_log(log))
     finish(conninfo, log, count)
@@ -121,7 +130,7 @@ def test_killing_both_at_once_loses_and_doubles_nothing(
     prepare(conninfo)
     log = tmp_path / "log"
     with client(conninfo, log, "a", count) as process:
-        wait_for(log, 300)
+        wait_for(process, log, 300)
         process.send_signal(signal.SIGKILL)
         kill_postmaster(folder)
         process.wait(10)

@@ -57,8 +57,7 @@ def document() -> dict[str, Any]:
                 "A double-entry ledger. Amounts are integers of minor units of an asset (`USD/2`: cents); "
                 "moments are RFC 3339. Lists are paged: `next` of a page is `after` of the following one. "
                 "Every answer carries X-Request-Id; every problem is an RFC 9457 document with a code of "
-                "`/v1/rejections`. A body with a member twice, or with one that is not in its schema, is "
-                "refused."
+                "`/v1/rejections`. A body with a member that is not in its schema is refused."
             ),
         },
         "servers": [{"url": "/"}],

@@ -47,7 +47,7 @@ class ServeError(RuntimeError):
 
 def serve(settings: Settings, host: str, port: int | None) -> None:
     """Serve until a signal. `port` None: 8000 or the next free one (ServeError and those of `opened`)."""
-    configure_logs(logging.INFO)  # each request among them
+    configure_logs(logging.INFO)
     # Until uvicorn takes the signals, SIGTERM unwinds what was started, as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -126,6 +126,7 @@ def _run(database: Database, listener: socket.socket) -> None:
             log_config=None,
             access_log=False,
             server_header=False,
+            proxy_headers=False,
             timeout_graceful_shutdown=GRACE_SECONDS,
         )
     )

@@ -15,6 +15,7 @@ from ledger import store
 from ledger.batch import Outcome, Plan, Recorded, Replayed, Request, decide_batch
 from ledger.state import State
 from ledger.text import SECOND
+from ledger.wire import Connection, Message
 from ledger.writer import Answer, Writer, WriterError
 
 IN_FLIGHT = 4
@@ -140,7 +141,7 @@ def bare_copy(conninfo: str, writer: Writer, batches: int) -> float:
         found = connection.execute(store.QUERIES["find_ledger"], {"name": name}).fetchone()
         assert found is not None
         ledger_id, public_id = found
-        head, now = store.lock_head(connection, ledger_id)
+        head, now, _ = store.lock_head(connection, ledger_id)
         state = store.state_at(connection, ledger_id, public_id, head)
         connection.execute("ROLLBACK")
         plans = _plans(state, [workload.warm_up(), *workload.requests(batches)], now)
@@ -159,13 +160,14 @@ def _plans(state: State, requests: list[Request], now: int) -> list[Plan]:
     return [decide_batch(state, [request], {}, now + SECOND + i) for i, request in enumerate(requests)]
 
 
-def _copy(connection: store.Connection, plan: Plan) -> None:
-    with connection.pipeline():
-        connection.execute("BEGIN")
-        connection.execute(store.QUERIES["set_ledger"], {"ledger_id": plan.ledger_id})
-        store.write_head(connection, plan)
-    store.write_copies(connection, plan)
-    connection.execute("COMMIT")
+def _copy(connection: Connection, plan: Plan) -> None:
+    message = Message(connection)
+    message.add("BEGIN;")
+    message.add("SELECT set_config('daybook.ledger_id', %s::text, true);", [plan.ledger_id])
+    store.add_head(message, plan)
+    store.add_copies(message, plan)
+    message.add("COMMIT;")
+    message.store([buffer for _, buffer in plan.copies])
 
 
 if __name__ == "__main__":

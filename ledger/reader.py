@@ -18,7 +18,6 @@ from psycopg_pool import ConnectionPool
 from ledger.chart import EMPTY_CHART, ChartDocument, Terms
 from ledger.events import KINDS, TRANSACTION_TYPES, Event, read_event
 from ledger.state import decode_subject, figures, stream_of, subject_of
-from ledger.store import Connection
 from ledger.text import iso, micros
 from ledger.views import (
     AccountView,
@@ -40,6 +39,7 @@ from ledger.views import (
     entry_fields,
     entry_view,
 )
+from ledger.wire import Connection
 from ledger.writer import LedgerNotFound
 from sql import load as load_queries
 

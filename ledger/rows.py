@@ -15,7 +15,7 @@ _TRAILER = b"\xff\xff"
 _NULL = b"\xff\xff\xff\xff"
 _TO_2000 = 946_684_800_000_000
 
-_POSTING = Struct("!h iq iq iq iq iq iq iq ii ii ih ih ih".replace(" ", ""))
+_POSTING = Struct("!h iq iq iq iq iq iq iq ii ii ii ih ih".replace(" ", ""))
 _EVENT = Struct("!h iq iq iq ii ih i".replace(" ", ""))
 _KEY = Struct("!h ii ih iq i".replace(" ", ""))
 _STREAM = Struct("!h ii iq ii i".replace(" ", ""))
@@ -55,7 +55,7 @@ def posting(
     """A row of `postings`."""
     return _POSTING.pack(
         12, 8, seq, 8, amount, 8, effective_at - _TO_2000, 8, after[0], 8, after[1], 8, after[2], 8, after[3],
-        4, ledger_id, 4, account_id, 2, asset_id, 2, leg, 2, kind,
+        4, ledger_id, 4, account_id, 4, asset_id, 2, leg, 2, kind,
     )  # fmt: skip
 
 

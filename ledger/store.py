@@ -36,11 +36,10 @@ from ledger.state import (
     subject_of,
 )
 from ledger.text import iso, micros, moment
+from ledger.wire import Connection, Message
 from sql import load as load_queries
 
 QUERIES = load_queries("writer.sql")
-
-Connection = psycopg.Connection[tuple[Any, ...]]
 
 _encode_terms = msgspec.json.Encoder(order="sorted").encode
 _decode_terms = msgspec.json.Decoder(Terms).decode
@@ -83,21 +82,27 @@ class Head(NamedTuple):
         return self.incarnation, self.seq, self.root
 
 
-def lock_head(connection: Connection, ledger_id: int) -> tuple[Head, int]:
-    """Lock the ledger for this transaction; its head, and the database's clock read after the lock."""
-    wanted = {"ledger_id": ledger_id}
-    with connection.pipeline():
-        connection.execute("BEGIN")
-        connection.execute(QUERIES["set_ledger"], wanted)
-        locked = connection.execute(QUERIES["lock_head"], wanted)
-        clock = connection.execute(QUERIES["clock"])
-        row, now = locked.fetchone(), clock.fetchone()
+def lock_head(
+    connection: Connection, ledger_id: int, keys: Sequence[str] = ()
+) -> tuple[Head, int, dict[str, KeyOutcome]]:
+    """Begin, and lock the ledger: its head, the database's clock after the lock, what is stored of `keys`."""
+    message = Message(connection)
+    message.add(QUERIES["lock_head"], {"ledger_id": ledger_id})
+    if keys:
+        message.add(QUERIES["load_keys"], {"ledger_id": ledger_id, "keys": "\n".join(keys)})
+    cursor = message.ask()
+    cursor.nextset()
+    cursor.nextset()
+    row = cursor.fetchone()
+    cursor.nextset()
+    now = cursor.fetchone()
     assert row is not None
     assert now is not None
+    known = _keys(cursor) if cursor.nextset() else {}
     incarnation, seq, recorded_at, root, frontier, accounts, chart_seq, next_expiry = row
     expiry = None if next_expiry is None else micros(next_expiry)
     head = Head(incarnation, seq, micros(recorded_at), root, frontier, accounts, chart_seq, expiry)
-    return head, micros(now[0])
+    return head, micros(now[0]), known
 
 
 def state_at(connection: Connection, ledger_id: int, public_id: str, head: Head) -> State:
@@ -123,7 +128,10 @@ def load_keys(connection: Connection, ledger_id: int, keys: Sequence[str]) -> di
     """What is stored of these idempotency keys."""
     if not keys:
         return {}
-    found = connection.execute(QUERIES["load_keys"], {"ledger_id": ledger_id, "keys": "\n".join(keys)})
+    return _keys(connection.execute(QUERIES["load_keys"], {"ledger_id": ledger_id, "keys": "\n".join(keys)}))
+
+
+def _keys(found: Iterable[tuple[Any, ...]]) -> dict[str, KeyOutcome]:
     return {
         key: KeyOutcome(fingerprint, seq, events, rejections)
         for key, fingerprint, seq, events, rejections in found
@@ -210,43 +218,43 @@ def due_holds(connection: Connection, ledger_id: int, now: int, limit: int) -> t
 
 def write(connection: Connection, plan: Plan) -> None:
     """Store the batch and commit: the head first, then what is appended, then what is brought up to date."""
+    message = Message(connection)
     if plan.writes_head:
-        write_head(connection, plan)
-    write_copies(connection, plan)
-    ledger_id = plan.ledger_id
-    with connection.pipeline():
-        _write_accounts(connection, plan)
-        if plan.balances:
-            connection.execute(QUERIES["upsert_balances"], [ledger_id, *plan.balances])
-        if plan.subjects:
-            subjects = plan.subjects.values()
-            connection.execute(
-                QUERIES["upsert_streams"],
-                {
-                    "ledger_id": ledger_id,
-                    "state_version": SUBJECT_STATE_VERSION,
-                    "versions": _numbers(s.version for s in subjects),
-                    "seqs": _numbers(plan.subject_seqs[s.seq] for s in subjects),
-                    "streams": "\n".join(s.stream for s in subjects),
-                    "states": b"\n".join(encode_subject(s) for s in subjects).decode(),
-                },
-            )
-        if plan.ended_holds:
-            connection.execute(
-                QUERIES["delete_holds"],
-                {
-                    "ledger_id": ledger_id,
-                    "expiries": "{" + ",".join(iso(expires_at) for expires_at, _ in plan.ended_holds) + "}",
-                    "seqs": _numbers(seq for _, seq in plan.ended_holds),
-                },
-            )
-        connection.execute("COMMIT")
+        add_head(message, plan)
+    add_copies(message, plan)
+    _add_accounts(message, plan)
+    if plan.balances:
+        message.add(QUERIES["upsert_balances"], [plan.ledger_id, *plan.balances])
+    if plan.subjects:
+        subjects = plan.subjects.values()
+        message.add(
+            QUERIES["upsert_streams"],
+            {
+                "ledger_id": plan.ledger_id,
+                "state_version": SUBJECT_STATE_VERSION,
+                "versions": _numbers(s.version for s in subjects),
+                "seqs": _numbers(plan.subject_seqs[s.seq] for s in subjects),
+                "streams": "\n".join(s.stream for s in subjects),
+                "states": b"\n".join(encode_subject(s) for s in subjects).decode(),
+            },
+        )
+    if plan.ended_holds:
+        message.add(
+            QUERIES["delete_holds"],
+            {
+                "ledger_id": plan.ledger_id,
+                "expiries": "{" + ",".join(iso(expires_at) for expires_at, _ in plan.ended_holds) + "}",
+                "seqs": _numbers(seq for _, seq in plan.ended_holds),
+            },
+        )
+    message.add(QUERIES["commit"])
+    message.store([buffer for _, buffer in plan.copies])
 
 
-def write_head(connection: Connection, plan: Plan) -> None:
+def add_head(message: Message, plan: Plan) -> None:
     """Bring the head row to the batch's end."""
     seq, recorded_at, root, frontier, accounts, chart_seq, next_expiry = plan.head
-    connection.execute(
+    message.add(
         QUERIES["update_head"],
         {
             "ledger_id": plan.ledger_id,
@@ -261,28 +269,26 @@ def write_head(connection: Connection, plan: Plan) -> None:
     )
 
 
-def write_copies(connection: Connection, plan: Plan) -> None:
+def add_copies(message: Message, plan: Plan) -> None:
     """Append the batch's rows, one COPY a table."""
-    with connection.cursor() as cursor:
-        for table, buffer in plan.copies:
-            with cursor.copy(QUERIES[f"copy_{table}"]) as copy:
-                copy.write(buffer)
+    for table, _ in plan.copies:
+        message.add(QUERIES[f"copy_{table}"])
 
 
-def _write_accounts(connection: Connection, plan: Plan) -> None:
+def _add_accounts(message: Message, plan: Plan) -> None:
     ledger_id = plan.ledger_id
     if plan.opening is not None:
-        connection.execute(
+        message.add(
             QUERIES["mark_opened"],
             {"ledger_id": ledger_id, "opened_at": moment(plan.now), "time_zone": plan.opening},
         )
     if plan.assets:
-        connection.execute(
+        message.add(
             QUERIES["insert_assets"],
             {"ledger_id": ledger_id, "ids": _numbers(plan.assets.values()), "assets": "\n".join(plan.assets)},
         )
     if plan.opened:
-        connection.execute(
+        message.add(
             QUERIES["insert_accounts"],
             {
                 "ledger_id": ledger_id,
@@ -293,14 +299,12 @@ def _write_accounts(connection: Connection, plan: Plan) -> None:
             },
         )
     for account_id, terms in plan.limited:
-        connection.execute(
+        message.add(
             QUERIES["set_account_terms"],
             {"ledger_id": ledger_id, "account_id": account_id, "terms": _encode_terms(terms).decode()},
         )
     for account_id, seq in plan.closed:
-        connection.execute(
-            QUERIES["close_account"], {"ledger_id": ledger_id, "account_id": account_id, "seq": seq}
-        )
+        message.add(QUERIES["close_account"], {"ledger_id": ledger_id, "account_id": account_id, "seq": seq})
 
 
 def stored(connection: Connection, plan: Plan) -> bool:

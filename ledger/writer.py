@@ -28,9 +28,10 @@ import structlog
 from ledger import store
 from ledger.batch import Outcome, Plan, Request, decide_batch
 from ledger.commands import Command, LedgerOpening
-from ledger.state import State
-from ledger.store import Connection, Head, Trouble
+from ledger.state import KeyOutcome, State
+from ledger.store import Head, Trouble
 from ledger.text import SECOND
+from ledger.wire import Connection
 
 log = structlog.get_logger(__name__)
 
@@ -39,6 +40,7 @@ AHEAD_TOLERANCE = SECOND
 LOCK_TIMEOUT_SECONDS = 2
 PATIENCE_SECONDS = 30.0
 EXPIRIES_PER_BATCH = 1_000
+HANDOVER_SECONDS = 0.01
 
 
 class WriterError(Exception):
@@ -228,11 +230,14 @@ class Writer:
     def _finish(self, book: _Book, batch: _Batch) -> None:
         with self._changed:
             book.under_way.remove(batch)
-            batch.predecessor = None
             batch.locked.set()
             batch.finished.set()
             self._make_ready(book)
             self._keep(book)
+            follower = book.under_way[0] if book.under_way else None
+        if follower is not None and follower.plan is not None:
+            # The ledger waits for it to have the lock, so it has the interpreter first; answers can wait.
+            follower.locked.wait(HANDOVER_SECONDS)
 
     def _keep(self, book: _Book) -> None:
         """Bound what is cached: the ledgers used least recently forget first."""
@@ -290,6 +295,8 @@ class Writer:
             return [LedgerNotFound(book.name)] * len(batch.requests)
         if batch.predecessor is not None:
             self._plan_ahead(link, book, batch, batch.predecessor)
+            # The one before that is done. To free its rows takes a millisecond that nobody waits for here.
+            batch.predecessor.predecessor = None
             # A batch decided ahead queues for the lock right behind its predecessor, and so has it at once.
             (batch.predecessor.finished if batch.plan is None else batch.predecessor.locked).wait()
         try:
@@ -319,7 +326,8 @@ class Writer:
                     found = connection.execute(store.QUERIES["find_ledger"], {"name": book.name}).fetchone()
                 break
             except psycopg.Error as error:
-                link.failed(error)
+                if link.failed(error) is None:
+                    raise
         if found is None:
             with self._changed:
                 if not book.queue:
@@ -361,11 +369,13 @@ class Writer:
         refused = False
         for connection in link.tries():
             try:
-                head, clock = store.lock_head(connection, book.ledger_id)
-                if plan is not None and plan.basis != head.token and batch.predecessor is not None:
+                keys = batch.keys() if plan is None else []
+                head, clock, known = store.lock_head(connection, book.ledger_id, keys)
+                predecessor = batch.predecessor
+                if plan is not None and plan.basis != head.token and predecessor is not None:
                     connection.execute("ROLLBACK")  # the predecessor is in trouble and goes first
                     self._discard(book, batch)
-                    batch.predecessor.finished.wait()
+                    predecessor.finished.wait()
                     plan = None
                     continue
                 batch.locked.set()
@@ -379,12 +389,11 @@ class Writer:
                 if plan is None or plan.basis != head.token or abs(clock - plan.now) > AHEAD_TOLERANCE:
                     if plan is not None:
                         self._discard(book, batch)
-                    plan = self._plan_locked(connection, book, batch, head, max(clock, head.recorded_at + 1))
+                        known = store.load_keys(connection, book.ledger_id, batch.keys())
+                    plan = self._plan_locked(connection, book, batch, head, clock, known)
                     while plan is None:
-                        head, clock = store.lock_head(connection, book.ledger_id)
-                        plan = self._plan_locked(
-                            connection, book, batch, head, max(clock, head.recorded_at + 1)
-                        )
+                        head, clock, known = store.lock_head(connection, book.ledger_id, batch.keys())
+                        plan = self._plan_locked(connection, book, batch, head, clock, known)
                     self._decided(book, batch, plan)
                 if not plan.writes:
                     connection.execute("ROLLBACK")
@@ -406,12 +415,19 @@ class Writer:
         raise AssertionError("tries() ends by raising")
 
     def _plan_locked(
-        self, connection: Connection, book: _Book, batch: _Batch, head: Head, now: int
+        self,
+        connection: Connection,
+        book: _Book,
+        batch: _Batch,
+        head: Head,
+        clock: int,
+        known: dict[str, KeyOutcome],
     ) -> Plan | None:
         """Decide under the lock; None: a batch of due holds was committed, and more are due."""
         state = book.state
         if state is None or state.token != head.token:
             state = book.state = store.state_at(connection, book.ledger_id, book.public_id, head)
+        now = max(clock, head.recorded_at + 1)
         due: list[int] = []
         next_expiry = head.next_expiry
         if next_expiry is not None and next_expiry <= now:
@@ -420,7 +436,6 @@ class Writer:
             if next_expiry is not None and next_expiry <= now:
                 store.write(connection, decide_batch(state, (), {}, now, due, next_expiry))
                 return None
-        known = store.load_keys(connection, book.ledger_id, batch.keys())
         store.load(connection, state, batch.commands())
         return decide_batch(state, [request for request, _ in batch.requests], known, now, due, next_expiry)
 

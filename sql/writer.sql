@@ -2,16 +2,13 @@
 -- Everything between `lock_head` and the commit is one READ COMMITTED transaction; the
 -- loads are statements after the lock, because a statement that waited for it would read from before the wait.
 
--- name: set_ledger
--- The ledger that this transaction is about, for the guards.
-SELECT set_config('daybook.ledger_id', %(ledger_id)s::text, true);
-
 -- name: lock_head
+-- Four statements in one message. The clock is read by one of its own: inside the SELECT that locks, it could
+-- be read before the wait.
+BEGIN;
+SELECT set_config('daybook.ledger_id', %(ledger_id)s::text, true);
 SELECT incarnation, seq, recorded_at, root, frontier, accounts, chart_seq, next_expiry
   FROM daybook.heads WHERE ledger_id = %(ledger_id)s FOR UPDATE;
-
--- name: clock
--- A statement of its own after the lock: inside lock_head it could be read before the wait.
 SELECT clock_timestamp();
 
 -- name: terminate_stalled
@@ -97,7 +94,7 @@ SELECT %(ledger_id)s, *
 
 -- name: insert_assets
 INSERT INTO daybook.assets (ledger_id, asset_id, asset)
-SELECT %(ledger_id)s, * FROM unnest(%(ids)s::smallint[], string_to_array(%(assets)s, E'\n'));
+SELECT %(ledger_id)s, * FROM unnest(%(ids)s::integer[], string_to_array(%(assets)s, E'\n'));
 
 -- name: set_account_terms
 UPDATE daybook.accounts SET terms = %(terms)s WHERE ledger_id = %(ledger_id)s AND account_id = %(account_id)s;
@@ -111,7 +108,7 @@ INSERT INTO daybook.balances (ledger_id, debits_posted, credits_posted, debits_p
                               min_available, max_balance, account_id, asset_id, debit_normal)
 SELECT %s, *
   FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[],
-              %s::bigint[], %s::integer[], %s::smallint[], %s::boolean[])
+              %s::bigint[], %s::integer[], %s::integer[], %s::boolean[])
     ON CONFLICT (ledger_id, account_id, asset_id) DO UPDATE
    SET debits_posted = excluded.debits_posted, credits_posted = excluded.credits_posted,
        debits_pending = excluded.debits_pending, credits_pending = excluded.credits_pending,
@@ -130,6 +127,9 @@ SELECT %(ledger_id)s, v, s, %(state_version)s, 'transaction', n, t
 DELETE FROM daybook.holds
  USING unnest(%(expiries)s::timestamptz[], %(seqs)s::bigint[]) AS gone (expires_at, seq)
  WHERE holds.ledger_id = %(ledger_id)s AND holds.expires_at = gone.expires_at AND holds.seq = gone.seq;
+
+-- name: commit
+COMMIT;
 
 -- name: leaves
 -- What is stored of a batch, to learn whether a commit whose answer was lost took place.

@@ -76,7 +76,7 @@ class _Session:
         self._relay = relay
         self._client = client
         self._server = server
-        self._prepared: dict[bytes, bytes] = {}
+        self._copies = 0  # still to come in the message that ends with COMMIT
         self._deaf = threading.Event()  # the client hears nothing more
 
     def start(self) -> None:
@@ -90,7 +90,7 @@ class _Session:
             while kind := stream.read(1):
                 length = stream.read(4)
                 payload = stream.read(int.from_bytes(length) - 4)
-                if self._is_commit(kind, payload):
+                if self._commits(kind, payload):
                     cut = self._relay.next_cut()
                     if cut == "before COMMIT":
                         break
@@ -100,17 +100,14 @@ class _Session:
         if not self._deaf.is_set():
             self._end()
 
-    def _is_commit(self, kind: bytes, payload: bytes) -> bool:
-        """Whether this message makes the server commit: COMMIT parsed, or bound again once prepared."""
-        if kind == b"Q":
-            return payload.startswith(b"COMMIT")
-        if kind == b"P":
-            name, query = payload.split(b"\0", 2)[:2]
-            self._prepared[name] = query
-            return query == b"COMMIT" and not name
-        if kind == b"B":
-            name = payload.split(b"\0", 2)[1]
-            return bool(name) and self._prepared.get(name) == b"COMMIT"
+    def _commits(self, kind: bytes, payload: bytes) -> bool:
+        """Whether the server commits on this message: COMMIT, or the end of the last COPY before it."""
+        if kind == b"Q" and b"COMMIT" in payload:
+            self._copies = payload.count(b"FROM STDIN")
+            return not self._copies
+        if kind == b"c" and self._copies:
+            self._copies -= 1
+            return not self._copies
         return False
 
     def _downstream(self) -> None:

@@ -636,8 +636,9 @@ def test_head_answers_without_a_body(service: Service) -> None:
 
 
 def test_request_id_is_made_taken_and_logged(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every answer has an id, the client's own where it sent one, and the log names it with the request."""
+    """Every answer has an id, the client's own where it sent one; the log names it with a slow request."""
     captured = structlog.testing.LogCapture()
+    monkeypatch.setattr("api.app.SLOW_MS", 0)
     monkeypatch.setattr(
         "api.app.log", structlog.wrap_logger(None, processors=[captured], wrapper_class=structlog.BoundLogger)
     )

@@ -19,6 +19,7 @@ from ledger import commands as c
 from ledger import writer as writer_module
 from ledger.batch import Plan, Refusal, Replayed
 from ledger.chart import AccountPattern, ChartDocument, Limits
+from ledger.wire import Connection
 from ledger.writer import Writer
 from tests.audit import audited
 from tests.bookkeeping import (
@@ -148,7 +149,7 @@ class Witness:
                     self.ahead.append(plan)
             return plan
 
-        def writing_it(connection: store.Connection, plan: Plan) -> None:
+        def writing_it(connection: Connection, plan: Plan) -> None:
             with self._lock:
                 self._writing.add(id(plan))
             try:
@@ -277,7 +278,7 @@ def test_a_connection_lost_while_deciding_ahead_spoils_nothing(
     broken = threading.Event()
     load_accounts = store._load_accounts
 
-    def breaking(connection: store.Connection, state: Any, addresses: list[str]) -> bool:
+    def breaking(connection: Connection, state: Any, addresses: list[str]) -> bool:
         if state.seq > 1 and "customers:1" in addresses and not broken.is_set():
             broken.set()
             with psycopg.connect(database, autocommit=True) as admin:

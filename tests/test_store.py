@@ -23,6 +23,7 @@ from ledger.reader import Reader
 from ledger.state import Account, KeyOutcome, State
 from ledger.store import QUERIES, Trouble
 from ledger.text import moment
+from ledger.wire import Connection
 from tests.audit import audited
 from tests.bookkeeping import (
     CHART,
@@ -45,7 +46,7 @@ TEXT = 'Ünïcödé 漢字 🜚 "quoted" \\ back \t tab \n line \u2028 \x7f'
 
 
 @pytest.fixture
-def connection(database: str) -> Iterator[store.Connection]:
+def connection(database: str) -> Iterator[Connection]:
     """A writer's connection, outside its role."""
     with store.connect(database, 1, role=None) as connection:
         yield connection
@@ -54,7 +55,7 @@ def connection(database: str) -> Iterator[store.Connection]:
 # ---------------------------------------------------------------- rows
 
 
-def copied(connection: store.Connection, table: str, encoded: list[bytes]) -> list[tuple[Any, ...]]:
+def copied(connection: Connection, table: str, encoded: list[bytes]) -> list[tuple[Any, ...]]:
     """What a table without guards holds after the writer's own COPY, columns as COPY names them."""
     connection.execute(f"CREATE TEMP TABLE {table} (LIKE daybook.{table})".encode())
     statement = QUERIES[f"copy_{table}"]
@@ -64,7 +65,7 @@ def copied(connection: store.Connection, table: str, encoded: list[bytes]) -> li
     return connection.execute(f"SELECT {columns} FROM pg_temp.{table}".encode()).fetchall()
 
 
-def test_postings_round_trip(connection: store.Connection) -> None:
+def test_postings_round_trip(connection: Connection) -> None:
     """int64 amounts and counters of both signs, every kind, the first and the last moment."""
     legs = [
         (2**31 - 1, MAX, 499, 2**31 - 1, 2**15 - 1, kind, amount, effective_at, (MAX, 0, MAX - 1, 1))
@@ -79,7 +80,7 @@ def test_postings_round_trip(connection: store.Connection) -> None:
     ]
 
 
-def test_events_round_trip(connection: store.Connection) -> None:
+def test_events_round_trip(connection: Connection) -> None:
     """Bodies byte for byte, with any text in them; types, leaves, numbers of legs, moments."""
     state = State(1, "0" * 8)
     accepted = []
@@ -108,7 +109,7 @@ def test_events_round_trip(connection: store.Connection) -> None:
     ]
 
 
-def test_keys_round_trip(connection: store.Connection) -> None:
+def test_keys_round_trip(connection: Connection) -> None:
     """Keys of one and of 255 characters, events and remembered rejections."""
     outcomes = {
         "k": KeyOutcome(bytes(32), 1, 1),
@@ -119,7 +120,7 @@ def test_keys_round_trip(connection: store.Connection) -> None:
     assert stored == [(9, o.events, o.seq, o.fingerprint, key, o.rejections) for key, o in outcomes.items()]
 
 
-def test_streams_endings_and_holds_round_trip(connection: store.Connection) -> None:
+def test_streams_endings_and_holds_round_trip(connection: Connection) -> None:
     """Names and numbers of the greatest length, moments at the ends of the calendar."""
     stream = f"transaction:{MAX}"
     stored = copied(connection, "event_streams", [rows.event_stream(1, MAX, stream, 2**31 - 1)])
@@ -173,9 +174,9 @@ def described(account: Account | None) -> Any:
     return (*fields, account.debit_normal, positions)
 
 
-def loaded(connection: store.Connection, kept: State) -> State:
+def loaded(connection: Connection, kept: State) -> State:
     """The state that a process that starts now has, with all that `kept` has."""
-    head, _ = store.lock_head(connection, kept.ledger_id)
+    head, _, _ = store.lock_head(connection, kept.ledger_id)
     state = store.state_at(connection, kept.ledger_id, kept.public_id, head)
     commands = [c.command(c.AccountOpening(address)) for address in kept.accounts]
     commands += [c.command(c.Annotation(metadata={"a": "b"}), seq) for seq in range(1, kept.seq + 2)]
@@ -184,7 +185,7 @@ def loaded(connection: store.Connection, kept: State) -> State:
     return state
 
 
-def test_what_is_loaded_is_what_the_writer_had_kept(database: str, connection: store.Connection) -> None:
+def test_what_is_loaded_is_what_the_writer_had_kept(database: str, connection: Connection) -> None:
     """Accounts, positions, limits, subjects, chart, tree and token: cache and tables agree."""
     kept = work(database)
     state = loaded(connection, kept)
@@ -205,10 +206,10 @@ def test_what_is_loaded_is_what_the_writer_had_kept(database: str, connection: s
         assert state.subjects[seq] == subject
 
 
-def test_what_does_not_exist_is_loaded_as_absent(database: str, connection: store.Connection) -> None:
+def test_what_does_not_exist_is_loaded_as_absent(database: str, connection: Connection) -> None:
     """An address without an account, a seq beyond the head, an event that is no transaction: None."""
     kept = work(database)
-    head, _ = store.lock_head(connection, 1)
+    head, _, _ = store.lock_head(connection, 1)
     state = store.state_at(connection, 1, kept.public_id, head)
     commands = [c.command(c.AccountOpening("customers:77")), c.command(c.HoldVoid(), kept.seq + 1)]
     assert store.load(connection, state, [*commands, c.command(c.HoldVoid(), 1)])
@@ -217,7 +218,7 @@ def test_what_does_not_exist_is_loaded_as_absent(database: str, connection: stor
 
 
 def test_an_event_that_is_being_committed_is_not_taken_for_absent(
-    database: str, connection: store.Connection
+    database: str, connection: Connection
 ) -> None:
     """A state ahead of the tables names an event that is not there yet: nothing can be decided on it."""
     kept = work(database)
@@ -226,7 +227,7 @@ def test_an_event_that_is_being_committed_is_not_taken_for_absent(
 
 
 def test_an_asset_that_another_process_brought_in_is_not_misread(
-    database: str, connection: store.Connection
+    database: str, connection: Connection
 ) -> None:
     """A state behind the tables cannot name the asset of a position: nothing can be decided on it."""
     kept = work(database)
@@ -239,7 +240,7 @@ def test_an_asset_that_another_process_brought_in_is_not_misread(
     assert "customers:3" not in kept.accounts
 
 
-def test_keys_are_loaded_with_their_outcomes(database: str, connection: store.Connection) -> None:
+def test_keys_are_loaded_with_their_outcomes(database: str, connection: Connection) -> None:
     """Used keys and no others, with events or rejections."""
     work(database)
     keys = store.load_keys(connection, 1, ["k", "refused", "never", "k"])
@@ -251,7 +252,7 @@ def test_keys_are_loaded_with_their_outcomes(database: str, connection: store.Co
     assert store.load_keys(connection, 2, ["k"]) == {}
 
 
-def test_due_holds_come_in_order_with_the_next_to_come(database: str, connection: store.Connection) -> None:
+def test_due_holds_come_in_order_with_the_next_to_come(database: str, connection: Connection) -> None:
     """By (expires_at, seq), no more than asked for, and when the one after them expires."""
     with writing(database) as writer:
         open_ledger(writer)
@@ -273,11 +274,11 @@ def test_due_holds_come_in_order_with_the_next_to_come(database: str, connection
 # ---------------------------------------------------------------- writing, and what went wrong
 
 
-def test_a_plan_is_stored_once_it_is_written(database: str, connection: store.Connection) -> None:
+def test_a_plan_is_stored_once_it_is_written(database: str, connection: Connection) -> None:
     """`stored` tells a commit that took place from one that did not, with events and with rejections only."""
     kept = work(database)
     for key, body in (("a", withdrawal(1, 9_999)), ("b", deposit(1, 5))):
-        head, clock = store.lock_head(connection, 1)
+        head, clock, _ = store.lock_head(connection, 1)
         state = store.state_at(connection, 1, kept.public_id, head)
         store.load(connection, state, [c.command(body)])
         request = Request([c.command(body, key=key)])
@@ -288,7 +289,7 @@ def test_a_plan_is_stored_once_it_is_written(database: str, connection: store.Co
     audited(database)
 
 
-def test_driver_errors_are_told_apart_by_sqlstate(database: str, connection: store.Connection) -> None:
+def test_driver_errors_are_told_apart_by_sqlstate(database: str, connection: Connection) -> None:
     """Locked, refused by a guard, connection lost, or a defect."""
 
     def trouble(statement: str) -> Trouble | None:

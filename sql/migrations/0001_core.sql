@@ -74,7 +74,7 @@ CREATE TABLE daybook.postings (
     credits_pending bigint NOT NULL CHECK (credits_pending >= 0),
     ledger_id       integer NOT NULL,
     account_id      integer NOT NULL,
-    asset_id        smallint NOT NULL,
+    asset_id        integer NOT NULL,
     leg             smallint NOT NULL CHECK (leg >= 0),
     kind            smallint NOT NULL CHECK (kind BETWEEN 0 AND 2),
     PRIMARY KEY (ledger_id, account_id, asset_id, seq, leg)
@@ -115,7 +115,7 @@ COMMENT ON TABLE daybook.idempotency_keys IS
 
 CREATE TABLE daybook.assets (
     ledger_id  integer NOT NULL,
-    asset_id   smallint NOT NULL CHECK (asset_id >= 1),
+    asset_id   integer NOT NULL CHECK (asset_id >= 1),
     asset      text NOT NULL,
     PRIMARY KEY (ledger_id, asset_id),
     UNIQUE (ledger_id, asset)
@@ -146,7 +146,7 @@ CREATE TABLE daybook.balances (
     max_balance     bigint,
     ledger_id       integer NOT NULL,
     account_id      integer NOT NULL,
-    asset_id        smallint NOT NULL,
+    asset_id        integer NOT NULL,
     debit_normal    boolean NOT NULL,
     PRIMARY KEY (ledger_id, account_id, asset_id),
     CONSTRAINT min_available CHECK (min_available IS NULL OR min_available <=

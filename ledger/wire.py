@@ -1,0 +1,67 @@
+"""Several statements, COPY among them, in one message to PostgreSQL.
+
+Every wait for the server is a trip through the operating system and, beside a thread that computes, one for
+the interpreter. psycopg sends one COPY at a time and none together with anything else; the protocol allows a
+message of statements in which each COPY FROM STDIN asks for its data in turn. A batch is stored with one
+such message: one wait for each COPY, and one for the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, LiteralString
+
+import psycopg
+from psycopg import errors
+from psycopg.abc import PQGen
+from psycopg.generators import copy_to, fetch_many, send
+from psycopg.pq import ExecStatus
+from psycopg.pq.abc import PGconn
+from psycopg.waiting import Wait
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+CHUNK = 2**17
+
+
+class Message:
+    """Statements sent together, in the simple query protocol; parameters are quoted on this side."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._cursor = psycopg.ClientCursor(connection)
+        self._statements: list[str] = []
+
+    def add(self, query: LiteralString, parameters: dict[str, Any] | Sequence[Any] = ()) -> None:
+        """Add a statement, which ends in a semicolon."""
+        self._statements.append(self._cursor.mogrify(query, parameters))
+
+    def ask(self) -> psycopg.ClientCursor[tuple[Any, ...]]:
+        """Run all; a cursor at the first statement's result (psycopg.Error: no statement after it ran)."""
+        return self._cursor.execute(self._text())
+
+    def store(self, buffers: Sequence[bytes]) -> None:
+        """Run all, one buffer for each COPY FROM STDIN in order (psycopg.Error: none after it ran)."""
+        self._connection.wait(_converse(self._connection.pgconn, self._text(), buffers))
+
+    def _text(self) -> bytes:
+        return "\n".join(self._statements).encode()
+
+
+def _converse(pgconn: PGconn, text: bytes, buffers: Sequence[bytes]) -> PQGen[None]:
+    pgconn.send_query(text)
+    yield from send(pgconn)
+    results = yield from fetch_many(pgconn)
+    for buffer in buffers:
+        if results[-1].status != ExecStatus.COPY_IN:
+            break
+        for start in range(0, len(buffer), CHUNK):
+            yield from copy_to(pgconn, buffer[start : start + CHUNK], flush=False)
+        while pgconn.put_copy_end() == 0:
+            yield Wait.W
+        yield from send(pgconn)
+        results = yield from fetch_many(pgconn)
+    if results[-1].status == ExecStatus.FATAL_ERROR:
+        raise errors.error_from_result(results[-1])
+    if results[-1].status != ExecStatus.COMMAND_OK:
+        raise psycopg.ProgrammingError(f"a message ended with {ExecStatus(results[-1].status).name}")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 
-import swagger_ui_bundle  # type: ignore[import-untyped]
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
@@ -26,5 +26,8 @@ PAGE = b"""<!doctype html>
 
 
 def static_files() -> Mount:
-    """The page's scripts and styles."""
-    return Mount("/docs/static", StaticFiles(directory=Path(swagger_ui_bundle.swagger_ui_path)))
+    """The page's scripts and styles: of the wheel `flask-swagger-ui` only the files, none of its code."""
+    package = find_spec("flask_swagger_ui")
+    assert package is not None
+    assert package.submodule_search_locations
+    return Mount("/docs/static", StaticFiles(directory=Path(package.submodule_search_locations[0]) / "dist"))

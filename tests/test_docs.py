@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from api import settings
+from api.problems import TABLE
 from ledger.events import SCHEMA_VERSIONS
 
 ROOT = Path(__file__).parent.parent
@@ -38,6 +39,17 @@ def test_every_event_type_is_documented() -> None:
     """docs/events.md has a heading for each type, in the table's order, with its schema version."""
     found = re.findall(r"^## (\w+)\n\nVersion (\d+)\.", read("docs/events.md"), re.MULTILINE)
     assert [(name, int(version)) for name, version in found] == list(SCHEMA_VERSIONS.items())
+
+
+def test_every_problem_is_documented() -> None:
+    """docs/problems.md has a heading for each code of the API's own, with what the table says."""
+    found = re.findall(
+        r"^## (\w+)\n\n(.+)\n\n- HTTP status: (\d+)\n- Transient: (yes|no)\n- What to do: .+\.$",
+        read("docs/problems.md"),
+        re.MULTILINE,
+    )
+    table = [(row.code, row.sentence, str(row.status), "yes" if row.transient else "no") for row in TABLE]
+    assert found == table
 
 
 def test_every_setting_is_documented() -> None:

@@ -27,7 +27,6 @@ from api.problems import Problem, Refused, make, of_error
 log = structlog.get_logger("daybook.http")
 
 SLOW_MS = 1_000
-BUSIEST = "/v1/ledgers/{ledger}/transactions"
 HTML = b"text/html; charset=utf-8"
 Respond = Callable[[Exchange], Awaitable[None]]
 
@@ -90,9 +89,7 @@ class Api:
             paths.setdefault(operation.path, {})[operation.method] = self._responder(operation)
         paths["/openapi.json"] = {"GET": _static(encode(document()), b"application/json")}
         paths["/docs"] = {"GET": _static(docs.PAGE, HTML)}
-        # Routes are tried in order: the busiest path comes first.
-        for path in sorted(paths, key=lambda path: path != BUSIEST):
-            yield Route(path, _Path(paths[path]))
+        yield from (Route(path, _Path(methods)) for path, methods in paths.items())
         yield docs.static_files()
 
     def _responder(self, operation: Operation) -> Respond:

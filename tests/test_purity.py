@@ -169,6 +169,6 @@ def test_import_hidden_in_a_module_of_the_core_is_found(
     (package / "decide.py").write_text("from ledger import rules")
     (package / "rules.py").write_text("from ledger.deep import x")
     (package / "deep.py").write_text("import time\nx = 1")
-    monkeypatch.setattr("test_purity.ROOT", tmp_path)
+    monkeypatch.setattr("tests.test_purity.ROOT", tmp_path)
     found = {module for module, source in reached("ledger.decide").items() if faults(source)}
     assert found == {"ledger.deep"}

@@ -96,6 +96,8 @@ def _whole(context: click.Context, parameter: click.Parameter, value: str | None
 def post_command(settings: Settings, /, ledger: str, source: str | None, json_: bool, **given: Any) -> None:
     """Post a transaction: two accounts and an amount, or `-` and the API's JSON on standard input."""
     key = given.pop("key")
+    if key is not None:
+        _check_key(key)
     if source is None:
         transaction = _two_legs(given)
     elif source != "-":
@@ -104,6 +106,8 @@ def post_command(settings: Settings, /, ledger: str, source: str | None, json_: 
         raise click.UsageError("With `-` the transaction comes from standard input, without options.")
     else:
         transaction = commands.decode_transaction(sys.stdin.buffer.read())
+    if key is not None and transaction.idempotency_key not in (None, key):
+        raise click.UsageError("--key and the transaction's own `idempotency_key` differ.")
     request = Request(
         [commands.command(transaction, key=key, actor="daybook post")], preview=transaction.preview
     )
@@ -119,6 +123,13 @@ def post_command(settings: Settings, /, ledger: str, source: str | None, json_: 
         show_json(entry)
     else:
         _show_entry(entry, replayed=isinstance(outcome, Replayed))
+
+
+def _check_key(key: str) -> None:
+    try:
+        msgspec.convert(key, commands.Key)
+    except msgspec.ValidationError:
+        raise click.BadParameter("a key is 1 to 255 printable ASCII characters", param_hint="--key") from None
 
 
 def _two_legs(given: dict[str, Any]) -> commands.Transaction:

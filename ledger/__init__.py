@@ -27,6 +27,6 @@
 9. Isolated. A transaction writes one ledger and a reader sees one ledger.
    Kept by the triggers `own_ledger` and row-level security. Attacked by tests/test_isolation.py.
 
-Read in this order: chart, commands, rejections, events, state, decide (with entry, moves, transactions,
-accounts), batch, store, writer; then views and reader.
+Read in this order: text, chart, commands, rejections, events, merkle, state, decide (with entry, moves,
+transactions, accounts), batch, rows, wire, store, writer; then views, reader and guards.
 """

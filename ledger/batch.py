@@ -175,9 +175,14 @@ def _decide_one(
             plan.keys[key] = KeyOutcome(command.fingerprint, accepted.event.seq, 1)
         return Recorded(accepted.event, accepted.legs)
     assert isinstance(accepted, Rejection)
-    if key is not None:
+    if key is not None and accepted.code != "ledger_not_found":  # there is nobody to remember it
         plan.keys[key] = KeyOutcome(command.fingerprint, state.seq, 0, _encode_rejections([accepted]))
     return Refusal(accepted)
+
+
+def _is_nowhere(refused: list[Outcome]) -> bool:
+    """Whether there is no ledger that could remember the refusal."""
+    return any(isinstance(o, Refusal) and o.rejection.code == "ledger_not_found" for o in refused)
 
 
 def _decide_group(
@@ -209,7 +214,7 @@ def _decide_group(
     if request.preview:
         return refused or [Previewed(a.event, a.legs) for a in group]
     if refused is not None:
-        if request.key is not None:
+        if request.key is not None and not _is_nowhere(refused):
             rejections = _encode_rejections([r.rejection for r in refused if isinstance(r, Refusal)])
             plan.keys[request.key] = KeyOutcome(request.fingerprint, state.seq, 0, rejections)
         return refused

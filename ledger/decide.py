@@ -71,6 +71,3 @@ def names(command: Command) -> tuple[Iterable[str], int | None]:
     if isinstance(body, AccountLimits | AccountClosing):
         return (command.subject,), None
     return (), None
-
-
-# ---------------------------------------------------------------- transactions

@@ -265,8 +265,8 @@ class Reader:
             ]
         return TransactionView(
             **entry_fields(event, legs),
-            status=subject.status,
-            remaining=[leg.left for leg in subject.legs],
+            status=None if event.type in ("hold_voided", "hold_expired") else subject.status,
+            remaining=[leg.left for leg in subject.legs] if event.type != "transaction_reversed" else [],
             events=[s for s in seqs if s != seq],
             annotations=[e.metadata for e in on_it if e.type == "transaction_annotated"],
         )
@@ -344,7 +344,7 @@ class Reader:
         """Events beyond a seq, in order, as they are stored."""
         with self._ledger(ledger) as (connection, parameters):
             found = connection.execute(QUERIES["events_page"], {**parameters, "after": after, "limit": limit})
-            return [EventView(seq, leaf.hex(), msgspec.Raw(body)) for seq, _, _, _, leaf, body in found]
+            return [EventView(seq, leaf.hex(), msgspec.Raw(body)) for seq, leaf, body in found]
 
 
 def _account(
@@ -378,6 +378,6 @@ def _legs(
         found = connection.execute(
             QUERIES["legs"], {**parameters, "seqs": seqs, "addresses": addresses, "assets": assets}
         )
-        for seq, _, _, _, dp, cp, dpend, cpend, address, asset, terms in found:
+        for seq, dp, cp, dpend, cpend, address, asset, terms in found:
             legs[seq].append(LegAfter(address, _terms(terms).debit_normal, asset, (dp, cp, dpend, cpend)))
     return legs

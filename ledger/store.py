@@ -20,7 +20,7 @@ from ledger.batch import Plan
 from ledger.chart import Chart, ChartDocument, Terms
 from ledger.commands import Command
 from ledger.decide import names
-from ledger.events import read_event
+from ledger.events import UnknownEvent, read_event
 from ledger.merkle import Frontier
 from ledger.state import (
     REVERSIBLE,
@@ -59,7 +59,8 @@ def why(error: psycopg.Error) -> Trouble | None:
         return Trouble.LOCKED
     if isinstance(error, errors.IntegrityError):
         return Trouble.GUARD
-    if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+    # A server that has become read only is not the one to write to: what was under way there is in doubt.
+    if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError | errors.ReadOnlySqlTransaction):
         return Trouble.CONNECTION
     return None
 
@@ -166,9 +167,11 @@ def _load_subjects(connection: Connection, state: State, seqs: list[int]) -> boo
     ledger_id = state.ledger_id
     past = [seq for seq in seqs if 1 <= seq <= state.seq]
     streams = "\n".join(stream_of(seq) for seq in past)
-    for (encoded,) in connection.execute(
+    for encoded, version in connection.execute(
         QUERIES["load_subjects"], {"ledger_id": ledger_id, "streams": streams}
     ):
+        if version != SUBJECT_STATE_VERSION:
+            raise UnknownEvent(f"a stream's state has version {version}, not {SUBJECT_STATE_VERSION}")
         subject = decode_subject(encoded)
         state.subjects[subject.seq] = subject
     plain = [seq for seq in past if seq not in state.subjects]

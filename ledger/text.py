@@ -13,7 +13,6 @@ import re
 import unicodedata
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Any
 
 import msgspec
 
@@ -69,8 +68,3 @@ def check_metadata(metadata: dict[str, str]) -> None:
     for name, value in metadata.items():
         check_text("metadata", name)
         check_text(f"metadata.{name}", value)
-
-
-def decode_json(body: bytes) -> Any:
-    """The parsed value of canonical JSON."""
-    return msgspec.json.decode(body)

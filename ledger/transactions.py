@@ -121,9 +121,8 @@ def post_hold(state: State, command: Command, now: int) -> Accepted:
     _after_original(hold, effective_at)
     _check_parts_balanced(hold, amounts)
 
-    positions = _positions(state, hold)
     released = [leg.left for leg in hold.legs] if body.final else amounts
-    moves = _moves(hold, positions, RELEASE, released) + _moves(hold, positions, POSTED, amounts)
+    moves = _moves(state, hold, RELEASE, released) + _moves(state, hold, POSTED, amounts)
     legs, touched = move(moves)
     left = [leg.left - amount for leg, amount in zip(hold.legs, released, strict=True)]
     return _on_subject(
@@ -160,8 +159,7 @@ def expire_hold(state: State, command: Command, now: int) -> Accepted:
 def _release(
     state: State, command: Command, type: str, now: int, effective_at: int, hold: Subject, status: str
 ) -> Accepted:
-    positions = _positions(state, hold)
-    legs, touched = move(_moves(hold, positions, RELEASE, [leg.left for leg in hold.legs]))
+    legs, touched = move(_moves(state, hold, RELEASE, [leg.left for leg in hold.legs]))
     return _on_subject(
         state, command, type, now, effective_at, legs, touched, hold, [0] * len(hold.legs), status, {}
     )
@@ -182,10 +180,7 @@ def reverse(state: State, command: Command, now: int) -> Accepted:
     _after_original(original, effective_at)
     _check_parts_balanced(original, amounts)
 
-    positions = _positions(state, original)
-    legs, touched = move(
-        [(p, kind, -amount) for p, kind, amount in _moves(original, positions, POSTED, amounts)]
-    )
+    legs, touched = move([(p, kind, -amount) for p, kind, amount in _moves(state, original, POSTED, amounts)])
     left = [leg.left - amount for leg, amount in zip(original.legs, amounts, strict=True)]
     return _on_subject(
         state,
@@ -232,19 +227,18 @@ def _asked(amounts: list[int] | None) -> dict[str, Any]:
     return {} if amounts is None else {"amounts": [str(amount) for amount in amounts]}
 
 
-def _positions(state: State, subject: Subject) -> list[Position]:
-    return positions_of(state, [leg.account for leg in subject.legs], [leg.asset for leg in subject.legs], {})
-
-
 def _signed(leg: SubjectLeg, amount: int) -> int:
     return amount if leg.amount > 0 else -amount
 
 
-def _moves(subject: Subject, positions: list[Position], kind: int, amounts: Sequence[int]) -> list[Move]:
+def _moves(state: State, subject: Subject, kind: int, amounts: Sequence[int]) -> list[Move]:
+    """Moves of the legs that have an amount; the account of one that has none may be closed by now."""
+    taken = [(leg, amount) for leg, amount in zip(subject.legs, amounts, strict=True) if amount]
+    accounts = [leg.account for leg, _ in taken]
+    positions = positions_of(state, accounts, [leg.asset for leg, _ in taken], {})
     return [
         (position, kind, _signed(leg, amount))
-        for position, leg, amount in zip(positions, subject.legs, amounts, strict=True)
-        if amount
+        for position, (leg, amount) in zip(positions, taken, strict=True)
     ]
 
 

@@ -128,9 +128,10 @@ class TransactionView(EntryView, frozen=True, omit_defaults=True, kw_only=True):
     """A transaction and what became of it: its status now, what is left by leg, the events on it.
 
     `remaining`: of a hold, what can still be posted; of a posted transaction, what can still be reversed.
+    The end of a hold (void, expiry) has no status of its own, and nothing remains of it or of a reversal.
     """
 
-    status: Status
+    status: Status | None = None
     remaining: list[int] = []
     events: list[int] = []
     annotations: list[dict[str, str]] = []

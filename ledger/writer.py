@@ -64,7 +64,7 @@ class Unavailable(WriterError):
 
 
 class Defect(WriterError):
-    """The database refused what was decided; nothing was stored. A defect of ours."""
+    """A defect of ours: the database refused what was decided, or the writer failed. The same key is safe."""
 
 
 Answer = list[Outcome] | WriterError
@@ -222,7 +222,7 @@ class Writer:
     def _discard(self, book: _Book, batch: _Batch) -> None:
         """A plan that does not hold takes its state with it, which a successor may be deciding on right now.
 
-        First the plan, then the state: whoever sees the next state sees no plan, or the one made on it.
+        First the plan, then the state; `_plan_ahead` compares the two, since it may see one old and one new.
         """
         batch.plan = None
         book.state = None
@@ -293,12 +293,13 @@ class Writer:
     def _answers(self, link: _Link, book: _Book, batch: _Batch) -> Sequence[Answer]:
         if not self._resolve(link, book, batch):
             return [LedgerNotFound(book.name)] * len(batch.requests)
-        if batch.predecessor is not None:
-            self._plan_ahead(link, book, batch, batch.predecessor)
+        predecessor = batch.predecessor
+        if predecessor is not None:
+            self._plan_ahead(link, book, batch, predecessor)
             # The one before that is done. To free its rows takes a millisecond that nobody waits for here.
-            batch.predecessor.predecessor = None
+            predecessor.predecessor = None
             # A batch decided ahead queues for the lock right behind its predecessor, and so has it at once.
-            (batch.predecessor.finished if batch.plan is None else batch.predecessor.locked).wait()
+            (predecessor.finished if batch.plan is None else predecessor.locked).wait()
         try:
             return self._commit(link, book, batch).outcomes
         except Defect:
@@ -344,6 +345,8 @@ class Writer:
             return
         if not before.accepted:
             return  # it moves no token, so nothing would tell whether it took place
+        if (state.seq, state.root) != (before.head[0], before.head[2]):
+            return  # the plan and the state are not of one making: somebody is deciding again
         try:
             connection = link.connection()
             known = store.load_keys(connection, book.ledger_id, batch.keys())
@@ -404,14 +407,15 @@ class Writer:
             except psycopg.Error as error:
                 trouble = link.failed(error)
                 self._discard(book, batch)
-                plan = None
                 if trouble is Trouble.LOCKED:
                     link.terminate_stalled(book.ledger_id)
                 elif trouble is not Trouble.CONNECTION:
-                    in_doubt = None
-                    if refused or trouble is None:
+                    if plan is in_doubt:
+                        in_doubt = None  # its own transaction was refused
+                    if in_doubt is None and (refused or trouble is None):
                         raise Defect(f"{type(error).__name__}: {error}") from error
                     refused = True
+                plan = None
         raise AssertionError("tries() ends by raising")
 
     def _plan_locked(
@@ -474,7 +478,9 @@ class _Link:
     def failed(self, error: psycopg.Error) -> Trouble | None:
         """Leave the connection idle, or drop it; what the error means."""
         trouble = store.why(error)
-        if trouble is Trouble.CONNECTION or self._connection is None or self._connection.broken:
+        if self._connection is not None and self._connection.broken:
+            trouble = Trouble.CONNECTION
+        if trouble is Trouble.CONNECTION or self._connection is None:
             log.warning("writer.connection", error=type(error).__name__)
             self.drop()
             return trouble
@@ -486,9 +492,14 @@ class _Link:
 
     def terminate_stalled(self, ledger_id: int) -> None:
         """End a transaction that has held the ledger's head for more than 10 s."""
-        with store.connect(self._conninfo, LOCK_TIMEOUT_SECONDS, role=None) as connection:
-            for (ended,) in connection.execute(store.QUERIES["terminate_stalled"], {"ledger_id": ledger_id}):
-                log.warning("writer.terminated_stalled_holder", ledger_id=ledger_id, ended=ended)
+        try:
+            with store.connect(self._conninfo, LOCK_TIMEOUT_SECONDS, role=None) as connection:
+                for (ended,) in connection.execute(
+                    store.QUERIES["terminate_stalled"], {"ledger_id": ledger_id}
+                ):
+                    log.warning("writer.terminated_stalled_holder", ledger_id=ledger_id, ended=ended)
+        except psycopg.Error as error:
+            log.warning("writer.cannot_terminate", ledger_id=ledger_id, error=type(error).__name__)
 
     def drop(self) -> None:
         """Close the connection."""

@@ -39,7 +39,7 @@ SELECT account_id, address, opened_seq, closed_seq, terms FROM daybook.accounts
 
 -- name: balances_now
 -- With the head's seq, in one snapshot; a row with a null asset for an account never used.
-SELECT h.seq, s.asset, b.debits_posted, b.credits_posted, b.debits_pending, b.credits_pending, b.version, b.last_seq
+SELECT h.seq, s.asset, b.debits_posted, b.credits_posted, b.debits_pending, b.credits_pending, b.version
   FROM daybook.heads h
   LEFT JOIN daybook.balances b ON b.ledger_id = h.ledger_id AND b.account_id = %(account_id)s
   LEFT JOIN daybook.assets s ON s.ledger_id = h.ledger_id AND s.asset_id = b.asset_id
@@ -47,7 +47,7 @@ SELECT h.seq, s.asset, b.debits_posted, b.credits_posted, b.debits_pending, b.cr
 
 -- name: balances_at
 -- The counters after the last leg at or before a seq: one look-up in the postings' key for each asset.
-SELECT s.asset, p.debits_posted, p.credits_posted, p.debits_pending, p.credits_pending, p.seq
+SELECT s.asset, p.debits_posted, p.credits_posted, p.debits_pending, p.credits_pending
   FROM daybook.balances b
   JOIN daybook.assets s ON s.ledger_id = b.ledger_id AND s.asset_id = b.asset_id
  CROSS JOIN LATERAL (
@@ -73,8 +73,7 @@ SELECT e.seq, e.body FROM unnest(%(seqs)s::bigint[]) AS wanted
 
 -- name: legs
 -- The legs of some events, found by the accounts that their bodies name.
-SELECT p.seq, p.leg, p.kind, p.amount, p.debits_posted, p.credits_posted, p.debits_pending, p.credits_pending,
-       a.address, s.asset, a.terms
+SELECT p.seq, p.debits_posted, p.credits_posted, p.debits_pending, p.credits_pending, a.address, s.asset, a.terms
   FROM unnest(%(seqs)s::bigint[], %(addresses)s::text[], %(assets)s::text[]) AS wanted (seq, address, asset)
   JOIN daybook.accounts a ON a.ledger_id = %(ledger_id)s AND a.address = wanted.address
   JOIN daybook.assets s ON s.ledger_id = %(ledger_id)s AND s.asset = wanted.asset
@@ -91,7 +90,7 @@ SELECT s.state, (SELECT array_agg(seq ORDER BY version) FROM daybook.event_strea
 
 -- name: scan_events
 -- Up to `scan` events beyond a cursor, the body only of those that match; the caller pages on the last one seen.
-SELECT seq, CASE WHEN (%(types)s::text[] IS NULL OR type = ANY (%(types)s))
+SELECT seq, CASE WHEN type = ANY (%(types)s)
                   AND (%(effective_from)s::timestamptz IS NULL OR effective_at >= %(effective_from)s)
                   AND (%(effective_to)s::timestamptz IS NULL OR effective_at < %(effective_to)s)
                   AND (%(reference)s::text IS NULL OR convert_from(body, 'UTF8')::json ->> 'reference' = %(reference)s)
@@ -104,7 +103,7 @@ SELECT seq, CASE WHEN (%(types)s::text[] IS NULL OR type = ANY (%(types)s))
 
 -- name: scan_account
 -- The same over the events that touch one account.
-SELECT e.seq, CASE WHEN (%(types)s::text[] IS NULL OR e.type = ANY (%(types)s))
+SELECT e.seq, CASE WHEN e.type = ANY (%(types)s)
                     AND (%(effective_from)s::timestamptz IS NULL OR e.effective_at >= %(effective_from)s)
                     AND (%(effective_to)s::timestamptz IS NULL OR e.effective_at < %(effective_to)s)
                     AND (%(reference)s::text IS NULL OR convert_from(e.body, 'UTF8')::json ->> 'reference' = %(reference)s)
@@ -112,11 +111,11 @@ SELECT e.seq, CASE WHEN (%(types)s::text[] IS NULL OR e.type = ANY (%(types)s))
   FROM (SELECT DISTINCT p.seq
           FROM daybook.balances b
          CROSS JOIN LATERAL (
-            (SELECT seq FROM daybook.postings
+            (SELECT DISTINCT seq FROM daybook.postings
               WHERE NOT %(newest_first)s AND ledger_id = %(ledger_id)s AND account_id = %(account_id)s
                 AND asset_id = b.asset_id AND seq > %(after)s ORDER BY seq LIMIT %(scan)s)
             UNION ALL
-            (SELECT seq FROM daybook.postings
+            (SELECT DISTINCT seq FROM daybook.postings
               WHERE %(newest_first)s AND ledger_id = %(ledger_id)s AND account_id = %(account_id)s
                 AND asset_id = b.asset_id AND seq < %(after)s ORDER BY seq DESC LIMIT %(scan)s)) p
          WHERE b.ledger_id = %(ledger_id)s AND b.account_id = %(account_id)s) AS touched
@@ -143,5 +142,5 @@ SELECT a.account_id, a.address, a.terms, s.asset, b.debits_posted, b.credits_pos
  ORDER BY a.account_id, s.asset;
 
 -- name: events_page
-SELECT seq, type, effective_at, recorded_at, leaf, body FROM daybook.events
+SELECT seq, leaf, body FROM daybook.events
  WHERE ledger_id = %(ledger_id)s AND seq > %(after)s ORDER BY ledger_id, seq LIMIT %(limit)s;

@@ -56,7 +56,7 @@ SELECT a.account_id, a.address, a.opened_seq, a.closed_seq, a.terms, b.asset_id,
 
 -- name: load_subjects
 -- Streams that exist; a plain transaction has none.
-SELECT s.state
+SELECT s.state, s.state_version
   FROM unnest(string_to_array(%(streams)s, E'\n')) AS wanted
  CROSS JOIN LATERAL (
     SELECT * FROM daybook.streams WHERE ledger_id = %(ledger_id)s AND stream = wanted OFFSET 0) s;

@@ -49,7 +49,9 @@ Row = tuple[int, int]  # amount, plus to the customer's benefit, and the bank's 
 pytestmark = pytest.mark.skipif(not FILE.exists(), reason=f"the bank's transactions are not at {FILE}")
 
 
-def test_a_banks_nine_months_agree_with_its_own_balances(database: str) -> None:
+def test_a_banks_nine_months_agree_with_its_own_balances(
+    database: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Every row is posted once, the books balance, and each day agrees but for the bank's rounding."""
     imported = import_file(database)
     assert imported.startswith("14,125 posted, 0 already there, 0 refused; ")
@@ -64,9 +66,10 @@ def test_a_banks_nine_months_agree_with_its_own_balances(database: str) -> None:
 
     balances = Counter(abs(ours[day] - bank[day]) for day in bank)
     changes = Counter(abs(ours_ - banks) for ours_, banks in zip(by_day(ours), by_day(bank), strict=True))
-    print(f"\nimport: {imported.strip()}")
-    print(f"closing balance at the end of an account's day: {agreement(balances)}")
-    print(f"change of the balance within an account's day:  {agreement(changes)}")
+    with capsys.disabled():
+        print(f"\nbank, import: {imported.strip()}")
+        print(f"bank, closing balance at the end of an account's day: {agreement(balances)}")
+        print(f"bank, change of the balance within an account's day:  {agreement(changes)}")
     assert balances[0] >= 8_797
     assert balances[0] + balances[ROUNDING] >= 11_765
     assert max(balances) <= 3 * ROUNDING

@@ -63,7 +63,7 @@ class Position:
         self.max_balance = limits.max_balance
 
 
-class Figures(Struct, frozen=True):
+class Figures(Struct, frozen=True, gc=False):
     """The balances that people ask for, on the account's normal side, minor units.
 
     posted = normal side - other side; pending = posted with all pending amounts of both sides;

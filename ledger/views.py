@@ -78,7 +78,7 @@ class BalancesView(Struct, frozen=True):
     balances: list[BalanceView]
 
 
-class PostingView(Struct, frozen=True):
+class PostingView(Struct, frozen=True, gc=False):
     """A leg. `release` takes a held amount back from pending."""
 
     account: str
@@ -88,7 +88,7 @@ class PostingView(Struct, frozen=True):
     kind: Kind
 
 
-class BalanceAfter(Struct, frozen=True):
+class BalanceAfter(Struct, frozen=True, gc=False):
     """Balances of a touched (account, asset) right after the event."""
 
     account: str
@@ -98,7 +98,7 @@ class BalanceAfter(Struct, frozen=True):
     available: int
 
 
-class EntryView(Struct, frozen=True, omit_defaults=True, kw_only=True):
+class EntryView(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     """A transaction event: its postings and the balances after it.
 
     `transaction` is the seq of the transaction that it posts, voids, expires or reverses; `asked` the
@@ -241,7 +241,7 @@ def account_view(address: str, opened_seq: int, closed_seq: int | None, terms: T
     )
 
 
-class LegAfter(Struct, frozen=True):
+class LegAfter(Struct, frozen=True, gc=False):
     """What an answer needs of a leg: its account and asset, and the counters after it."""
 
     account: str

@@ -221,7 +221,7 @@ class Oracle:
             outcomes.append({"is": "previewed" if preview else "recorded", "entry": entry})
         if preview:
             self.entries = kept
-        elif key is not None:
+        elif key is not None and not any(o.get("code") == "ledger_not_found" for o in outcomes):
             self.keys[key] = same, outcomes
         return outcomes
 

@@ -176,7 +176,7 @@ class World:
             shares = [[*rest, 1, 1], [n + 1 for n in rest], rest[:1]]
         amounts = self.random.choice(shares)
         whole = self.one_in(3) or len(amounts) < 2 or not any(amounts)
-        return None if whole else amounts
+        return None if whole else [min(amount, 2**63 - 1) for amount in amounts]
 
     def pairs(self, seq: int) -> list[tuple[int, int]]:
         """Pairs of legs that balance."""

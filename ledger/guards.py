@@ -23,7 +23,12 @@ SCHEMA = files("sql").joinpath("schema.sql").read_text(encoding="utf-8")
 
 OLDEST, NEWEST = 15, 18
 
-BYPASS_ROW_SECURITY = {"daybook_owner": False, "daybook_writer": True, "daybook_reader": False}
+BYPASS_ROW_SECURITY = {
+    "daybook_owner": False,
+    "daybook_writer": True,
+    "daybook_reader": False,
+    "daybook_projector": True,
+}
 
 WRITER = {
     "schema": {"USAGE"},
@@ -111,7 +116,17 @@ POLICY = "own_ledger PERMISSIVE FOR SELECT TO daybook_reader USING (ledger_id = 
 
 def problems(connection: Connection) -> list[str]:
     """What is not as it must be, a sentence each; empty: every guard is in place (psycopg.Error)."""
-    checks = (_server, _roles, _grants, _owners, _triggers, _functions, _constraints, _row_security)
+    checks = (
+        _server,
+        _roles,
+        _grants,
+        _owners,
+        _triggers,
+        _functions,
+        _constraints,
+        _row_security,
+        _read_models,
+    )
     return [problem for check in checks for problem in check(connection)]
 
 
@@ -143,7 +158,11 @@ def _roles(connection: Connection) -> Iterator[str]:
 
 def _grants(connection: Connection) -> Iterator[str]:
     expected = {("daybook_owner", "schema", "USAGE")}
-    for role, matrix in (("daybook_writer", WRITER), ("daybook_reader", READER)):
+    for role, matrix in (
+        ("daybook_writer", WRITER),
+        ("daybook_reader", READER),
+        ("daybook_projector", READER),
+    ):
         expected |= {(role, object, privilege) for object, allowed in matrix.items() for privilege in allowed}
     found = set(connection.execute(QUERIES["grants"]).fetchall())
     for role, object, privilege in sorted(expected - found):
@@ -206,3 +225,19 @@ def _row_security(connection: Connection) -> Iterator[str]:
     for table, policy in policies:
         if policy != POLICY:
             yield f"daybook.{table} has a policy that is not Daybook's: {policy}."
+
+
+def _read_models(connection: Connection) -> Iterator[str]:
+    """The schema `projections`: derived, but as private to a ledger as the book."""
+    for object, owner in connection.execute(QUERIES["read_model_owners"]):
+        if owner != "daybook_projector":
+            yield f"The {object} belongs to {owner}, not to daybook_projector."
+    for table, secured, policies in connection.execute(QUERIES["read_models"]):
+        if not secured:
+            yield f"Row-level security is not enabled on projections.{table}."
+        if policies != [POLICY]:
+            yield f"The policy own_ledger on projections.{table} is missing or not the only one."
+    for role, object, privilege, part in connection.execute(QUERIES["read_model_grants"]):
+        # A partition has no policy of its own: it is read through its table, or not at all.
+        if role != "daybook_reader" or privilege not in ("SELECT", "USAGE") or part:
+            yield f"{role} has {privilege} on {object} and must not."

@@ -9,11 +9,11 @@ SELECT name, setting FROM pg_settings WHERE name IN ('fsync', 'full_page_writes'
 -- name: roles
 -- The last column: whether whoever asks may become it.
 SELECT rolname, rolbypassrls, rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication, pg_has_role(oid, 'MEMBER')
-  FROM pg_roles WHERE rolname IN ('daybook_owner', 'daybook_writer', 'daybook_reader');
+  FROM pg_roles WHERE rolname IN ('daybook_owner', 'daybook_writer', 'daybook_reader', 'daybook_projector');
 
 -- name: memberships
 SELECT m.rolname, o.rolname FROM pg_roles m JOIN pg_roles o ON o.oid <> m.oid
- WHERE m.rolname IN ('daybook_writer', 'daybook_reader') AND pg_has_role(m.oid, o.oid, 'MEMBER') ORDER BY 1, 2;
+ WHERE m.rolname IN ('daybook_writer', 'daybook_reader', 'daybook_projector') AND pg_has_role(m.oid, o.oid, 'MEMBER') ORDER BY 1, 2;
 
 -- name: grants
 -- What others than the owner may do to the schema, its tables, sequences and columns; grantee 0 is everybody.
@@ -56,3 +56,37 @@ SELECT relname FROM pg_class WHERE relnamespace = to_regnamespace('daybook') AND
 SELECT tablename::text, policyname || ' ' || permissive || ' FOR ' || cmd || ' TO ' || array_to_string(roles, ', ')
        || ' USING ' || coalesce(qual, '') || coalesce(' CHECK ' || with_check, '')
   FROM pg_policies WHERE schemaname = 'daybook';
+
+-- name: read_models
+-- The tables of the schema `projections` that hold a ledger's rows, without partitions: whether row-level security
+-- is on, and with which policies.
+SELECT relname, relrowsecurity, array(
+        SELECT policyname || ' ' || permissive || ' FOR ' || cmd || ' TO ' || array_to_string(roles, ', ')
+               || ' USING ' || coalesce(qual, '') || coalesce(' CHECK ' || with_check, '')
+          FROM pg_policies WHERE schemaname = 'projections' AND tablename = relname)
+  FROM pg_class
+ WHERE relnamespace = to_regnamespace('projections') AND relkind IN ('r', 'p') AND NOT relispartition
+   AND EXISTS (SELECT FROM pg_attribute WHERE attrelid = pg_class.oid AND attname = 'ledger_id' AND NOT attisdropped)
+ ORDER BY 1;
+
+-- name: read_model_owners
+SELECT 'schema projections', pg_get_userbyid(nspowner) FROM pg_namespace WHERE nspname = 'projections'
+UNION ALL
+SELECT 'table projections.' || relname, pg_get_userbyid(relowner) FROM pg_class
+ WHERE relnamespace = to_regnamespace('projections') AND relkind IN ('r', 'p')
+ ORDER BY 1;
+
+-- name: read_model_grants
+-- What others than the owner may do in the schema `projections`, and whether the table is a partition.
+WITH granted (object, owner, acl, part) AS (
+    SELECT 'the schema projections', nspowner, nspacl, false FROM pg_namespace WHERE nspname = 'projections'
+    UNION ALL
+    SELECT 'projections.' || relname, relowner, relacl, relispartition FROM pg_class
+     WHERE relnamespace = to_regnamespace('projections')
+    UNION ALL
+    SELECT 'projections.' || relname, relowner, attacl, true FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid
+     WHERE relnamespace = to_regnamespace('projections')
+)
+SELECT DISTINCT coalesce(rolname, 'PUBLIC'), object, privilege_type, part
+  FROM granted CROSS JOIN aclexplode(acl) LEFT JOIN pg_roles ON pg_roles.oid = grantee
+ WHERE grantee <> owner ORDER BY 1, 2, 3;

@@ -179,6 +179,46 @@ def test_every_constraint_that_is_looked_for_is_missed(connection: psycopg.Conne
             "The function daybook.current_ledger is missing.",
         ),
         (
+            "GRANT INSERT ON daybook.events TO daybook_projector",
+            "daybook_projector has INSERT on daybook.events and must not.",
+        ),
+        (
+            "ALTER ROLE daybook_projector NOBYPASSRLS",
+            "The role daybook_projector must bypass row-level security.",
+        ),
+        (
+            "GRANT UPDATE ON projections.checkpoints TO daybook_reader",
+            "daybook_reader has UPDATE on projections.checkpoints and must not.",
+        ),
+        (
+            "GRANT SELECT ON projections.versions TO PUBLIC",
+            "PUBLIC has SELECT on projections.versions and must not.",
+        ),
+        (
+            "ALTER TABLE projections.checkpoints DISABLE ROW LEVEL SECURITY",
+            "Row-level security is not enabled on projections.checkpoints.",
+        ),
+        (
+            "DROP POLICY own_ledger ON projections.checkpoints",
+            "The policy own_ledger on projections.checkpoints is missing or not the only one.",
+        ),
+        (
+            "CREATE POLICY mine ON projections.checkpoints FOR SELECT TO PUBLIC USING (true)",
+            "The policy own_ledger on projections.checkpoints is missing or not the only one.",
+        ),
+        (
+            "ALTER TABLE projections.versions OWNER TO CURRENT_USER",
+            "The table projections.versions belongs to ",
+        ),
+        (
+            "CREATE TABLE projections.part (ledger_id integer);"
+            " SELECT projections.take_in('projections.part');"
+            " CREATE TABLE projections.whole (ledger_id integer) PARTITION BY LIST (ledger_id);"
+            " SELECT projections.take_in('projections.whole');"
+            " ALTER TABLE projections.whole ATTACH PARTITION projections.part DEFAULT",
+            "daybook_reader has SELECT on projections.part and must not.",
+        ),
+        (
             "SET LOCAL synchronous_commit = off",
             "The setting synchronous_commit is off: a crash could lose what was acknowledged.",
         ),

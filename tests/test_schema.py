@@ -23,41 +23,46 @@ CATALOG = {
         SELECT relname, relkind::text, relpersistence::text, relrowsecurity, relforcerowsecurity, reloptions,
                pg_get_userbyid(relowner), obj_description(oid, 'pg_class')
           FROM pg_class
-         WHERE relnamespace = 'daybook'::regnamespace AND relkind IN ('r', 'p', 'v', 'm', 'S')""",
+         WHERE relnamespace = ANY ('{daybook, projections}'::regnamespace[])
+           AND relkind IN ('r', 'p', 'v', 'm', 'S')""",
     "columns": """
         SELECT relname, attnum, attname, format_type(atttypid, atttypmod), attnotnull, attidentity::text,
                attstorage::text, pg_get_expr(adbin, adrelid), col_description(attrelid, attnum)
           FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
           LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
-         WHERE relnamespace = 'daybook'::regnamespace AND relkind = 'r' AND attnum > 0""",
+         WHERE relnamespace = ANY ('{daybook, projections}'::regnamespace[])
+           AND relkind IN ('r', 'p') AND attnum > 0""",
     "constraints": """
         SELECT relname, conname, contype::text, convalidated, pg_get_constraintdef(pg_constraint.oid)
           FROM pg_constraint JOIN pg_class ON pg_class.oid = conrelid
-         WHERE relnamespace = 'daybook'::regnamespace""",
+         WHERE relnamespace = ANY ('{daybook, projections}'::regnamespace[])""",
     "indexes": """
-        SELECT tablename, indexname, indexdef FROM pg_indexes WHERE schemaname = 'daybook'""",
+        SELECT tablename, indexname, indexdef FROM pg_indexes
+         WHERE schemaname = ANY ('{daybook, projections}')""",
     "triggers": """
         SELECT relname, tgname, tgenabled::text, pg_get_triggerdef(pg_trigger.oid)
           FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid
-         WHERE relnamespace = 'daybook'::regnamespace AND NOT tgisinternal""",
+         WHERE relnamespace = ANY ('{daybook, projections}'::regnamespace[]) AND NOT tgisinternal""",
     "functions": """
         SELECT proname, pg_get_functiondef(oid), pg_get_userbyid(proowner), obj_description(oid, 'pg_proc')
-          FROM pg_proc WHERE pronamespace = 'daybook'::regnamespace""",
+          FROM pg_proc WHERE pronamespace = ANY ('{daybook, projections}'::regnamespace[])""",
     "policies": """
         SELECT tablename, policyname, permissive, roles::text, cmd, qual, with_check FROM pg_policies""",
     "grants": """
         SELECT relname, attname, pg_get_userbyid(grantee), privilege_type, is_grantable
           FROM (SELECT relname, NULL AS attname, relacl AS acl FROM pg_class
-                 WHERE relnamespace = 'daybook'::regnamespace
+                 WHERE relnamespace = ANY ('{daybook, projections}'::regnamespace[])
                 UNION ALL
                 SELECT relname, attname, attacl FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
-                 WHERE relnamespace = 'daybook'::regnamespace) a, aclexplode(acl)""",
+                 WHERE relnamespace = ANY ('{daybook, projections}'::regnamespace[])) a,
+               aclexplode(acl)""",
     "schema": """
-        SELECT pg_get_userbyid(grantee), privilege_type
-          FROM pg_namespace, aclexplode(nspacl) WHERE nspname = 'daybook'""",
+        SELECT nspname, pg_get_userbyid(nspowner), pg_get_userbyid(grantee), privilege_type
+          FROM pg_namespace, aclexplode(nspacl) WHERE nspname = ANY ('{daybook, projections}')""",
     "types": """
         SELECT typname, typtype::text FROM pg_type
-         WHERE typnamespace = 'daybook'::regnamespace AND typtype NOT IN ('b', 'c')""",
+         WHERE typnamespace = ANY ('{daybook, projections}'::regnamespace[])
+           AND typtype NOT IN ('b', 'c')""",
 }  # fmt: skip
 
 
@@ -124,7 +129,7 @@ def test_the_comparison_sees_a_difference(new_database: NewDatabase, database: s
 def test_every_table_and_function_says_what_it_is_for(database: str) -> None:
     """Each has a comment of at least a few words."""
     found = catalog(database)
-    comments = {f"table {row[0]}": row[-1] for row in found["tables"] if row[1] == "r"}
+    comments = {f"table {row[0]}": row[-1] for row in found["tables"] if row[1] in "rp"}
     comments |= {f"function {row[0]}": row[-1] for row in found["functions"]}
     assert len(comments) >= 20
     assert [name for name, comment in comments.items() if len((comment or "").split()) < 5] == []

@@ -6,6 +6,7 @@ fresh answer, so that both are the same bytes.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -26,6 +27,7 @@ from ledger.commands import AccountOpening, Batch, Command, LedgerOpening, Trans
 from ledger.reader import Reader
 from ledger.rejections import RejectionCode
 from ledger.views import Acknowledged, EntryView, entry_view, legs_after
+from projections.reading import Behind, check_head
 
 if TYPE_CHECKING:
     from api.operations import Operation
@@ -38,6 +40,9 @@ REPLAYED: Header = (b"idempotency-replayed", b"true")
 # From this many on, decoding and encoding a batch would keep the event loop from others for milliseconds.
 LARGE_BODY = 32_768
 CLOCK_DRIFT_SECONDS = 1.0
+# How long a read waits for its `min_seq`, and how long between two looks.
+PATIENCE_SECONDS = 5.0
+ASK_AGAIN_SECONDS = 0.05
 CLOCK_BEHIND_MEMORY_SECONDS = 60.0
 
 
@@ -63,11 +68,27 @@ Handler = Callable[[Call], Awaitable[Reply]]
 
 
 def read(function: Callable[[Reader, dict[str, Any], Any], Any]) -> Handler:
-    """A handler that reads: `function` runs in a thread."""
+    """A handler that reads: `function` runs in a thread, again while what it reads is behind `min_seq`.
+
+    It waits between, without a thread, so that nobody else has to.
+    """
+
+    def run(reader: Reader, path: dict[str, Any], query: Any) -> Any:
+        min_seq: int | None = getattr(query, "min_seq", None)
+        if min_seq is not None:
+            check_head(reader, path["ledger"], min_seq)
+        return function(reader, path, query)
 
     async def handler(call: Call) -> Reply:
-        body = await call.bridge.read(function, call.bridge.reader, call.path, call.query)
-        return Reply(call.operation.status, body)
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            try:
+                body = await call.bridge.read(run, call.bridge.reader, call.path, call.query)
+                return Reply(call.operation.status, body)
+            except Behind:
+                if time.monotonic() >= deadline:
+                    raise
+            await asyncio.sleep(ASK_AGAIN_SECONDS)
 
     return handler
 

@@ -60,6 +60,7 @@ _ALWAYS = ("invalid_request", "internal_error")
 _LEDGER = ("ledger_not_found",)
 _BODY = ("payload_too_large", "unsupported_media_type")
 _DATABASE = ("unavailable",)
+_PROJECTION = ("projection_behind", "projection_stopped")
 _COMMAND = ("idempotency_key_reused", "event_too_large", "overloaded", "clock_behind")
 _CHART = ("chart_patterns_overlap", "asset_scale_conflict")
 _POSTING = (
@@ -142,6 +143,8 @@ class Operation:
             codes += _LEDGER
         if self.body is not None:
             codes += _BODY + _COMMAND
+        if "min_seq" in self.query.__struct_fields__:
+            codes += _PROJECTION
         if self.scope != "none":
             codes += _DATABASE
         return codes

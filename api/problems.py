@@ -20,6 +20,7 @@ from ledger.rejections import Rejection, RejectionCode
 from ledger.store import Trouble, why
 from ledger.views import EntryView
 from ledger.writer import ClockBehind, Defect, LedgerNotFound, Overloaded, Unavailable
+from projections.reading import Behind, Stopped
 
 TABLE: tuple[RejectionCode, ...] = (
     RejectionCode("invalid_request", 400, False, "The request is malformed; `field` names what is wrong."),
@@ -34,6 +35,20 @@ TABLE: tuple[RejectionCode, ...] = (
     RejectionCode("method_not_allowed", 405, False, "This path has other methods.", ("allowed",)),
     RejectionCode("payload_too_large", 413, False, "The body is longer than allowed.", ("limit",)),
     RejectionCode("unsupported_media_type", 415, False, "A body must be plain application/json."),
+    RejectionCode(
+        "projection_behind",
+        503,
+        True,
+        "The read has not come as far as `min_seq` yet.",
+        ("projection", "checkpoint", "min_seq"),
+    ),
+    RejectionCode(
+        "projection_stopped",
+        503,
+        False,
+        "The read cannot come as far as `min_seq`: an event before it cannot be applied.",
+        ("projection", "checkpoint", "error_seq"),
+    ),
     RejectionCode("overloaded", 503, True, "Too many commands are waiting; nothing was done."),
     RejectionCode(
         "clock_behind", 503, True, "The clock is behind the ledger's last event; nothing was done."
@@ -56,7 +71,7 @@ TABLE: tuple[RejectionCode, ...] = (
 ALL: tuple[RejectionCode, ...] = (*TABLE, *rejections.TABLE)
 CODES: dict[str, RejectionCode] = {row.code: row for row in ALL}
 
-RETRY_AFTER_SECONDS = {"overloaded": 1, "clock_behind": 10, "unavailable": 1}
+RETRY_AFTER_SECONDS = {"projection_behind": 1, "overloaded": 1, "clock_behind": 10, "unavailable": 1}
 
 
 class Problem(Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -136,6 +151,17 @@ def of_error(error: Exception) -> Problem | None:
         case AssetNeeded():
             evidence = {"account": error.args[0], "assets": error.args[1]}
             return make("asset_needed", field="asset", evidence=evidence)
+        case Behind():
+            evidence = {
+                "projection": error.projection,
+                "checkpoint": error.checkpoint,
+                "min_seq": error.min_seq,
+            }
+            return make("projection_behind", str(error), evidence=evidence)
+        case Stopped():
+            name, _, checkpoint, error_seq = error.position
+            evidence = {"projection": name, "checkpoint": checkpoint, "error_seq": error_seq}
+            return make("projection_stopped", str(error), evidence=evidence)
         case Overloaded():
             return make("overloaded")
         case ClockBehind():

@@ -15,6 +15,11 @@ from ledger.views import AccountView, EntryView, EventView, LedgerName
 Limit = Annotated[int, Meta(ge=1, le=1_000, description="At most so many rows.")]
 After = Annotated[int, Meta(ge=0, le=MAX_AMOUNT, description="Go on beyond this: `next` of the page before.")]
 
+MinSeq = Annotated[
+    int,
+    Meta(ge=0, le=MAX_AMOUNT, description="Wait, for five seconds at most, until the answer has this seq."),
+]
+
 TransactionType = Literal[
     "transaction_posted",
     "transaction_held",
@@ -44,6 +49,7 @@ class PageQuery(Struct, forbid_unknown_fields=True):
 
     after: After = 0
     limit: Limit = 100
+    min_seq: MinSeq | None = None
 
 
 class AccountsQuery(Struct, forbid_unknown_fields=True):
@@ -56,6 +62,7 @@ class AccountsQuery(Struct, forbid_unknown_fields=True):
         | None
     ) = None
     type: AccountType | None = None
+    min_seq: MinSeq | None = None
 
 
 class BalancesQuery(Struct, forbid_unknown_fields=True):
@@ -68,6 +75,7 @@ class BalancesQuery(Struct, forbid_unknown_fields=True):
         ]
         | None
     ) = None
+    min_seq: MinSeq | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.known_at, datetime):
@@ -86,6 +94,7 @@ class StatementQuery(Struct, forbid_unknown_fields=True):
         ),
     ] = ""
     limit: Limit = 100
+    min_seq: MinSeq | None = None
 
 
 class TransactionsQuery(Struct, forbid_unknown_fields=True):
@@ -99,6 +108,7 @@ class TransactionsQuery(Struct, forbid_unknown_fields=True):
     order: Annotated[Literal["asc", "desc"], Meta(description="By seq.")] = "asc"
     after: After | None = None
     limit: Limit = 100
+    min_seq: MinSeq | None = None
 
     def __post_init__(self) -> None:
         self.effective_from = _utc("effective_from", self.effective_from)

@@ -69,3 +69,11 @@ CREATE TABLE projections.{partition} (LIKE projections.{table} INCLUDING ALL);
 
 -- name: attach_partition
 ALTER TABLE projections.{table} ATTACH PARTITION projections.{partition} FOR VALUES IN ({version});
+
+-- name: position
+-- As daybook_reader: the live version and its checkpoint in the ledger of this transaction.
+SELECT v.version, coalesce(c.seq, 0), c.error_seq
+  FROM projections.versions v
+  LEFT JOIN projections.checkpoints c
+    ON c.ledger_id = %(ledger_id)s AND c.projection = v.projection AND c.version = v.version
+ WHERE v.projection = %(projection)s AND v.state = 'live';

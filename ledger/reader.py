@@ -97,8 +97,11 @@ class Reader:
             return now
 
     @contextmanager
-    def _ledger(self, name: str) -> Iterator[tuple[Connection, dict[str, Any]]]:
-        """A transaction about one ledger, and the parameters of its every query (LedgerNotFound)."""
+    def snapshot(self, name: str) -> Iterator[tuple[Connection, dict[str, Any]]]:
+        """A transaction about one ledger, and the parameters of its every query (LedgerNotFound).
+
+        Read-only, one snapshot, as the reader role, in UTC; queries over `projections` may use it too.
+        """
         with self._pool.connection() as connection:
             found = connection.execute(QUERIES["find_ledger"], {"name": name}).fetchone()
             if found is None:
@@ -121,7 +124,7 @@ class Reader:
 
     def ledger(self, name: str) -> LedgerView:
         """A ledger at its head."""
-        with self._ledger(name) as (connection, parameters):
+        with self.snapshot(name) as (connection, parameters):
             found = connection.execute(QUERIES["find_ledger"], {"name": name}).fetchone()
             head = connection.execute(QUERIES["head"], parameters).fetchone()
             assert found is not None
@@ -142,7 +145,7 @@ class Reader:
 
     def chart(self, ledger: str) -> ChartView:
         """The chart in force; `seq` 0 and no pattern when none was ever set."""
-        with self._ledger(ledger) as (connection, parameters):
+        with self.snapshot(ledger) as (connection, parameters):
             row = connection.execute(QUERIES["chart_body"], parameters).fetchone()
             if row is None:
                 return ChartView(EMPTY_CHART, 0)
@@ -153,7 +156,7 @@ class Reader:
 
     def account(self, ledger: str, address: str) -> AccountView:
         """One account (AccountNotFound)."""
-        with self._ledger(ledger) as (connection, parameters):
+        with self.snapshot(ledger) as (connection, parameters):
             _, view = _account(connection, parameters, address)[:2]
             return view
 
@@ -161,7 +164,7 @@ class Reader:
         self, ledger: str, after: int, limit: int, prefix: str | None, type: str | None
     ) -> tuple[list[AccountView], int | None]:
         """Accounts in order of opening beyond the cursor `after`, and the next cursor."""
-        with self._ledger(ledger) as (connection, parameters):
+        with self.snapshot(ledger) as (connection, parameters):
             found = connection.execute(
                 QUERIES["list_accounts"],
                 {**parameters, "after": after, "limit": limit, "prefix": prefix, "type": type},
@@ -174,7 +177,7 @@ class Reader:
 
     def balances(self, ledger: str, address: str, known_at: int | datetime | None = None) -> BalancesView:
         """Balances of every asset of an account, now or as known at a seq or a recorded moment."""
-        with self._ledger(ledger) as (connection, parameters):
+        with self.snapshot(ledger) as (connection, parameters):
             account_id, _, terms = _account(connection, parameters, address)
             wanted = {**parameters, "account_id": account_id}
             if known_at is None:
@@ -192,7 +195,7 @@ class Reader:
         self, ledger: str, address: str, asset: str | None, after: tuple[int, int], limit: int
     ) -> StatementView:
         """The legs of one asset of an account in seq order, beyond (seq, leg) (AssetNeeded)."""
-        with self._ledger(ledger) as (connection, parameters):
+        with self.snapshot(ledger) as (connection, parameters):
             account_id, _, terms = _account(connection, parameters, address)
             wanted = {**parameters, "account_id": account_id}
             if asset is None:
@@ -237,7 +240,7 @@ class Reader:
 
     def entries(self, ledger: str, seqs: Sequence[int]) -> list[EntryView]:
         """The events of some seqs as they were answered when they were recorded."""
-        with self._ledger(ledger) as (connection, parameters):
+        with self.snapshot(ledger) as (connection, parameters):
             events = [
                 read_event(body)
                 for _, body in connection.execute(QUERIES["event_bodies"], {**parameters, "seqs": list(seqs)})
@@ -247,7 +250,7 @@ class Reader:
 
     def transaction(self, ledger: str, seq: int) -> TransactionView:
         """A transaction and what became of it (TransactionNotFound)."""
-        with self._ledger(ledger) as (connection, parameters):
+        with self.snapshot(ledger) as (connection, parameters):
             row = connection.execute(QUERIES["event_bodies"], {**parameters, "seqs": [seq]}).fetchone()
             event = read_event(row[1]) if row is not None else None
             if event is None or event.type not in TRANSACTION_TYPES:
@@ -288,7 +291,7 @@ class Reader:
 
         A page looks at no more than SCAN events, so when matches are rare it may be short and have a cursor.
         """
-        with self._ledger(ledger) as (connection, parameters):
+        with self.snapshot(ledger) as (connection, parameters):
             wanted = {
                 **parameters,
                 "after": (MAX_SEQ if newest_first else 0) if after is None else after,
@@ -319,7 +322,7 @@ class Reader:
 
     def trial_balance(self, ledger: str, after: int, limit: int) -> TrialBalanceView:
         """Lines of up to `limit` accounts beyond the cursor, and the totals of all."""
-        with self._ledger(ledger) as (connection, parameters):
+        with self.snapshot(ledger) as (connection, parameters):
             totals = connection.execute(QUERIES["trial_balance_totals"], parameters).fetchall()
             page = {**parameters, "after": after, "limit": limit}
             lines = connection.execute(QUERIES["trial_balance_lines"], page).fetchall()
@@ -342,7 +345,7 @@ class Reader:
 
     def events(self, ledger: str, after: int, limit: int) -> list[EventView]:
         """Events beyond a seq, in order, as they are stored."""
-        with self._ledger(ledger) as (connection, parameters):
+        with self.snapshot(ledger) as (connection, parameters):
             found = connection.execute(QUERIES["events_page"], {**parameters, "after": after, "limit": limit})
             return [EventView(seq, leaf.hex(), msgspec.Raw(body)) for seq, leaf, body in found]
 

@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from projections.projection import Projection
+from projections.tiles import Tiles
 
-PROJECTIONS: tuple[Projection, ...] = ()
+PROJECTIONS: tuple[Projection, ...] = (Tiles(),)

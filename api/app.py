@@ -31,16 +31,20 @@ HTML = b"text/html; charset=utf-8"
 Respond = Callable[[Exchange], Awaitable[None]]
 
 
-def create_app(conninfo: str) -> Api:
-    """The application on a migrated database; writer and reader live from start-up to shutdown."""
-    return Api(conninfo)
+def create_app(conninfo: str, *, projecting: bool = True) -> Api:
+    """The application on a migrated database; writer, reader and engine live from start-up to shutdown.
+
+    `projecting`: projections are kept and jobs are run in this process.
+    """
+    return Api(conninfo, projecting)
 
 
 class Api:
     """The application of one process."""
 
-    def __init__(self, conninfo: str) -> None:
+    def __init__(self, conninfo: str, projecting: bool) -> None:
         self._conninfo = conninfo
+        self._projecting = projecting
         self._bridge: Bridge | None = None
         self._router = Router(
             list(self._routes()), redirect_slashes=False, default=_nowhere, lifespan=self._lifespan
@@ -77,7 +81,7 @@ class Api:
 
     @asynccontextmanager
     async def _lifespan(self, app: Any) -> AsyncIterator[None]:
-        self._bridge = Bridge(self._conninfo)
+        self._bridge = Bridge(self._conninfo, projecting=self._projecting)
         try:
             yield
         finally:

@@ -16,6 +16,7 @@ from typing import ParamSpec, TypeVar
 
 from anyio import CapacityLimiter, to_thread
 
+from api.engine import Engine
 from ledger.batch import Outcome, Request
 from ledger.reader import Reader
 from ledger.writer import Answer, ClockBehind, Writer, WriterError
@@ -27,12 +28,13 @@ READERS = 4
 
 
 class Bridge:
-    """The writer and the reader of one process, for coroutines of one event loop."""
+    """The writer, the reader and the engine of one process, for coroutines of one event loop."""
 
-    def __init__(self, conninfo: str) -> None:
-        """Starts the writer's threads; the connections are made when they are needed."""
+    def __init__(self, conninfo: str, *, projecting: bool) -> None:
+        """Starts the threads; the connections are made when they are needed."""
         self.reader = Reader(conninfo, READERS)
         self._writer = Writer(conninfo)
+        self.engine = Engine(conninfo, working=projecting)
         self._loop = asyncio.get_running_loop()
         self._questions: list[tuple[str, Request, asyncio.Future[Answer]]] = []
         self._answers: deque[tuple[asyncio.Future[Answer], Answer]] = deque()
@@ -60,6 +62,7 @@ class Bridge:
     async def close(self) -> None:
         """Answer what is queued, then end the threads and close the connections."""
         await to_thread.run_sync(self._writer.close)
+        await self.engine.close()
         await to_thread.run_sync(self.reader.close)
 
     def _ask(self) -> None:

@@ -56,6 +56,22 @@ _LEDGER = {
     "time_zone": "Europe/Prague",
     "opened_at": "2026-11-20T09:59:00.000000Z",
 }
+_JOB = {
+    "id": "6d1c4f0e-53d7-4f0b-9c5e-0f4b6a1e2d3c",
+    "kind": "rebuild",
+    "state": "running",
+    "cancelling": False,
+    "attempts": 1,
+    "progress": 250000,
+    "total": 1000000,
+    "parameters": {"projection": "daily_balances"},
+    "result": None,
+    "error": None,
+    "made_at": "2026-11-21T10:00:00.000000Z",
+    "started_at": "2026-11-21T10:00:00.120000Z",
+    "heartbeat": "2026-11-21T10:00:07.000000Z",
+    "ended_at": None,
+}
 _ACCOUNT = {
     "address": "customers:42:wallet",
     "type": "liability",
@@ -269,6 +285,8 @@ EXAMPLES: dict[str, dict[str, Any]] = {
             "next": None,
         }
     },
+    "get_job": {"answer": _JOB},
+    "cancel_job": {"answer": {**_JOB, "cancelling": True}},
     "list_rejections": {
         "answer": {
             "rejections": [

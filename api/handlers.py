@@ -27,6 +27,7 @@ from ledger.commands import AccountOpening, Batch, Command, LedgerOpening, Trans
 from ledger.reader import Reader
 from ledger.rejections import RejectionCode
 from ledger.views import Acknowledged, EntryView, entry_view, legs_after
+from projections import jobs
 from projections.reading import Behind, check_head
 
 if TYPE_CHECKING:
@@ -220,6 +221,31 @@ def _result(outcome: Outcome, first_answers: dict[int, EntryView]) -> BatchResul
 
 async def _maybe_in_thread(size: int, function: Callable[[], T]) -> T:
     return await to_thread.run_sync(function) if size >= LARGE_BODY else function()
+
+
+# ---------------------------------------------------------------- jobs
+
+
+def job(kind: str, parameters: Callable[[dict[str, Any], Any], dict[str, Any]]) -> Handler:
+    """A handler that queues a job; `parameters` makes its JSON of path and body (Refused)."""
+
+    async def handler(call: Call) -> Reply:
+        raw = await call.exchange.body()
+        body = decode_body(call.operation.decoder, raw or call.operation.empty_body)
+        asked = await call.bridge.engine.ask(kind, parameters(call.path, body))
+        return Reply(call.operation.status, asked, ((b"location", f"/v1/jobs/{asked.id}".encode()),))
+
+    return handler
+
+
+async def get_job(call: Call) -> Reply:
+    """How a job stands."""
+    return Reply(200, await call.bridge.engine.run(jobs.job, call.path["job"]))
+
+
+async def cancel_job(call: Call) -> Reply:
+    """A job that is to end."""
+    return Reply(200, await call.bridge.engine.run(jobs.cancel, call.path["job"]))
 
 
 # ---------------------------------------------------------------- about the service

@@ -26,6 +26,7 @@ MAX_BODY_BYTES = 10 * 2**20
 JSON = b"application/json"
 PROBLEM = b"application/problem+json"
 
+JobId = Annotated[str, Meta(pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z")]
 Seq = Annotated[int, Meta(ge=1, le=MAX_AMOUNT)]
 
 encode = msgspec.json.Encoder().encode
@@ -250,6 +251,7 @@ def _may_be_integer(kind: msgspec.inspect.Type) -> bool:
 _PATH: dict[str, Callable[[str], Any]] = {
     "ledger": partial(msgspec.convert, type=Name),
     "address": partial(msgspec.convert, type=Address),
+    "job": partial(msgspec.convert, type=JobId),
     "seq": lambda text: msgspec.convert(int(text) if _SEQ.match(text) else text, Seq),
 }
 

@@ -22,6 +22,11 @@ _PATH_PARAMETERS = {
         {"type": "string", "pattern": r"^[A-Za-z0-9_.\-]+(:[A-Za-z0-9_.\-]+)*$", "maxLength": 255},
         "customers:42:wallet",
     ),
+    "job": (
+        "The job's id.",
+        {"type": "string", "format": "uuid"},
+        "6d1c4f0e-53d7-4f0b-9c5e-0f4b6a1e2d3c",
+    ),
     "seq": (
         "The transaction's seq.",
         {"type": "integer", "minimum": 1, "maximum": 2**63 - 1},

@@ -51,9 +51,10 @@ from ledger.views import (
     TransactionView,
     TrialBalanceView,
 )
+from projections.jobs import Job
 
 Scope = Literal["none", "ledger:read", "ledger:write", "ledger:admin"]
-Tag = Literal["Ledgers", "Accounts", "Transactions", "Reports", "Service"]
+Tag = Literal["Ledgers", "Accounts", "Transactions", "Reports", "Jobs", "Service"]
 
 # What may come of every operation, of every one with a body or a ledger, of every command, of every read.
 _ALWAYS = ("invalid_request", "internal_error")
@@ -101,6 +102,7 @@ class Operation:
         codes: tuple[str, ...] = (),
         location: str | None = None,
         description: str = "",
+        keyed: bool = True,
     ) -> None:
         self.method = method
         self.path = path
@@ -119,6 +121,7 @@ class Operation:
         self.example: Any = EXAMPLES.get(id, {}).get("body")
         self.answer_example: Any = EXAMPLES.get(id, {}).get("answer")
         self._codes = codes
+        self._keyed = keyed
 
     @cached_property
     def decoder(self) -> msgspec.json.Decoder[Any]:
@@ -132,8 +135,8 @@ class Operation:
 
     @property
     def keyed(self) -> bool:
-        """Whether it takes an Idempotency-Key: every command does."""
-        return self.body is not None
+        """Whether it takes an Idempotency-Key: every command does, what asks for a job does not."""
+        return self.body is not None and self._keyed
 
     @property
     def codes(self) -> tuple[str, ...]:
@@ -142,7 +145,9 @@ class Operation:
         if "{ledger}" in self.path:
             codes += _LEDGER
         if self.body is not None:
-            codes += _BODY + _COMMAND
+            codes += _BODY
+        if self.keyed:
+            codes += _COMMAND
         if "min_seq" in self.query.__struct_fields__:
             codes += _PROJECTION
         if self.scope != "none":
@@ -155,6 +160,7 @@ _ONE = _LEDGERS + "/{ledger}"
 _ACCOUNT = _ONE + "/accounts/{address}"
 _TRANSACTIONS = _ONE + "/transactions"
 _TRANSACTION = _TRANSACTIONS + "/{seq}"
+_JOB = "/v1/jobs/{job}"
 
 # The busiest route comes first: routes are tried in this order.
 OPERATIONS: tuple[Operation, ...] = (
@@ -449,6 +455,30 @@ OPERATIONS: tuple[Operation, ...] = (
         handler=handlers.read(reads.events),
         query=PageQuery,
         answer=EventsPage,
+    ),
+    Operation(
+        "GET",
+        _JOB,
+        "get_job",
+        "How a job stands",
+        description="A job whose process died is taken up again by the next one.",
+        tag="Jobs",
+        scope="ledger:read",
+        handler=handlers.get_job,
+        answer=Job,
+        codes=("job_not_found",),
+    ),
+    Operation(
+        "POST",
+        _JOB + "/cancel",
+        "cancel_job",
+        "Cancel a job",
+        description="One under way ends at its next step; one that has ended stays as it is.",
+        tag="Jobs",
+        scope="ledger:admin",
+        handler=handlers.cancel_job,
+        answer=Job,
+        codes=("job_not_found",),
     ),
     Operation(
         "GET",

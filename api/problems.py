@@ -20,6 +20,7 @@ from ledger.rejections import Rejection, RejectionCode
 from ledger.store import Trouble, why
 from ledger.views import EntryView
 from ledger.writer import ClockBehind, Defect, LedgerNotFound, Overloaded, Unavailable
+from projections.jobs import JobNotFound
 from projections.reading import Behind, Stopped
 
 TABLE: tuple[RejectionCode, ...] = (
@@ -31,6 +32,7 @@ TABLE: tuple[RejectionCode, ...] = (
         "The account has several assets, or none: name one.",
         ("account", "assets"),
     ),
+    RejectionCode("job_not_found", 404, False, "No job has this id."),
     RejectionCode("not_found", 404, False, "There is nothing at this path."),
     RejectionCode("method_not_allowed", 405, False, "This path has other methods.", ("allowed",)),
     RejectionCode("payload_too_large", 413, False, "The body is longer than allowed.", ("limit",)),
@@ -162,6 +164,8 @@ def of_error(error: Exception) -> Problem | None:
             name, _, checkpoint, error_seq = error.position
             evidence = {"projection": name, "checkpoint": checkpoint, "error_seq": error_seq}
             return make("projection_stopped", str(error), evidence=evidence)
+        case JobNotFound():
+            return make("job_not_found", f"No job has the id {error.args[0]}.")
         case Overloaded():
             return make("overloaded")
         case ClockBehind():

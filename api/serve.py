@@ -54,7 +54,7 @@ def serve(settings: Settings, host: str, port: int | None) -> None:
         with _listening(host, port) as listener, opened(settings, migrating=True) as database:
             _check_guards(database)
             _announce(database, listener, port)
-            _run(database, listener)
+            _run(database, listener, settings.projecting)
     except KeyboardInterrupt:
         pass
     click.echo("Daybook has stopped.")
@@ -116,10 +116,10 @@ def _announce(database: Database, listener: socket.socket, named: int | None) ->
     )
 
 
-def _run(database: Database, listener: socket.socket) -> None:
+def _run(database: Database, listener: socket.socket, projecting: bool) -> None:
     server = uvicorn.Server(
         uvicorn.Config(
-            create_app(database.conninfo),
+            create_app(database.conninfo, projecting=projecting),
             loop="uvloop",
             http="httptools",
             lifespan="on",

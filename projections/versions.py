@@ -30,18 +30,20 @@ class Version(NamedTuple):
     difference: str | None
 
 
-def connect(conninfo: str) -> Connection:
-    """A connection of the engine: autocommit, UTC, as daybook_projector (psycopg.Error).
+def as_projector(conninfo: str) -> str:
+    """The conninfo of the engine's connections: UTC, as daybook_projector.
 
     Not waiting for the flush is safe here: a crash takes rows and checkpoint back together.
     """
     options = (
         "-c timezone=UTC -c client_min_messages=warning -c synchronous_commit=off -c role=daybook_projector"
     )
-    return psycopg.connect(
-        make_conninfo(conninfo, application_name="daybook projections", connect_timeout=5, options=options),
-        autocommit=True,
-    )
+    return make_conninfo(conninfo, application_name="daybook projections", connect_timeout=5, options=options)
+
+
+def connect(conninfo: str) -> Connection:
+    """A connection of the engine, in autocommit mode (psycopg.Error)."""
+    return psycopg.connect(as_projector(conninfo), autocommit=True)
 
 
 def versions(connection: Connection, names: Iterable[str]) -> list[Version]:

@@ -732,7 +732,7 @@ def test_every_operation_has_its_own_scope_and_id() -> None:
             assert operation.scope == "none"
         else:
             assert operation.scope in (
-                ("ledger:read",) if operation.body is None else ("ledger:write", "ledger:admin")
+                ("ledger:read",) if operation.method == "GET" else ("ledger:write", "ledger:admin")
             )
 
 

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
@@ -28,6 +28,7 @@ from projections.versions import connect, ensure_live
 from projections.workers import Workers
 from tests.bookkeeping import CHART, deposit, do, done, writing
 from tests.tallies import Tallies, create_tables, expected, stored
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -55,14 +56,6 @@ def ledger(conninfo: str, name: str, deposits: int) -> None:
         if deposits:
             asked = [c.command(deposit(n % 7, 1)) for n in range(deposits)]
             writer.execute(name, Request(asked))
-
-
-def until(holds: Callable[[], bool], seconds: float = 30) -> None:
-    """Wait for something that the workers are about to do."""
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "it does not come about"
-        time.sleep(0.02)
 
 
 def caught_up(conninfo: str) -> bool:

@@ -1,0 +1,68 @@
+"""The engine of projections in the service's process: workers, jobs, and questions about both.
+
+With DAYBOOK_PROJECTIONS=off the threads are elsewhere (`daybook projections run`); this process only asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from anyio import CapacityLimiter, to_thread
+from psycopg_pool import ConnectionPool
+
+from ledger.wire import Connection
+from projections import jobs
+from projections.jobs import Job, Runner
+from projections.kinds import KINDS
+from projections.versions import as_projector
+from projections.workers import Workers
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+CONNECTIONS = 2
+
+
+class Engine:
+    """The workers and job runner of one process, and its connections as daybook_projector."""
+
+    def __init__(self, conninfo: str, *, working: bool) -> None:
+        """Starts the threads if they are to work here; connections are made when they are needed."""
+        self._pool: ConnectionPool[Connection] = ConnectionPool(
+            as_projector(conninfo),
+            min_size=0,
+            max_size=CONNECTIONS,
+            timeout=10,
+            kwargs={"autocommit": True},
+            check=ConnectionPool.check_connection,
+            open=True,
+        )
+        self._limiter = CapacityLimiter(CONNECTIONS)
+        self._workers = Workers(conninfo) if working else None
+        self._runner = Runner(conninfo, KINDS) if working else None
+
+    async def run(
+        self, function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run a function on a connection as daybook_projector, in a thread."""
+
+        def run() -> T:
+            with self._pool.connection() as connection:
+                return function(connection, *args, **kwargs)
+
+        return await to_thread.run_sync(run, limiter=self._limiter)
+
+    async def ask(self, kind: str, parameters: dict[str, Any]) -> Job:
+        """Queue a job; here, or where the jobs run, it is taken up at once or within a second."""
+        asked = await self.run(jobs.ask, kind, parameters)
+        if self._runner is not None:
+            self._runner.hint()
+        return asked
+
+    async def close(self) -> None:
+        """End the threads, each after the step that it is at, and close the connections."""
+        for threads in (self._runner, self._workers):
+            if threads is not None:
+                await to_thread.run_sync(threads.close)
+        await to_thread.run_sync(self._pool.close)

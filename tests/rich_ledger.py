@@ -1,8 +1,8 @@
 """A small ledger in which everything happens that a ledger can: what an audit must find in order.
 
-Both ledgers, `main` and `other`, have the same history: deposits under keys, holds posted in parts, posted whole,
-voided, expired and still open, reversals in part and in full, remarks, an exchange of currencies, limits changed,
-accounts opened and closed, batches, and refusals that keys remember.
+Deposits under keys, holds posted in parts, posted whole, voided, expired and still open, reversals in part
+and in full, remarks, an exchange of currencies, limits changed, accounts opened and closed, batches, and a
+refusal that its key remembers.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import time
 
 from ledger import commands as c
 from ledger.batch import Request
-from ledger.chart import Limits
+from ledger.chart import ChartDocument, Limits
 from ledger.writer import Writer
 from tests.bookkeeping import CHART, USD, code, deposit, do, done, open_ledger, transaction, withdrawal
 
@@ -51,7 +51,7 @@ def fill(writer: Writer, ledger: str = "main") -> None:
     done(do(writer, c.AccountClosing(), "customers:99", ledger=ledger))
     _batches(writer, ledger)
     assert code(do(writer, withdrawal(1, 99_999), key="refused", ledger=ledger)) == "insufficient_available"
-    do(writer, c.ChartDocument((*CHART.assets, "JPY/0"), CHART.accounts), ledger=ledger)
+    do(writer, ChartDocument((*CHART.assets, "JPY/0"), CHART.accounts), ledger=ledger)
     for n in (6, 7):
         done(do(writer, withdrawal(4, n, pending=True, timeout_seconds=90_000), ledger=ledger))
     time.sleep(1.01)
@@ -60,9 +60,7 @@ def fill(writer: Writer, ledger: str = "main") -> None:
 
 
 def _batches(writer: Writer, ledger: str) -> None:
-    group = [
-        c.command(deposit(8, amount), key="batch") for amount in (10, 20, 30)
-    ]
+    group = [c.command(deposit(8, amount), key="batch") for amount in (10, 20, 30)]
     mark = group[0].fingerprint
     for command in group:
         command.fingerprint = mark

@@ -34,8 +34,8 @@ class Position:
     """One asset of an account: counters, limits, how many events touched it and the last that did."""
 
     __slots__ = (
-        "account", "asset", "asset_number", "bounded", "credits", "credits_pending", "debits", "debits_pending",
-        "high", "last_seq", "low", "version",
+        "account", "asset", "asset_number", "bounded", "credits", "credits_pending", "debits",
+        "debits_pending", "high", "last_seq", "low", "version",
     )  # fmt: skip
 
     def __init__(self, account: Account, asset: str, asset_number: int) -> None:
@@ -55,7 +55,7 @@ class Position:
         self.bounded = self.low is not None or self.high is not None
 
     def broken(self) -> str | None:
-        """How the position is beyond its limits, counted against the worst that pending amounts can become."""
+        """How it is beyond its limits, counted against the worst that pending amounts can become."""
         debits, credits = self.debits, self.credits
         if self.account.debit_normal:
             available, reach = debits - credits - self.credits_pending, debits - credits + self.debits_pending

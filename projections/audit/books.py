@@ -17,7 +17,7 @@ from projections.audit.rules import RULES
 from projections.audit.subjects import Subject, Subjects
 from projections.audit.verdicts import Findings
 
-# A leg as it was folded: position, kind (0 posted, 1 pending, 2 release), signed amount, the counters after it.
+# A leg as it was folded: position, kind (0 posted, 1 pending, 2 release), signed amount, counters after it.
 Leg = tuple[Position, int, int, int, int, int, int]
 KINDS = {"posted": 0, "pending": 1, "release": 2}
 
@@ -34,6 +34,7 @@ class Books:
         self.opened_at = ""
         self.recorded_at = ""
         self.incarnation = 1
+        self.left: dict[int, int] = {}  # incarnations before this one, and the size each was left at
         self.chart_seq = 0
         self.chart = Chart({"accounts": []})
         self.assets: dict[str, int] = {}
@@ -127,7 +128,9 @@ class Books:
         """Accounts are numbered in the order of their first posting."""
         opened = event.accounts_opened
         order = dict.fromkeys(p.account for p in event.postings if p.account in opened)
-        if len(order) != len(opened) and (event.postings or event.type != "account_opened" or len(opened) > 1):
+        if len(order) != len(opened) and (
+            event.postings or event.type != "account_opened" or len(opened) > 1
+        ):
             self.broken(self.seq, "opens accounts that it does not post to")
         for address in order or opened:
             terms = opened[address]
@@ -194,7 +197,9 @@ class Books:
         if mixed:
             self._check_sums(seq, legs)
         elif total:
-            self.broken(seq, f"its {kind_name} legs in {asset} do not balance: debits less credits are {total}")
+            self.broken(
+                seq, f"its {kind_name} legs in {asset} do not balance: debits less credits are {total}"
+            )
         if bounded:
             for leg in legs:
                 self.check_limits(seq, leg[0])
@@ -227,8 +232,10 @@ class Books:
             sums[place] = sums.get(place, 0) + signed
         for (asset, kind), total in sums.items():
             if total:
-                name = [name for name, number in KINDS.items() if number == kind][0]
-                self.broken(seq, f"its {name} legs in {asset} do not balance: debits less credits are {total}")
+                name = next(name for name, number in KINDS.items() if number == kind)
+                self.broken(
+                    seq, f"its {name} legs in {asset} do not balance: debits less credits are {total}"
+                )
 
     def check_limits(self, seq: int, position: Position) -> None:
         if position.bounded:

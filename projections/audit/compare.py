@@ -34,6 +34,7 @@ BALANCES = Table(
     ),
     2,
 )  # fmt: skip
+LAST_SEQ = BALANCES.columns.index("last_seq")
 HOLDS = Table("holds", ("expires_at", "seq"), 2)
 PERIODS = Table("closed_periods", ("period", "starts_at", "ends_at", "seq"), 1)
 
@@ -44,7 +45,7 @@ def expected_rows(books: Books) -> Iterator[tuple[Table, Iterable[Row], Callable
     asset_rows = [(number, asset) for asset, number in books.assets.items()]
     yield ASSETS, asset_rows, lambda row: books.chart_seq
     yield ACCOUNTS, (_account_row(a) for a in by_number), lambda row: row[2]
-    yield BALANCES, _balance_rows(books), lambda row: row[6]
+    yield BALANCES, _balance_rows(books), lambda row: row[LAST_SEQ]
     holds = sorted((expires_at, seq) for seq, expires_at in books.subjects.holds().items())
     yield HOLDS, holds, lambda row: row[1]
     # periods = [(period, *closed) for period, closed in sorted(books.periods.items())]
@@ -139,7 +140,8 @@ def _compare(
         if have != want:
             index = next(i for i, (a, b) in enumerate(zip(have, want, strict=True)) if a != b)
             pair = (_text(have[index]), _text(want[index]))
-            differences.column(table.name, name, table.columns[index], *pair, seq=seq_of(want))
+            seq = max(seq_of(want), have[LAST_SEQ]) if table is BALANCES else seq_of(want)
+            differences.column(table.name, name, table.columns[index], *pair, seq=seq)
         want, have = next(mine, None), next(theirs, None)
 
 

@@ -29,15 +29,13 @@ def compare_appended(
     tally.grow(size)
     sums = tally.sums
     strange: int | None = None
-    count = 0
-    for row in stored.rows(layout, -(2**63), size):
+    for count, row in enumerate(stored.rows(layout, -(2**63), size), 1):
         seq = seq_of(row)
         if 0 < seq <= size:
             bucket = seq >> BUCKET
             sums[bucket] = (sums[bucket] + hash(row)) & HASHES
         elif strange is None or seq < strange:
             strange = seq
-        count += 1
         if not count % 50_000:
             progress(layout.table, count, 0)
     if strange is not None:

@@ -66,14 +66,13 @@ class Derived:
         total = 0
         at = self.micros(event.effective_at) - TO_2000
         pack = POSTINGS.fixed.pack
-        leg = 0
-        for position, kind, signed, debits, credits, debits_pending, credits_pending in self.books.legs:
+        for leg, (position, kind, signed, *counters) in enumerate(self.books.legs):
+            debits, credits, debits_pending, credits_pending = counters
             row = pack(
                 11, 8, seq, 8, signed, 8, at, 8, debits, 8, credits, 8, debits_pending, 8, credits_pending,
                 4, position.account.number, 4, position.asset_number, 2, leg, 2, kind,
             )  # fmt: skip
             total += hash(row)
-            leg += 1
         self._postings.add(seq, total)
 
     def _add(self, layout: Layout, seq: int, row: bytes) -> None:

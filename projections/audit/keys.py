@@ -7,6 +7,7 @@ suspicion, which the bodies settle; equal keys have equal hashes, so none escape
 from __future__ import annotations
 
 from array import array
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 PARTS = 256
@@ -26,7 +27,9 @@ class Keys:
         self._hashes[part].append(mark)
         self._seqs[part].append(seq)
 
-    def twice(self, read: Callable[[Sequence[int]], Iterable[tuple[int, str]]]) -> tuple[int, int, str] | None:
+    def twice(
+        self, read: Callable[[Sequence[int]], Iterable[tuple[int, str]]]
+    ) -> tuple[int, int, str] | None:
         """The first event whose key an earlier one has: both seqs, later first, and the key.
 
         `read` gives the keys of some seqs, as the bodies have them.
@@ -44,8 +47,7 @@ class Keys:
         hashes = self._hashes[part]
         if len(set(hashes)) == len(hashes):
             return
-        seen: set[int] = set()
-        again = {mark for mark in hashes if mark in seen or seen.add(mark)}
+        again = {mark for mark, uses in Counter(hashes).items() if uses > 1}
         for mark, seq in zip(hashes, self._seqs[part], strict=True):
             if mark in again:
                 yield seq

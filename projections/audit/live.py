@@ -52,7 +52,7 @@ class _Check:
         self.progress = progress
         self.findings = Findings()
         self.differences = Differences(self.findings)
-        self.verifier = Verifier(stored, self.findings, {head.size for head in kept})
+        self.verifier = Verifier(stored, self.findings, completeness.sizes(kept))
         self.derived = Derived(self.verifier.books)
         self.columns: dict[int, Columns] = {}
 
@@ -74,7 +74,9 @@ class _Check:
         verifier.finish()
         for layout in LAYOUTS if verifier.whole else ():
             tally = self.derived.tallies[layout.table]
-            compare_appended(self.differences, self.stored, layout, tally, head.seq, self._again, self.progress)
+            compare_appended(
+                self.differences, self.stored, layout, tally, head.seq, self._again, self.progress
+            )
         return self._report(head)
 
     def _page(self, upto: int) -> bool:
@@ -93,7 +95,10 @@ class _Check:
         found = self.columns[event.seq]
         if found != expected:
             index = next(i for i in range(4) if found[i] != expected[i])
-            pair = [readable(v) if index < 2 and isinstance(v, int) else str(v) for v in (found[index], expected[index])]
+            pair = [
+                readable(v) if index < 2 and isinstance(v, int) else str(v)
+                for v in (found[index], expected[index])
+            ]
             self.differences.column("events", f"seq {event.seq}", COLUMNS[index], *pair, seq=event.seq)
         derived.entered(event)
 
@@ -123,8 +128,7 @@ class _Check:
 
     def _report(self, head: Head) -> Report:
         verifier, findings, tree = self.verifier, self.findings, self.verifier.tree
-        origins = {kept.origin: kept.incarnation for kept in self.kept}
-        confirmed = completeness.check_heads(findings, self.kept, origins, tree, {})
+        confirmed = completeness.check_heads(findings, self.kept, verifier.books, tree)
         if verifier.complete and head.root != tree.root() and not findings.failed("integrity"):
             first = confirmed + 1
             where = f"one of the events {first} to {tree.size} is not what it was"
@@ -132,10 +136,14 @@ class _Check:
         root = tree.root().hex()
         halted = verifier.halted
         verdicts = (
-            findings.verdict("integrity", f"{tree.size} bodies are canonical and hash to the head's root {root}"),
+            findings.verdict(
+                "integrity", f"{tree.size} bodies are canonical and hash to the head's root {root}"
+            ),
             completeness.verdict(findings, self.kept, confirmed),
             findings.verdict("accounting", f"{tree.size} events obey every law of the ledger", halted),
-            findings.verdict("projections", f"every derived row of {tree.size} events is what they say", halted),
+            findings.verdict(
+                "projections", f"every derived row of {tree.size} events is what they say", halted
+            ),
         )
         return Report(
             ledger=self.stored.name,

@@ -1,9 +1,9 @@
 """Derived rows as bytes, and how two sets of them are told apart without holding either.
 
-PostgreSQL's binary COPY gives a row as the bytes of its columns. `Layout` packs what a row should be into the
-same bytes, so that comparing is hashing; a `Tally` is the sum of the hashes of the rows of 256 events. Python's
-hash of bytes has a secret key of the process, so nobody can make rows whose sum is right. Only where sums
-differ are the rows themselves looked at.
+PostgreSQL's binary COPY gives a row as the bytes of its columns. `Layout` packs what a row should be into
+the same bytes, so that comparing is hashing; a `Tally` is the sum of the hashes of the rows of 256 events.
+Python's hash of bytes has a secret key of the process, so nobody can make rows whose sum is right. Only where
+sums differ are the rows themselves looked at.
 """
 
 from __future__ import annotations

@@ -166,15 +166,13 @@ def _period_reopened(books: Books, event: Event) -> None:
 
 
 def _restored(books: Books, event: Event) -> None:
-    data = event.data
-    if data["lost_incarnation"] != books.incarnation or data["incarnation"] <= books.incarnation:
+    incarnation, lost = event.data["incarnation"], event.data["lost_incarnation"]
+    if not books.incarnation <= lost < incarnation:
         books.broken(
-            event.seq,
-            f"goes from incarnation {data['lost_incarnation']} to {data['incarnation']}; it was {books.incarnation}",
+            event.seq, f"goes from incarnation {books.incarnation} to {incarnation}, of a lost {lost}"
         )
-    if data["lost_size"] < event.seq - 1:
-        books.broken(event.seq, f"names a lost size of {data['lost_size']}, less than what is here")
-    books.incarnation = data["incarnation"]
+    books.left[books.incarnation] = event.seq - 1
+    books.incarnation = incarnation
 
 
 def _asserted(books: Books, event: Event) -> None:

@@ -1,4 +1,4 @@
-"""What a database stores of one ledger, as the audit reads it: events in pages, rows as bytes, tables in order."""
+"""What a database stores of one ledger, as the audit reads it: events in pages, rows as bytes, tables."""
 
 from __future__ import annotations
 
@@ -113,4 +113,6 @@ class StoredLedger:
 
     def stream(self, stream: str) -> tuple[Any, ...] | None:
         """One row of `streams`."""
-        return self.connection.execute(QUERIES["one_stream"], {**self._parameters, "stream": stream}).fetchone()
+        return self.connection.execute(
+            QUERIES["one_stream"], {**self._parameters, "stream": stream}
+        ).fetchone()

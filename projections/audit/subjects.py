@@ -42,7 +42,9 @@ class Subject:
         self.effective_at = event.effective_at
         self.expires_at: str | None = event.data.get("expires_at") if held else None
         self.legs = [
-            Leg(p.account, p.asset, p.side == "debit", int(p.amount)) for p in event.postings if p.kind == kind
+            Leg(p.account, p.asset, p.side == "debit", int(p.amount))
+            for p in event.postings
+            if p.kind == kind
         ]
         self.left = [leg.amount for leg in self.legs]
         self.version = 0
@@ -191,7 +193,9 @@ def taken(subject: Subject, event: Event) -> tuple[list[int], str | None]:
 
 def _postings(subject: Subject, amounts: list[int], kind: Any, opposite: bool = False) -> list[EventPosting]:
     return [
-        EventPosting(leg.account, str(amount), leg.asset, "debit" if leg.debit is not opposite else "credit", kind)
+        EventPosting(
+            leg.account, str(amount), leg.asset, "debit" if leg.debit is not opposite else "credit", kind
+        )
         for leg, amount in zip(subject.legs, amounts, strict=True)
         if amount
     ]

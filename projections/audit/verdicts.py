@@ -53,9 +53,7 @@ class Findings:
     def __init__(self) -> None:
         self._worst: dict[Name, tuple[int | None, str, Difference | None]] = {}
 
-    def add(
-        self, name: Name, seq: int | None, sentence: str, difference: Difference | None = None
-    ) -> None:
+    def add(self, name: Name, seq: int | None, sentence: str, difference: Difference | None = None) -> None:
         """Note that a verdict fails. Of findings about one event the first stays."""
         known = self._worst.get(name)
         if known is None or (seq is not None and (known[0] is None or seq < known[0])):

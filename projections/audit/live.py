@@ -34,7 +34,7 @@ def quiet(what: str, done: int, total: int) -> None:
 
 
 def check(conninfo: str, ledger: str, kept: Sequence[KeptHead] = (), progress: Progress = quiet) -> Report:
-    """The four verdicts on a ledger of a database, up to its head (LedgerUnknown, psycopg.Error).
+    """The four verdicts on a ledger of a database, up to its head (LedgerNotFound, psycopg.Error).
 
     `kept` are tree heads from outside the database. Memory: see `projections.audit`.
     """

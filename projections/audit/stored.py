@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import psycopg
 from psycopg.conninfo import make_conninfo
 
+from ledger.writer import LedgerNotFound
 from projections.audit.rows import TO_2000, Connection, Layout, copied
 from projections.audit.verifier import CHUNK, Stored
 from sql import load as load_queries
@@ -17,10 +18,6 @@ from sql import load as load_queries
 QUERIES = load_queries("audit.sql")
 
 _EVENT = Struct("!2x 4xq 4xq 4xq 4xh i")  # seq, effective_at, recorded_at, legs, the length of the type
-
-
-class LedgerUnknown(LookupError):
-    """No ledger has this name."""
 
 
 class Head(NamedTuple):
@@ -60,10 +57,10 @@ class StoredLedger:
     """One ledger of a database."""
 
     def __init__(self, connection: Connection, name: str) -> None:
-        """Shows the connection this ledger and no other (LedgerUnknown)."""
+        """Shows the connection this ledger and no other (LedgerNotFound)."""
         found = connection.execute(QUERIES["find_ledger"], {"ledger": name}).fetchone()
         if found is None:
-            raise LedgerUnknown(name)
+            raise LedgerNotFound(name)
         ledger_id, self.public_id, self.time_zone, self.opened_at = found
         self.name = name
         self.connection = connection

@@ -35,6 +35,7 @@ class Bridge:
         self.reader = Reader(conninfo, READERS)
         self._writer = Writer(conninfo)
         self.engine = Engine(conninfo, working=projecting)
+        self.execute = self._writer.execute  # for threads that wait for the outcomes
         self._loop = asyncio.get_running_loop()
         self._questions: list[tuple[str, Request, asyncio.Future[Answer]]] = []
         self._answers: deque[tuple[asyncio.Future[Answer], Answer]] = deque()

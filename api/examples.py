@@ -72,6 +72,14 @@ _JOB = {
     "heartbeat": "2026-11-21T10:00:07.000000Z",
     "ended_at": None,
 }
+_CLOSING = {
+    "seq": 10,
+    "type": "period_closed",
+    "period": "2026-10",
+    "recorded_at": "2026-11-20T11:30:00.000000Z",
+    "starts_at": "2026-09-30T22:00:00.000000Z",
+    "ends_at": "2026-10-31T23:00:00.000000Z",
+}
 _ACCOUNT = {
     "address": "customers:42:wallet",
     "type": "liability",
@@ -242,6 +250,41 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "answer": _acknowledged(8, "account_limits_set"),
     },
     "close_account": {"body": {}, "answer": _acknowledged(9, "account_closed")},
+    "close_period": {
+        "body": {"retained_earnings": "retained"},
+        "answer": {**_CLOSING, "seq": 13, "closing_entries": [12]},
+    },
+    "reopen_period": {
+        "body": {"reason": "An invoice of October came late", "closed_seq": 13},
+        "answer": _acknowledged(14, "period_reopened"),
+    },
+    "list_periods": {
+        "answer": {
+            "closed": [],
+            "history": [
+                _CLOSING,
+                {
+                    "seq": 14,
+                    "type": "period_reopened",
+                    "period": "2026-10",
+                    "recorded_at": "2026-11-20T12:00:00.000000Z",
+                    "reason": "An invoice of October came late",
+                    "closed_seq": 13,
+                },
+            ],
+            "next": None,
+        }
+    },
+    "assert_balance": {
+        "body": {
+            "account": "cash",
+            "asset": "USD/2",
+            "at": "2026-11-19",
+            "expected": 0,
+            "source": "bank statement 2026-11-19",
+        },
+        "answer": _acknowledged(15, "balance_asserted"),
+    },
     "get_trial_balance": {
         "answer": {
             "seq": 2,

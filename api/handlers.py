@@ -14,19 +14,21 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import psycopg
 from anyio import to_thread
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from api import problems
 from api.bridge import Bridge
 from api.http import Exchange, decode_body
 from api.problems import BatchResult, Refused, make, of_rejection
 from api.time_zones import time_zones
+from ledger import closing
 from ledger import commands as c
 from ledger.batch import Outcome, Previewed, Recorded, Refusal, Replayed, Request
 from ledger.commands import AccountOpening, Batch, Command, LedgerOpening, Transaction
+from ledger.period_reads import period_event
 from ledger.reader import Reader
 from ledger.rejections import RejectionCode
-from ledger.views import Acknowledged, EntryView, entry_view, legs_after
+from ledger.views import Acknowledged, ClosingView, EntryView, entry_view, legs_after
 from projections import jobs
 from projections.reading import Behind, check_head
 
@@ -112,7 +114,7 @@ async def command(call: Call) -> Reply:
     elif type(body) is LedgerOpening:
         path = {"ledger": body.name}
         _check_time_zone(body.time_zone)
-    subject = path.get("seq") or path.get("address") or ""
+    subject = path.get("seq") or path.get("address") or path.get("period") or ""
     asked = c.command(body, subject, key=key, request_id=exchange.request_id)
     (outcome,) = await call.bridge.submit(path["ledger"], Request([asked], preview=preview))
     if isinstance(outcome, Refusal):
@@ -131,6 +133,20 @@ async def command(call: Call) -> Reply:
         view if operation.answer is EntryView else Acknowledged(view.seq, view.type, view.recorded_at),
         (*headers, REPLAYED) if replayed else headers,
     )
+
+
+async def close_period(call: Call) -> Reply:
+    """A period closed, in several commands when there are closing entries to post."""
+    exchange, ledger, period = call.exchange, call.path["ledger"], call.path["period"]
+    body = decode_body(call.operation.decoder, await exchange.body() or call.operation.empty_body)
+    asked = c.command(body, period, key=exchange.key(), request_id=exchange.request_id)
+    bridge = call.bridge
+    closed = await to_thread.run_sync(closing.close_period, bridge.execute, bridge.reader, ledger, asked)
+    if isinstance(closed, Refusal):
+        return Reply(0, of_rejection(closed.rejection), (REPLAYED,) if closed.replayed else ())
+    event = await bridge.read(period_event, bridge.reader, ledger, closed.seq)
+    view = ClosingView(**structs.asdict(event), closing_entries=closed.entries)
+    return Reply(call.operation.status, view, (REPLAYED,) if closed.replayed else ())
 
 
 def _location(operation: Operation, path: dict[str, Any], body: Any, view: EntryView) -> tuple[Header, ...]:

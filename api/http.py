@@ -18,7 +18,8 @@ from starlette.types import Message, Receive, Scope, Send
 
 from api.problems import RETRY_AFTER_SECONDS, Problem, Refused, make, of_validation
 from ledger.chart import MAX_AMOUNT
-from ledger.commands import Address, Key, Name
+from ledger.commands import Address, Key, Name, Period
+from ledger.periods import days_of
 
 T = TypeVar("T")
 
@@ -248,10 +249,20 @@ def _may_be_integer(kind: msgspec.inspect.Type) -> bool:
     return isinstance(kind, msgspec.inspect.IntType)
 
 
+def _period(text: str) -> str:
+    period: str = msgspec.convert(text, Period)
+    try:
+        days_of(period)
+    except ValueError as error:
+        raise msgspec.ValidationError(str(error)) from None
+    return period
+
+
 _PATH: dict[str, Callable[[str], Any]] = {
     "ledger": partial(msgspec.convert, type=Name),
     "address": partial(msgspec.convert, type=Address),
     "job": partial(msgspec.convert, type=JobId),
+    "period": _period,
     "seq": lambda text: msgspec.convert(int(text) if _SEQ.match(text) else text, Seq),
 }
 

@@ -27,6 +27,11 @@ _PATH_PARAMETERS = {
         {"type": "string", "format": "uuid"},
         "6d1c4f0e-53d7-4f0b-9c5e-0f4b6a1e2d3c",
     ),
+    "period": (
+        "A year, quarter, month or day of the ledger's time zone.",
+        {"type": "string", "pattern": r"^[1-9][0-9]{3}(-Q[1-4]|-[0-9]{2}(-[0-9]{2})?)?$"},
+        "2026-10",
+    ),
     "seq": (
         "The transaction's seq.",
         {"type": "integer", "minimum": 1, "maximum": 2**63 - 1},

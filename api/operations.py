@@ -33,10 +33,13 @@ from ledger.commands import (
     AccountLimits,
     AccountOpening,
     Annotation,
+    BalanceAssertion,
     Batch,
     HoldPosting,
     HoldVoid,
     LedgerOpening,
+    PeriodClosing,
+    PeriodReopening,
     Reversal,
     Transaction,
 )
@@ -45,8 +48,10 @@ from ledger.views import (
     Acknowledged,
     BalancesView,
     ChartView,
+    ClosingView,
     EntryView,
     LedgerView,
+    PeriodsView,
     StatementView,
     TransactionView,
     TrialBalanceView,
@@ -54,7 +59,7 @@ from ledger.views import (
 from projections.jobs import Job
 
 Scope = Literal["none", "ledger:read", "ledger:write", "ledger:admin"]
-Tag = Literal["Ledgers", "Accounts", "Transactions", "Reports", "Jobs", "Service"]
+Tag = Literal["Ledgers", "Accounts", "Transactions", "Periods", "Reports", "Jobs", "Service"]
 
 # What may come of every operation, of every one with a body or a ledger, of every command, of every read.
 _ALWAYS = ("invalid_request", "internal_error")
@@ -76,7 +81,8 @@ _POSTING = (
     "max_balance_exceeded",
     "condition_failed",
 )
-_TIME = ("effective_at_in_future", "unbalanced")
+_DATED = ("effective_at_in_future", "original_not_earlier", "period_closed")
+_TIME = (*_DATED, "unbalanced")
 _PARTS = ("transaction_not_found", "amounts_count_differs", "exceeds_remaining", "effective_before_original")
 _HOLD = ("not_a_hold", "hold_already_posted", "hold_already_voided", "hold_already_expired")
 
@@ -158,6 +164,7 @@ class Operation:
 _LEDGERS = "/v1/ledgers"
 _ONE = _LEDGERS + "/{ledger}"
 _ACCOUNT = _ONE + "/accounts/{address}"
+_PERIOD = _ONE + "/periods/{period}"
 _TRANSACTIONS = _ONE + "/transactions"
 _TRANSACTION = _TRANSACTIONS + "/{seq}"
 _JOB = "/v1/jobs/{job}"
@@ -247,7 +254,7 @@ OPERATIONS: tuple[Operation, ...] = (
         optional_body=True,
         answer=EntryView,
         status=201,
-        codes=("transaction_not_found", "effective_at_in_future", "effective_before_original", *_HOLD),
+        codes=("transaction_not_found", *_DATED, "effective_before_original", *_HOLD),
         location=_TRANSACTION,
     ),
     Operation(
@@ -433,6 +440,78 @@ OPERATIONS: tuple[Operation, ...] = (
         answer=Acknowledged,
         status=201,
         codes=("account_not_found", "account_closed", "account_not_empty"),
+    ),
+    Operation(
+        "POST",
+        _PERIOD + "/close",
+        "close_period",
+        "Close a period",
+        description=(
+            "Nothing more can count inside it, until it is reopened; expiries of holds alone still do. With "
+            "`retained_earnings`, closing entries bring income and expense to zero as of its end. That takes "
+            "several steps: after a failure, send the request again with the same Idempotency-Key. Where "
+            "only the entries are refused, the period stays closed without them."
+        ),
+        tag="Periods",
+        scope="ledger:admin",
+        handler=handlers.close_period,
+        body=PeriodClosing,
+        optional_body=True,
+        answer=ClosingView,
+        status=201,
+        codes=(
+            "period_not_over",
+            "period_already_closed",
+            "period_not_closed",
+            "larger_period_closed",
+            "period_closed",
+            "retained_earnings_not_equity",
+            "account_not_in_chart",
+            "account_closed",
+            "asset_not_allowed",
+            "amount_overflow",
+            "insufficient_available",
+            "max_balance_exceeded",
+        ),
+    ),
+    Operation(
+        "POST",
+        _PERIOD + "/reopen",
+        "reopen_period",
+        "Reopen a closed period",
+        description="With a reason. `closed_seq` names the closing that is meant, if only that one is.",
+        tag="Periods",
+        scope="ledger:admin",
+        handler=handlers.command,
+        body=PeriodReopening,
+        answer=Acknowledged,
+        status=201,
+        codes=("period_not_closed", "larger_period_closed"),
+    ),
+    Operation(
+        "GET",
+        _ONE + "/periods",
+        "list_periods",
+        "Closed periods, and how they came to be",
+        tag="Periods",
+        scope="ledger:read",
+        handler=handlers.read(reads.periods),
+        query=PageQuery,
+        answer=PeriodsView,
+    ),
+    Operation(
+        "POST",
+        _ONE + "/assertions",
+        "assert_balance",
+        "Say what a balance must have been",
+        description="The ledger records what was said, and checks it from then on, whatever is posted later.",
+        tag="Periods",
+        scope="ledger:write",
+        handler=handlers.command,
+        body=BalanceAssertion,
+        answer=Acknowledged,
+        status=201,
+        codes=("asserted_in_future", "asset_not_in_chart", "account_not_found", "asset_not_allowed"),
     ),
     Operation(
         "GET",

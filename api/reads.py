@@ -16,12 +16,14 @@ from api.queries import (
     TransactionsPage,
     TransactionsQuery,
 )
+from ledger import period_reads
 from ledger.reader import Reader
 from ledger.views import (
     AccountView,
     BalancesView,
     ChartView,
     LedgerView,
+    PeriodsView,
     StatementView,
     TransactionView,
     TrialBalanceView,
@@ -83,6 +85,10 @@ def transaction(reader: Reader, path: Path, query: Any) -> TransactionView:
 
 def trial_balance(reader: Reader, path: Path, query: PageQuery) -> TrialBalanceView:
     return reader.trial_balance(path["ledger"], query.after, query.limit)
+
+
+def periods(reader: Reader, path: Path, query: PageQuery) -> PeriodsView:
+    return period_reads.periods(reader, path["ledger"], query.after, query.limit)
 
 
 def events(reader: Reader, path: Path, query: PageQuery) -> EventsPage:

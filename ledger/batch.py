@@ -19,6 +19,7 @@ from ledger.commands import Command, HoldExpiry
 from ledger.decide import decide
 from ledger.events import Event
 from ledger.merkle import leaf_hash
+from ledger.periods import Closing
 from ledger.rejections import Rejection
 from ledger.state import (
     Accepted,
@@ -101,6 +102,9 @@ class Plan:
         self.ended_holds: list[tuple[int, int]] = []  # expires_at, seq
         self.limited: list[tuple[int, Terms]] = []  # account_id
         self.closed: list[tuple[int, int]] = []  # account_id, seq
+        self.closings: dict[str, Closing] = {}  # periods closed now
+        self.reopened: list[str] = []  # periods closed before, to be reopened
+        self.incarnation = state.incarnation
         self.head: tuple[Any, ...] = ()
 
     @property
@@ -281,6 +285,11 @@ def _seal(plan: Plan, state: State) -> None:
             plan.assets = {asset: n for asset, n in state.chart.asset_ids.items() if n > plan.assets_before}
         if accepted.closed is not None:
             plan.closed.append((accepted.closed.account_id, seq))
+        if accepted.closing is not None:
+            plan.closings[accepted.closing.period] = accepted.closing
+        # A period may be reopened that was closed in this very batch, and closed again.
+        if accepted.reopened is not None and plan.closings.pop(accepted.reopened, None) is None:
+            plan.reopened.append(accepted.reopened)
     plan.balances = _columns(
         [
             (
@@ -309,6 +318,7 @@ def _seal(plan: Plan, state: State) -> None:
     if plan.accepted:
         state.root = frontier.root()
         state.recorded_at = now
+    plan.incarnation = state.incarnation
     plan.head = (
         state.seq,
         state.recorded_at,

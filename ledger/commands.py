@@ -7,7 +7,8 @@ JSON a string of digits is accepted too. Moments are aware datetimes, normalised
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import re
+from datetime import UTC, date, datetime
 from hashlib import sha256
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -16,7 +17,8 @@ from msgspec import Meta, Struct
 from msgspec.structs import force_setattr
 
 from ledger.chart import MAX_AMOUNT, AssetCode, Bound, ChartDocument, Limits
-from ledger.text import ADDRESS_PATTERN, check_metadata, check_text, encode_canonical
+from ledger.periods import PERIOD_PATTERN
+from ledger.text import ADDRESS_PATTERN, check_metadata, check_text, encode_canonical, iso, micros
 
 MAX_LEGS = 500
 MAX_BATCH = 5_000
@@ -33,6 +35,15 @@ Metadata = Annotated[
 Description = Annotated[str, Meta(max_length=1_000)]
 Reference = Annotated[str, Meta(max_length=255)]
 Moment = Annotated[datetime, Meta(tz=True, examples=["2026-11-20T10:00:00Z"])]
+Period = Annotated[
+    str,
+    Meta(
+        pattern=PERIOD_PATTERN,
+        description="A year, quarter, month or day of the ledger's time zone.",
+        examples=["2026", "2026-Q3", "2026-10", "2026-10-15"],
+    ),
+]
+Reason = Annotated[str, Meta(min_length=1, max_length=1_000, pattern=r"\S")]
 ZoneName = Annotated[
     str,
     Meta(
@@ -43,10 +54,15 @@ ZoneName = Annotated[
 if TYPE_CHECKING:
     Amount = int
     AmountOrZero = int
+    SignedAmount = int
 else:
     _digits = Annotated[str, Meta(pattern=r"^[0-9]{1,19}\Z")]
     Amount = Annotated[int, Meta(ge=1, le=MAX_AMOUNT, examples=[999])] | _digits
     AmountOrZero = Annotated[int, Meta(ge=0, le=MAX_AMOUNT)] | _digits
+    SignedAmount = (
+        Annotated[int, Meta(ge=-MAX_AMOUNT, le=MAX_AMOUNT)]
+        | Annotated[str, Meta(pattern=r"^-?[0-9]{1,19}\Z")]
+    )
 
 
 def _integer(field: str, amount: int | str, least: int) -> int:
@@ -54,6 +70,13 @@ def _integer(field: str, amount: int | str, least: int) -> int:
     if not least <= value <= MAX_AMOUNT:
         raise ValueError(f"`{field}` {amount} is not between {least} and {MAX_AMOUNT}")
     return value
+
+
+def _utc(field: str, moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError(f"`{field}` is outside the years 1 to 9999 in UTC") from None
 
 
 class Posting(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
@@ -89,19 +112,23 @@ class Condition(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=T
 
 
 class Note(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
-    """What every command on a transaction may say about itself."""
+    """What every command on a transaction may say about itself.
+
+    `original_effective_at` is when it would have counted, had its period not been closed: a caller who dates
+    it anew, later, keeps the first date here.
+    """
 
     effective_at: Moment | None = None
+    original_effective_at: Moment | None = None
     description: Description = ""
     reference: Reference = ""
     metadata: Metadata = {}
 
     def __post_init__(self) -> None:
         if self.effective_at is not None:
-            try:
-                self.effective_at = self.effective_at.astimezone(UTC)
-            except OverflowError:
-                raise ValueError("`effective_at` is outside the years 1 to 9999 in UTC") from None
+            self.effective_at = _utc("effective_at", self.effective_at)
+        if self.original_effective_at is not None:
+            self.original_effective_at = _utc("original_effective_at", self.original_effective_at)
         if self.description:
             check_text("description", self.description)
         if self.reference:
@@ -198,6 +225,84 @@ class AccountClosing(Struct, forbid_unknown_fields=True):
     """Close an account that has no balance and no hold."""
 
 
+class PeriodClosing(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    """Close a period that is over: nothing more can count inside it.
+
+    With `retained_earnings`, an equity account, the income and expense accounts are brought to zero as of the
+    period's end by closing entries to it.
+    """
+
+    retained_earnings: Address | None = None
+
+
+class PeriodReopening(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    """Open a closed period again. `closed_seq` is the event that closed it, if only that closing is meant."""
+
+    reason: Reason
+    closed_seq: Annotated[int, Meta(ge=1, le=MAX_AMOUNT)] | None = None
+
+    def __post_init__(self) -> None:
+        check_text("reason", self.reason)
+
+
+class BalanceAssertion(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    """What an account's posted balance is said to be at an effective time, by some source outside.
+
+    `at` is a moment, or a calendar date of the ledger's time zone: the end of that day. `expected` is on the
+    account's normal side; the assertion holds while the balance is within `tolerance` of it.
+    """
+
+    account: Address
+    asset: AssetCode
+    at: Annotated[str, Meta(max_length=40, examples=["2026-10-31", "2026-10-31T22:59:59Z"])]
+    expected: SignedAmount
+    tolerance: AmountOrZero = 0
+    source: Annotated[str, Meta(min_length=1, max_length=255, examples=["bank statement 2026-10"])]
+    reference: Reference = ""
+
+    def __post_init__(self) -> None:
+        self.at = _day_or_moment("at", self.at)
+        self.expected = _integer("expected", self.expected, -MAX_AMOUNT)
+        self.tolerance = _integer("tolerance", self.tolerance, 0)
+        check_text("source", self.source)
+        check_text("reference", self.reference)
+
+
+_day = re.compile(r"[1-9][0-9]{3}-[0-9]{2}-[0-9]{2}\Z")
+_moment = re.compile(
+    r"[1-9][0-9]{3}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}"
+    r"(\.[0-9]{1,6})?([Zz]|[+-][0-9]{2}:[0-9]{2})\Z"
+)
+
+
+def _day_or_moment(field: str, text: str) -> str:
+    """A calendar date as it is, a moment in its one spelling (ValueError)."""
+    try:
+        if _day.match(text) and date.fromisoformat(text) < date.max:
+            return text
+        if _moment.match(text):
+            return iso(micros(datetime.fromisoformat(text)))
+    except (ValueError, OverflowError):
+        pass
+    raise ValueError(f"`{field}` {text!r} is neither a date nor a moment with its offset from UTC")
+
+
+class Restoration(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    """A ledger restored from a backup goes on as a new incarnation; the tail that it lost is named.
+
+    `lost_size` and `lost_root` (hex) are of the last tree head known of the lost incarnation: this ledger's
+    own, or the later one that a lost restore had begun.
+    """
+
+    reason: Reason
+    lost_size: Annotated[int, Meta(ge=0, le=MAX_AMOUNT)]
+    lost_root: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
+    lost_incarnation: Annotated[int, Meta(ge=1, lt=2**31 - 1)] | None = None
+
+    def __post_init__(self) -> None:
+        check_text("reason", self.reason)
+
+
 class HoldExpiry(Struct):
     """The writer's own command: a hold whose time has come ends."""
 
@@ -213,6 +318,10 @@ Body = (
     | AccountOpening
     | AccountLimits
     | AccountClosing
+    | PeriodClosing
+    | PeriodReopening
+    | BalanceAssertion
+    | Restoration
     | HoldExpiry
 )
 
@@ -227,6 +336,10 @@ OPERATIONS: dict[type, str] = {
     AccountOpening: "open_account",
     AccountLimits: "set_limits",
     AccountClosing: "close_account",
+    PeriodClosing: "close_period",
+    PeriodReopening: "reopen_period",
+    BalanceAssertion: "assert_balance",
+    Restoration: "restore_ledger",
     HoldExpiry: "expire_hold",
 }
 
@@ -234,7 +347,7 @@ OPERATIONS: dict[type, str] = {
 class Command(Struct, gc=False):
     """A body with what surrounds it.
 
-    `subject`: the transaction's seq or the account's address, if any.
+    `subject`: the transaction's seq, the account's address or the period, if any.
     `batch`: (index, size) in an atomic batch.
     """
 

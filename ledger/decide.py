@@ -9,18 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from ledger import accounts, transactions
+from ledger import accounts, control, transactions
 from ledger.chart import ChartDocument
 from ledger.commands import (
     AccountClosing,
     AccountLimits,
     AccountOpening,
     Annotation,
+    BalanceAssertion,
     Command,
     HoldExpiry,
     HoldPosting,
     HoldVoid,
     LedgerOpening,
+    PeriodClosing,
+    PeriodReopening,
+    Restoration,
     Reversal,
     Transaction,
 )
@@ -40,6 +44,10 @@ _DECIDERS: dict[type, Callable[[State, Command, int], Accepted]] = {
     AccountOpening: accounts.open_account,
     AccountLimits: accounts.set_limits,
     AccountClosing: accounts.close_account,
+    PeriodClosing: control.close_period,
+    PeriodReopening: control.reopen_period,
+    BalanceAssertion: control.assert_balance,
+    Restoration: control.restore,
 }
 
 
@@ -70,4 +78,8 @@ def names(command: Command) -> tuple[Iterable[str], int | None]:
         return (), command.subject
     if isinstance(body, AccountLimits | AccountClosing):
         return (command.subject,), None
+    if isinstance(body, PeriodClosing) and body.retained_earnings is not None:
+        return (body.retained_earnings,), None
+    if isinstance(body, BalanceAssertion):
+        return (body.account,), None
     return (), None

@@ -9,7 +9,7 @@ from ledger.commands import Command, Note
 from ledger.events import KINDS, SCHEMA_VERSIONS, Event, EventPosting, encode
 from ledger.rejections import Rejection
 from ledger.state import Accepted, Account, Leg, State
-from ledger.text import iso, micros
+from ledger.text import iso, micros, moment
 
 MAX_BODY = 65_535
 # So that the event that posts it whole, with twice the legs, and above all its expiry, always fit.
@@ -28,14 +28,36 @@ def refuse(code: str, **evidence: Any) -> NoReturn:
     raise Refused(Rejection(code, evidence))
 
 
-def effective_moment(body: Note, now: int) -> int:
-    """When the command counts: as asked, not after `now`; `now` unless asked."""
-    if body.effective_at is None:
-        return now
-    effective_at = micros(body.effective_at)
+def effective_moment(state: State, body: Note, now: int) -> int:
+    """When the command counts: as asked, not after `now` and in no closed period; `now` unless asked.
+
+    A period closes when it is over, so `now` is in none.
+    """
+    effective_at = now if body.effective_at is None else micros(body.effective_at)
     if effective_at > now:
         refuse("effective_at_in_future", effective_at=iso(effective_at), now=iso(now))
+    if body.original_effective_at is not None:
+        original = micros(body.original_effective_at)
+        if original >= effective_at:
+            refuse(
+                "original_not_earlier", original_effective_at=iso(original), effective_at=iso(effective_at)
+            )
+    if effective_at < state.closings.until:
+        _check_open(state, effective_at)
     return effective_at
+
+
+def _check_open(state: State, effective_at: int) -> None:
+    closing = state.closings.at(effective_at)
+    if closing is not None:
+        first_open = state.closings.first_open(effective_at)
+        refuse(
+            "period_closed",
+            period=closing.period,
+            effective_at=iso(effective_at),
+            first_open=iso(first_open),
+            first_open_date=moment(first_open).astimezone(state.zone).date().isoformat(),
+        )
 
 
 def check_balanced(assets: Sequence[str], amounts: Sequence[int]) -> None:
@@ -62,10 +84,12 @@ def accept(
     *,
     streams: dict[str, int] | None = None,
     metadata: dict[str, str] | None = None,
+    reference: str = "",
 ) -> Accepted:
     """The event, encoded; it carries what the command says of itself and the legs as postings."""
     body = command.body
     note = body if isinstance(body, Note) else None
+    original = note.original_effective_at if note else None
     event = Event(
         accounts_opened={address: account.terms for address, account in opened.items()} if opened else {},
         actor=command.actor,
@@ -77,6 +101,7 @@ def accept(
         key=command.key or "",
         ledger=state.public_id,
         metadata=note.metadata if note else metadata or {},
+        original_effective_at=iso(micros(original)) if original is not None else "",
         postings=[
             EventPosting(
                 position.account.address,
@@ -88,7 +113,7 @@ def accept(
             for position, kind, amount, _ in legs
         ],
         recorded_at=iso(now),
-        reference=note.reference if note else "",
+        reference=note.reference if note else reference,
         request_id=command.request_id,
         schema_version=SCHEMA_VERSIONS[type],
         seq=state.seq + 1,

@@ -30,6 +30,10 @@ SCHEMA_VERSIONS: dict[str, int] = {
     "hold_expired": 1,
     "transaction_reversed": 1,
     "transaction_annotated": 1,
+    "period_closed": 1,
+    "period_reopened": 1,
+    "balance_asserted": 1,
+    "ledger_restored": 1,
 }
 
 TRANSACTION_TYPES = (
@@ -55,10 +59,12 @@ class EventPosting(Struct, frozen=True, omit_defaults=True, gc=False):
 class Event(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     """The envelope of every event; what belongs to one type alone stands in `data`.
 
-    `data` by type: ledger_opened (name, time_zone, chart?); chart_set (chart);
-    account_limits_set (account, limits); account_closed (account); transaction_held (expires_at?);
-    hold_posted (transaction, final, amounts?); transaction_reversed (transaction, amounts?); hold_voided,
-    hold_expired, transaction_annotated (transaction). `amounts` are digit strings, one for each leg of the
+    `data` by type: ledger_opened (name, time_zone, chart?); chart_set (chart); account_limits_set (account,
+    limits); account_closed (account); transaction_held (expires_at?); hold_posted (transaction, final,
+    amounts?); transaction_reversed (transaction, amounts?); hold_voided, hold_expired, transaction_annotated
+    (transaction); period_closed (period, starts_at, ends_at); period_reopened (period, reason, closed_seq);
+    balance_asserted (account, asset, at, expected, tolerance, source, balance); ledger_restored (incarnation,
+    lost_incarnation, lost_size, lost_root, reason). `amounts` are digit strings, one for each leg of the
     transaction, where the command named them. `batch` is (index, size) in an atomic batch.
     `fingerprint` is the hex SHA-256 of the request that `key` stands for.
     """
@@ -73,6 +79,7 @@ class Event(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     key: str = ""
     ledger: str
     metadata: dict[str, str] = {}
+    original_effective_at: str = ""
     postings: list[EventPosting] = []
     recorded_at: str
     reference: str = ""

@@ -45,11 +45,12 @@ WRITER = {
     "balances": {"SELECT", "INSERT", "UPDATE"},
     "streams": {"SELECT", "INSERT", "UPDATE"},
     "holds": {"SELECT", "INSERT", "DELETE"},
+    "closed_periods": {"SELECT", "INSERT", "DELETE"},
 }
 READER = {object: {"USAGE"} if object == "schema" else {"SELECT"} for object in WRITER}
 
 APPEND_ONLY = ("events", "postings", "event_streams", "endings", "idempotency_keys", "assets")
-PER_LEDGER = (*APPEND_ONLY, "heads", "accounts", "balances", "streams", "holds")
+PER_LEDGER = (*APPEND_ONLY, "heads", "accounts", "balances", "streams", "holds", "closed_periods")
 
 _REFUSE = "FOR EACH STATEMENT EXECUTE FUNCTION daybook.refuse_change()"
 _NEW = "REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION"
@@ -69,6 +70,11 @@ TRIGGERS: dict[tuple[str, str], str] = {
     f" ON daybook.accounts {_REFUSE}",
     ("accounts", "stays_closed"): "BEFORE UPDATE ON daybook.accounts FOR EACH ROW"
     " WHEN ((old.closed_seq IS NOT NULL)) EXECUTE FUNCTION daybook.refuse_change()",
+    ("closed_periods", "closed_by_event"): f"AFTER INSERT ON daybook.closed_periods {_NEW}"
+    " daybook.check_closed_periods()",
+    ("closed_periods", "reopened_by_event"): f"AFTER DELETE ON daybook.closed_periods {_OLD}"
+    " daybook.check_closed_periods()",
+    ("closed_periods", "stays"): f"BEFORE UPDATE OR TRUNCATE ON daybook.closed_periods {_REFUSE}",
     ("holds", "own_ledger_delete"): f"AFTER DELETE ON daybook.holds {_OLD} daybook.check_own_ledger()",
 }
 TRIGGERS |= {
@@ -78,7 +84,7 @@ TRIGGERS |= {
 TRIGGERS |= {
     (table, "own_ledger"): f"AFTER INSERT ON daybook.{table} {_NEW} daybook.check_own_ledger()"
     for table in PER_LEDGER
-    if table not in ("heads", "events", "postings")
+    if table not in ("heads", "events", "postings", "closed_periods")
 }
 TRIGGERS |= {
     (table, "own_ledger_update"): f"AFTER UPDATE ON daybook.{table} {_NEW} daybook.check_own_ledger()"
@@ -86,6 +92,7 @@ TRIGGERS |= {
 }
 
 FUNCTIONS = (
+    "check_closed_periods",
     "check_events",
     "check_head",
     "check_head_kept",
@@ -109,6 +116,7 @@ CONSTRAINTS = (
     ("balances", "balances_pkey"),
     ("balances", "min_available"),
     ("balances", "max_balance"),
+    ("closed_periods", "closed_periods_pkey"),
 )
 
 POLICY = "own_ledger PERMISSIVE FOR SELECT TO daybook_reader USING (ledger_id = daybook.current_ledger())"

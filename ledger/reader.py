@@ -224,6 +224,7 @@ class Reader:
                     side="debit" if amount > 0 else "credit",
                     amount=abs(amount),
                     effective_at=_at(effective_at),
+                    original_effective_at=event.original_effective_at,
                     recorded_at=_at(recorded_at),
                     posted=f.posted,
                     pending=f.pending,

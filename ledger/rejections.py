@@ -44,6 +44,24 @@ TABLE: tuple[RejectionCode, ...] = (
     RejectionCode(
         "asset_scale_conflict", 422, False, "An asset code has one scale in a ledger.", ("asset", "known")
     ),
+    RejectionCode(
+        "period_not_over", 422, True, "A period closes when it is over.", ("period", "ends_at", "now")
+    ),
+    RejectionCode("period_already_closed", 409, True, "The period is closed.", ("period", "closed_seq")),
+    RejectionCode(
+        "period_not_closed",
+        409,
+        True,
+        "The period is not closed, or not by the closing that is meant.",
+        ("period", "closed_seq"),
+    ),
+    RejectionCode(
+        "larger_period_closed",
+        409,
+        True,
+        "The period is inside a larger one that is closed.",
+        ("period", "larger", "closed_seq"),
+    ),
     RejectionCode("transaction_not_found", 404, True, "There is no transaction with this seq.", ("seq",)),
     RejectionCode(
         "not_a_hold", 422, False, "The transaction was not held, so it cannot be posted or voided.", ("seq",)
@@ -79,6 +97,21 @@ TABLE: tuple[RejectionCode, ...] = (
         "`effective_at` is later than the ledger's clock.",
         ("effective_at", "now"),
     ),
+    RejectionCode("asserted_in_future", 422, True, "`at` is later than the ledger's clock.", ("at", "now")),
+    RejectionCode(
+        "original_not_earlier",
+        422,
+        False,
+        "`original_effective_at` is not earlier than `effective_at`.",
+        ("original_effective_at", "effective_at"),
+    ),
+    RejectionCode(
+        "period_closed",
+        422,
+        True,
+        "`effective_at` is inside a closed period.",
+        ("period", "effective_at", "first_open", "first_open_date"),
+    ),
     RejectionCode(
         "effective_before_original",
         422,
@@ -104,6 +137,13 @@ TABLE: tuple[RejectionCode, ...] = (
         False,
         "The account does not take this asset.",
         ("account", "asset", "allowed"),
+    ),
+    RejectionCode(
+        "retained_earnings_not_equity",
+        422,
+        False,
+        "Closing entries go to an equity account that is not memo.",
+        ("account", "type", "memo"),
     ),
     RejectionCode(
         "condition_unknown",

@@ -10,6 +10,8 @@ can be undone; outside there is nothing to undo, because a batch that fails drop
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import tzinfo
 from typing import Literal
 
 import msgspec
@@ -18,6 +20,7 @@ from msgspec import Struct
 from ledger.chart import EMPTY_CHART, Chart, Terms
 from ledger.events import Event
 from ledger.merkle import EMPTY_ROOT, Frontier
+from ledger.periods import Closing, Closings
 from ledger.text import from_iso
 
 # Types whose posted legs a reversal can name (a reversal itself is refused by name).
@@ -176,6 +179,9 @@ class Accepted(Struct, gc=False, eq=False):
     chart: Chart | None = None
     limited: tuple[Account, Terms] | None = None
     closed: Account | None = None
+    closing: Closing | None = None
+    reopened: str | None = None  # a period
+    incarnation: int | None = None
 
 
 Token = tuple[int, int, bytes]  # incarnation, seq, root
@@ -189,6 +195,7 @@ class State:
         "accounts_count",
         "chart",
         "chart_seq",
+        "closings",
         "frontier",
         "incarnation",
         "journal",
@@ -199,12 +206,17 @@ class State:
         "root",
         "seq",
         "subjects",
+        "time_zone",
+        "zone_of",
     )
 
-    def __init__(self, ledger_id: int, public_id: str) -> None:
-        """A ledger before its first event."""
+    def __init__(self, ledger_id: int, public_id: str, zone_of: Callable[[str], tzinfo]) -> None:
+        """A ledger before its first event. `zone_of` finds a time zone by name: its data are the world's."""
         self.ledger_id = ledger_id
         self.public_id = public_id
+        self.zone_of = zone_of
+        self.time_zone = "UTC"
+        self.closings = Closings()
         self.incarnation = 1
         self.seq = 0
         self.recorded_at = 0
@@ -223,12 +235,29 @@ class State:
         """What names this state: equal tokens, equal ledgers."""
         return self.incarnation, self.seq, self.root
 
+    @property
+    def zone(self) -> tzinfo:
+        """The time zone whose calendar days are the ledger's."""
+        return self.zone_of(self.time_zone)
+
+
+_SCALARS = (
+    "accounts_count",
+    "chart",
+    "chart_seq",
+    "closings",
+    "incarnation",
+    "next_expiry",
+    "seq",
+    "time_zone",
+)
+
 
 class Journal:
     """What an atomic group changed, and how to put it back."""
 
     def __init__(self, state: State) -> None:
-        self._scalars = (state.seq, state.accounts_count, state.next_expiry, state.chart, state.chart_seq)
+        self._scalars = {name: getattr(state, name) for name in _SCALARS}
         self.balances: list[tuple[Position, Balance, int]] = []
         self.accounts: list[str] = []
         self.terms: list[tuple[Account, Terms, int | None]] = []
@@ -236,7 +265,8 @@ class Journal:
 
     def undo(self, state: State) -> None:
         """Take everything back since the journal began."""
-        state.seq, state.accounts_count, state.next_expiry, state.chart, state.chart_seq = self._scalars
+        for name, value in self._scalars.items():
+            setattr(state, name, value)
         for account, terms, closed_seq in reversed(self.terms):
             account.closed_seq = closed_seq
             _set_terms(account, terms)
@@ -274,6 +304,15 @@ def evolve(state: State, accepted: Accepted) -> None:
     if accepted.event.type in REVERSIBLE and accepted.event.seq in state.subjects:
         # somebody asked for this seq before it existed
         _set_subject(state, subject_of(accepted.event))
+    if not accepted.legs:
+        _evolve_settings(state, accepted)
+
+
+def _evolve_settings(state: State, accepted: Accepted) -> None:
+    """What only events without legs change."""
+    journal = state.journal
+    if accepted.event.type == "ledger_opened":
+        state.time_zone = accepted.event.data["time_zone"]
     if accepted.chart is not None:
         state.chart = accepted.chart
         state.chart_seq = accepted.event.seq
@@ -286,6 +325,12 @@ def evolve(state: State, accepted: Accepted) -> None:
         if journal is not None:
             journal.terms.append((accepted.closed, accepted.closed.terms, accepted.closed.closed_seq))
         accepted.closed.closed_seq = accepted.event.seq
+    if accepted.closing is not None:
+        state.closings = state.closings.with_closed(accepted.closing)
+    if accepted.reopened is not None:
+        state.closings = state.closings.without(accepted.reopened)
+    if accepted.incarnation is not None:
+        state.incarnation = accepted.incarnation
 
 
 def _set_subject(state: State, subject: Subject) -> None:

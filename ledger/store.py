@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from enum import Enum
 from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
 
 import msgspec
 import psycopg
@@ -22,6 +23,7 @@ from ledger.commands import Command
 from ledger.decide import names
 from ledger.events import UnknownEvent, read_event
 from ledger.merkle import Frontier
+from ledger.periods import Closing, Closings
 from ledger.state import (
     REVERSIBLE,
     SUBJECT_STATE_VERSION,
@@ -107,8 +109,8 @@ def lock_head(
 
 
 def state_at(connection: Connection, ledger_id: int, public_id: str, head: Head) -> State:
-    """A State at a locked head, with the chart and no account yet."""
-    state = State(ledger_id, public_id)
+    """A State at a locked head, with the chart and the closed periods, and no account yet."""
+    state = State(ledger_id, public_id, ZoneInfo)
     state.incarnation, state.seq, state.recorded_at, state.root = head[:4]
     state.frontier = Frontier(head.seq, head.frontier)
     state.accounts_count = head.accounts
@@ -122,6 +124,14 @@ def state_at(connection: Connection, ledger_id: int, public_id: str, head: Head)
         document = msgspec.convert(read_event(body).data["chart"], ChartDocument)
         state.chart = Chart(document, {asset: number for number, asset in enumerate(assets, 1)})
         state.chart_seq = head.chart_seq
+    if head.seq:
+        found = connection.execute(QUERIES["load_periods"], {"ledger_id": ledger_id}).fetchall()
+        state.time_zone = found[0][0]
+        state.closings = Closings(
+            Closing(period, micros(starts_at), micros(ends_at), seq)
+            for _, period, starts_at, ends_at, seq in found
+            if period is not None
+        )
     return state
 
 
@@ -250,6 +260,7 @@ def write(connection: Connection, plan: Plan) -> None:
                 "seqs": _numbers(seq for _, seq in plan.ended_holds),
             },
         )
+    _add_periods(message, plan)
     message.add(QUERIES["commit"])
     message.store([buffer for _, buffer in plan.copies])
 
@@ -261,6 +272,7 @@ def add_head(message: Message, plan: Plan) -> None:
         QUERIES["update_head"],
         {
             "ledger_id": plan.ledger_id,
+            "incarnation": plan.incarnation,
             "seq": seq,
             "recorded_at": moment(recorded_at),
             "root": root,
@@ -308,6 +320,25 @@ def _add_accounts(message: Message, plan: Plan) -> None:
         )
     for account_id, seq in plan.closed:
         message.add(QUERIES["close_account"], {"ledger_id": ledger_id, "account_id": account_id, "seq": seq})
+
+
+def _add_periods(message: Message, plan: Plan) -> None:
+    ledger_id = plan.ledger_id
+    if plan.reopened:
+        message.add(
+            QUERIES["delete_closed_periods"], {"ledger_id": ledger_id, "periods": "\n".join(plan.reopened)}
+        )
+    for closing in plan.closings.values():
+        message.add(
+            QUERIES["insert_closed_period"],
+            {
+                "ledger_id": ledger_id,
+                "seq": closing.seq,
+                "starts_at": moment(closing.starts_at),
+                "ends_at": moment(closing.ends_at),
+                "period": closing.period,
+            },
+        )
 
 
 def stored(connection: Connection, plan: Plan) -> bool:

@@ -18,7 +18,7 @@ from ledger.text import SECOND, iso
 def transaction(state: State, command: Command, now: int) -> Accepted:
     body = command.body
     assert isinstance(body, Transaction)
-    effective_at = effective_moment(body, now)
+    effective_at = effective_moment(state, body, now)
     postings = body.postings
     assets = [p.asset for p in postings]
     amounts = [p.amount if p.side == "debit" else -p.amount for p in postings]
@@ -117,7 +117,7 @@ def post_hold(state: State, command: Command, now: int) -> Accepted:
     assert isinstance(body, HoldPosting)
     hold = _open_hold(state, command)
     amounts = _amounts(hold, body.amounts)
-    effective_at = effective_moment(body, now)
+    effective_at = effective_moment(state, body, now)
     _after_original(hold, effective_at)
     _check_parts_balanced(hold, amounts)
 
@@ -144,7 +144,7 @@ def void_hold(state: State, command: Command, now: int) -> Accepted:
     body = command.body
     assert isinstance(body, HoldVoid)
     hold = _open_hold(state, command)
-    effective_at = effective_moment(body, now)
+    effective_at = effective_moment(state, body, now)
     _after_original(hold, effective_at)
     return _release(state, command, "hold_voided", now, effective_at, hold, "voided")
 
@@ -176,7 +176,7 @@ def reverse(state: State, command: Command, now: int) -> Accepted:
     if original.status == "reversed":
         refuse("already_reversed", seq=original.seq, ended_by=original.ended_by)
     amounts = _amounts(original, body.amounts)
-    effective_at = effective_moment(body, now)
+    effective_at = effective_moment(state, body, now)
     _after_original(original, effective_at)
     _check_parts_balanced(original, amounts)
 

@@ -101,13 +101,15 @@ class BalanceAfter(Struct, frozen=True, gc=False):
 class EntryView(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     """A transaction event: its postings and the balances after it.
 
-    `transaction` is the seq of the transaction that it posts, voids, expires or reverses; `asked` the
-    amount that an `up_to` transaction asked for; `batch` the place in an atomic batch.
+    `original_effective_at` is when it would have counted, had its period not been closed; `transaction` the
+    seq of the transaction that it posts, voids, expires or reverses; `asked` the amount that an `up_to`
+    transaction asked for; `batch` the place in an atomic batch.
     """
 
     seq: int
     type: str
     effective_at: str
+    original_effective_at: str = ""
     recorded_at: str
     postings: list[PostingView]
     balances: list[BalanceAfter]
@@ -147,6 +149,7 @@ class StatementLine(Struct, frozen=True, omit_defaults=True, kw_only=True):
     side: Side
     amount: int
     effective_at: str
+    original_effective_at: str = ""
     recorded_at: str
     posted: int
     pending: int
@@ -219,6 +222,48 @@ class Acknowledged(Struct, frozen=True):
     recorded_at: str
 
 
+class ClosedPeriod(Struct, frozen=True):
+    """A period that is closed, by the event `closed_seq`: nothing more counts in [starts_at, ends_at)."""
+
+    period: str
+    starts_at: str
+    ends_at: str
+    closed_seq: int
+    closed_at: str
+
+
+class PeriodEvent(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """A closing (with its bounds) or a reopening (with its reason and the closing that it took back)."""
+
+    seq: int
+    type: str
+    period: str
+    recorded_at: str
+    starts_at: str | None = None
+    ends_at: str | None = None
+    reason: str | None = None
+    closed_seq: int | None = None
+
+
+class PeriodsView(Struct, frozen=True):
+    """The closed periods, and how they came to be: a page of events; `next` continues as `after`."""
+
+    closed: list[ClosedPeriod]
+    history: list[PeriodEvent]
+    next: int | None
+
+
+class ClosingView(PeriodEvent, frozen=True, omit_defaults=True, kw_only=True):
+    """The event that closed a period, and the seqs of the closing entries that were posted with it."""
+
+    closing_entries: list[int] = []
+
+
+def period_event_view(event: Event) -> PeriodEvent:
+    """From the event."""
+    return PeriodEvent(seq=event.seq, type=event.type, recorded_at=event.recorded_at, **event.data)
+
+
 def balance_view(terms: Terms, asset: str, balance: Balance, version: int | UnsetType = UNSET) -> BalanceView:
     """The figures of four counters."""
     f = figures(terms.debit_normal, balance)
@@ -268,6 +313,7 @@ def entry_fields(event: Event, legs: list[LegAfter]) -> dict[str, Any]:
         "seq": event.seq,
         "type": event.type,
         "effective_at": event.effective_at,
+        "original_effective_at": event.original_effective_at,
         "recorded_at": event.recorded_at,
         "postings": [PostingView(p.account, p.side, int(p.amount), p.asset, p.kind) for p in event.postings],
         "balances": balances,

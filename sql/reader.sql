@@ -141,6 +141,36 @@ SELECT a.account_id, a.address, a.terms, s.asset, b.debits_posted, b.credits_pos
          WHERE ledger_id = %(ledger_id)s AND account_id > %(after)s ORDER BY ledger_id, account_id LIMIT %(limit)s) page)
  ORDER BY a.account_id, s.asset;
 
+-- name: closed_periods
+SELECT p.seq, p.period, p.starts_at, p.ends_at, e.recorded_at
+  FROM daybook.closed_periods p JOIN daybook.events e USING (ledger_id, seq)
+ WHERE p.ledger_id = %(ledger_id)s ORDER BY p.starts_at, p.ends_at DESC;
+
+-- name: period_events
+-- From the index of the few events of control.
+SELECT body FROM daybook.events
+ WHERE ledger_id = %(ledger_id)s AND seq > %(after)s AND type IN ('period_closed', 'period_reopened')
+ ORDER BY ledger_id, seq LIMIT %(limit)s;
+
+-- name: patience
+-- For reads that pass over much of a ledger.
+SELECT set_config('statement_timeout', '10min', true);
+
+-- name: temporary_balances
+-- What income and expense accounts have (debits less credits) from all that counts before a moment. It reads every
+-- posting of those accounts once.
+SELECT a.address, s.asset, p.net
+  FROM (SELECT account_id, asset_id, sum(amount) AS net FROM daybook.postings
+         WHERE ledger_id = %(ledger_id)s AND kind = 0 AND effective_at < %(before)s
+           AND account_id IN (
+            SELECT account_id FROM daybook.accounts
+             WHERE ledger_id = %(ledger_id)s AND terms::json ->> 'type' IN ('income', 'expense')
+               AND coalesce(terms::json ->> 'memo', 'false') = 'false')
+         GROUP BY account_id, asset_id HAVING sum(amount) <> 0) p
+  JOIN daybook.accounts a ON a.ledger_id = %(ledger_id)s AND a.account_id = p.account_id
+  JOIN daybook.assets s ON s.ledger_id = %(ledger_id)s AND s.asset_id = p.asset_id
+ ORDER BY s.asset, a.account_id;
+
 -- name: events_page
 SELECT seq, leaf, body FROM daybook.events
  WHERE ledger_id = %(ledger_id)s AND seq > %(after)s ORDER BY ledger_id, seq LIMIT %(limit)s;

@@ -64,6 +64,10 @@ CREATE TABLE daybook.events (
 );
 COMMENT ON TABLE daybook.events IS 'The book of original entry. body is canonical JSON; every other column is derived from it.';
 
+CREATE INDEX events_of_control ON daybook.events (ledger_id, seq)
+    WHERE type IN ('period_closed', 'period_reopened', 'ledger_restored');
+COMMENT ON INDEX daybook.events_of_control IS 'The few events that say which periods were closed, and which life of the ledger this is.';
+
 CREATE TABLE daybook.postings (
     seq             bigint NOT NULL,
     amount          bigint NOT NULL CHECK (amount <> 0),
@@ -178,6 +182,16 @@ CREATE TABLE daybook.holds (
 );
 COMMENT ON TABLE daybook.holds IS 'Open holds that have a time-out, in the order in which they expire.';
 
+CREATE TABLE daybook.closed_periods (
+    ledger_id  integer NOT NULL,
+    seq        bigint NOT NULL,
+    starts_at  timestamptz NOT NULL,
+    ends_at    timestamptz NOT NULL CHECK (starts_at <= ends_at),
+    period     text NOT NULL,
+    PRIMARY KEY (ledger_id, period)
+);
+COMMENT ON TABLE daybook.closed_periods IS 'Periods that are closed now: [starts_at, ends_at), and the event that closed each.';
+
 -- ---------------------------------------------------------------- guards
 
 CREATE FUNCTION daybook.refuse_change() RETURNS trigger
@@ -218,7 +232,8 @@ BEGIN
             RAISE EXCEPTION 'a head starts at seq 0'
                 USING ERRCODE = 'restrict_violation', CONSTRAINT = 'contiguous';
         END IF;
-    ELSIF (NEW.ledger_id, NEW.incarnation) IS DISTINCT FROM (OLD.ledger_id, OLD.incarnation)
+    ELSIF NEW.ledger_id IS DISTINCT FROM OLD.ledger_id
+        OR NEW.incarnation < OLD.incarnation OR (NEW.incarnation > OLD.incarnation AND NEW.seq = OLD.seq)
         OR NEW.seq < OLD.seq
         OR (NEW.seq > OLD.seq AND (NEW.previous_seq <> OLD.seq OR NEW.recorded_at <= OLD.recorded_at))
         OR (NEW.seq = OLD.seq AND (NEW.previous_seq, NEW.recorded_at, NEW.root, NEW.frontier, NEW.accounts, NEW.chart_seq)
@@ -248,6 +263,14 @@ BEGIN
     IF announced > 0 AND current_setting('daybook.legs_written', true) IS DISTINCT FROM NEW.ledger_id || ':' || NEW.seq THEN
         RAISE EXCEPTION 'ledger %: events % to % lack their postings', NEW.ledger_id, NEW.previous_seq + 1, NEW.seq
             USING ERRCODE = 'restrict_violation', CONSTRAINT = 'legs_complete';
+    END IF;
+    IF TG_OP = 'UPDATE' AND NEW.incarnation > OLD.incarnation AND NOT EXISTS (
+        SELECT FROM daybook.events
+         WHERE ledger_id = NEW.ledger_id AND seq > NEW.previous_seq AND seq <= NEW.seq
+           AND CASE WHEN type = 'ledger_restored'
+               THEN convert_from(body, 'UTF8')::json -> 'data' ->> 'incarnation' = NEW.incarnation::text END) THEN
+        RAISE EXCEPTION 'ledger %: no event starts incarnation %', NEW.ledger_id, NEW.incarnation
+            USING ERRCODE = 'restrict_violation', CONSTRAINT = 'incarnation';
     END IF;
     RETURN NULL;
 END $$;
@@ -332,6 +355,33 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION daybook.check_own_ledger() IS 'Rows belong to the ledger that the transaction is about.';
 
+CREATE FUNCTION daybook.check_closed_periods() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    head daybook.heads;
+    ledger integer;
+BEGIN
+    SELECT min(ledger_id) INTO ledger FROM added;
+    IF ledger IS NULL THEN
+        RETURN NULL;
+    END IF;
+    head := daybook.written_head(ledger);
+    IF EXISTS (
+        SELECT FROM added a
+         WHERE a.ledger_id <> ledger OR NOT EXISTS (
+            SELECT FROM daybook.events e
+             WHERE e.ledger_id = ledger AND e.seq > head.previous_seq AND e.seq <= head.seq
+               AND CASE WHEN e.type = CASE TG_OP WHEN 'INSERT' THEN 'period_closed' ELSE 'period_reopened' END
+                   THEN convert_from(e.body, 'UTF8')::json -> 'data' ->> 'period' = a.period
+                        AND (TG_OP = 'DELETE' OR e.seq = a.seq) END)) THEN
+        RAISE EXCEPTION 'ledger %: a period is closed and reopened by an event of the same transaction', ledger
+            USING ERRCODE = 'restrict_violation', CONSTRAINT = 'closed_by_event';
+    END IF;
+    RETURN NULL;
+END $$;
+COMMENT ON FUNCTION daybook.check_closed_periods() IS 'A period is marked closed, or no longer, only beside the event that says so.';
+
 CREATE TRIGGER moves_forward BEFORE INSERT OR UPDATE ON daybook.heads
     FOR EACH ROW EXECUTE FUNCTION daybook.check_head();
 CREATE CONSTRAINT TRIGGER kept AFTER INSERT OR UPDATE ON daybook.heads
@@ -387,6 +437,13 @@ CREATE TRIGGER own_ledger AFTER INSERT ON daybook.holds
     REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION daybook.check_own_ledger();
 CREATE TRIGGER own_ledger_delete AFTER DELETE ON daybook.holds
     REFERENCING OLD TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION daybook.check_own_ledger();
+
+CREATE TRIGGER closed_by_event AFTER INSERT ON daybook.closed_periods
+    REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION daybook.check_closed_periods();
+CREATE TRIGGER reopened_by_event AFTER DELETE ON daybook.closed_periods
+    REFERENCING OLD TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION daybook.check_closed_periods();
+CREATE TRIGGER stays BEFORE UPDATE OR TRUNCATE ON daybook.closed_periods
+    FOR EACH STATEMENT EXECUTE FUNCTION daybook.refuse_change();
 
 -- ENABLE ALWAYS: the guards fire under session_replication_role = replica too.
 DO $$
@@ -447,18 +504,19 @@ END $$;
 GRANT USAGE ON SCHEMA daybook TO daybook_owner, daybook_writer, daybook_reader;
 GRANT SELECT ON ALL TABLES IN SCHEMA daybook TO daybook_writer, daybook_reader;
 GRANT INSERT ON daybook.ledgers, daybook.heads, daybook.events, daybook.postings, daybook.event_streams, daybook.endings,
-    daybook.idempotency_keys, daybook.assets, daybook.accounts, daybook.balances, daybook.streams, daybook.holds TO daybook_writer;
+    daybook.idempotency_keys, daybook.assets, daybook.accounts, daybook.balances, daybook.streams, daybook.holds,
+    daybook.closed_periods TO daybook_writer;
 GRANT UPDATE (time_zone, opened_at) ON daybook.ledgers TO daybook_writer;
 GRANT UPDATE ON daybook.heads, daybook.balances, daybook.streams TO daybook_writer;
 GRANT UPDATE (closed_seq, terms) ON daybook.accounts TO daybook_writer;
-GRANT DELETE ON daybook.holds TO daybook_writer;
+GRANT DELETE ON daybook.holds, daybook.closed_periods TO daybook_writer;
 
 DO $$
 DECLARE
     name text;
 BEGIN
     FOREACH name IN ARRAY ARRAY['heads', 'events', 'postings', 'event_streams', 'endings', 'idempotency_keys',
-                                'assets', 'accounts', 'balances', 'streams', 'holds'] LOOP
+                                'assets', 'accounts', 'balances', 'streams', 'holds', 'closed_periods'] LOOP
         EXECUTE format('ALTER TABLE daybook.%I ENABLE ROW LEVEL SECURITY', name);
         EXECUTE format('CREATE POLICY own_ledger ON daybook.%I FOR SELECT TO daybook_reader
                         USING (ledger_id = daybook.current_ledger())', name);

@@ -72,6 +72,11 @@ SELECT e.seq, e.body
 SELECT (SELECT body FROM daybook.events WHERE ledger_id = %(ledger_id)s AND seq = %(chart_seq)s),
        (SELECT coalesce(array_agg(asset ORDER BY asset_id), '{}') FROM daybook.assets WHERE ledger_id = %(ledger_id)s);
 
+-- name: load_periods
+-- The ledger's time zone and its closed periods: one row with nulls when there is none.
+SELECT l.time_zone, p.period, p.starts_at, p.ends_at, p.seq
+  FROM daybook.ledgers l LEFT JOIN daybook.closed_periods p USING (ledger_id) WHERE l.ledger_id = %(ledger_id)s;
+
 -- name: due_holds
 SELECT seq, expires_at FROM daybook.holds
  WHERE ledger_id = %(ledger_id)s ORDER BY ledger_id, expires_at, seq LIMIT %(limit)s;
@@ -83,7 +88,7 @@ SELECT l.name FROM daybook.heads h JOIN daybook.ledgers l USING (ledger_id)
 -- name: update_head
 UPDATE daybook.heads
    SET previous_seq = CASE WHEN seq < %(seq)s THEN seq ELSE previous_seq END,
-       seq = %(seq)s, recorded_at = %(recorded_at)s, root = %(root)s, frontier = %(frontier)s,
+       incarnation = %(incarnation)s, seq = %(seq)s, recorded_at = %(recorded_at)s, root = %(root)s, frontier = %(frontier)s,
        accounts = %(accounts)s, chart_seq = %(chart_seq)s, next_expiry = %(next_expiry)s
  WHERE ledger_id = %(ledger_id)s;
 
@@ -127,6 +132,14 @@ SELECT %(ledger_id)s, v, s, %(state_version)s, 'transaction', n, t
 DELETE FROM daybook.holds
  USING unnest(%(expiries)s::timestamptz[], %(seqs)s::bigint[]) AS gone (expires_at, seq)
  WHERE holds.ledger_id = %(ledger_id)s AND holds.expires_at = gone.expires_at AND holds.seq = gone.seq;
+
+-- name: delete_closed_periods
+DELETE FROM daybook.closed_periods
+ WHERE ledger_id = %(ledger_id)s AND period = ANY (string_to_array(%(periods)s, E'\n'));
+
+-- name: insert_closed_period
+INSERT INTO daybook.closed_periods (ledger_id, seq, starts_at, ends_at, period)
+VALUES (%(ledger_id)s, %(seq)s, %(starts_at)s, %(ends_at)s, %(period)s);
 
 -- name: commit
 COMMIT;

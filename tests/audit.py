@@ -56,6 +56,7 @@ def _audit_ledger(connection: psycopg.Connection[Any], ledger: Row) -> Books:
         head[3] == len(books.accounts), f"the head counts {head[3]} accounts, not {len(books.accounts)}"
     )
     books.check(head[4] == chart_seq, f"the head's chart is {head[4]}, not {chart_seq}")
+    books.check(head[6] == books.incarnation, f"the head has incarnation {head[6]}, not {books.incarnation}")
     if books.events:
         last, first = books.events[max(books.events)], books.events[min(books.events)]
         books.check(_moment(last["recorded_at"]) == head[1], "the head's time is not its last event's")
@@ -111,6 +112,13 @@ def _compare_rows(connection: psycopg.Connection[Any], books: Books, ledger_id: 
         "SELECT asset, asset_id FROM daybook.assets WHERE ledger_id = %s", (ledger_id,)
     ).fetchall()
     _same(books, "assets", set(books.assets.items()), set(assets))
+
+    closings = connection.execute(
+        "SELECT period, starts_at, ends_at, seq FROM daybook.closed_periods WHERE ledger_id = %s",
+        (ledger_id,),
+    ).fetchall()
+    wanted_closings = {(p, _moment(a), _moment(b), seq) for p, (a, b, seq) in books.closed.items()}
+    _same(books, "closed_periods", wanted_closings, set(closings))
 
     found = connection.execute(
         "SELECT address, account_id, opened_seq, closed_seq, terms FROM daybook.accounts"

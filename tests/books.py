@@ -36,6 +36,8 @@ class Books:
     expiries: list[tuple[str, int]] = field(default_factory=list)  # heap of expires_at, seq of holds
     keys: dict[str, tuple[int, int]] = field(default_factory=dict)  # first seq, events
     rejected_keys: set[str] = field(default_factory=set)
+    closed: dict[str, Row] = field(default_factory=dict)  # period: starts_at, ends_at, seq
+    incarnation: int = 1
 
     def check(self, holds: bool, sentence: str) -> None:
         """Note a finding unless it holds."""
@@ -58,10 +60,39 @@ def fold(books: Books, event: dict[str, Any]) -> None:
         books.check(expiring, f"seq {seq}: decided while the hold {books.expiries[0][1]} was due")
     for asset in event.get("data", {}).get("chart", {}).get("assets", ()):
         books.assets.setdefault(asset, len(books.assets) + 1)
+    _check_open(books, event)
+    _fold_control(books, event)
     _fold_openings(books, event)
     _fold_postings(books, event)
     _fold_account_events(books, event)
     _fold_streams(books, event)
+
+
+def _check_open(books: Books, event: dict[str, Any]) -> None:
+    """No event with legs counts in a closed period, but for expiries. Moments as text sort as time does."""
+    at = event["effective_at"]
+    if event.get("postings") and event["type"] != "hold_expired":
+        for period, (starts_at, ends_at, _) in books.closed.items():
+            books.check(not starts_at <= at < ends_at, f"seq {event['seq']}: counts in {period}, closed")
+    first = event.get("original_effective_at")
+    books.check(first is None or first < at, f"seq {event['seq']}: dated earlier than it was at first")
+
+
+def _fold_control(books: Books, event: dict[str, Any]) -> None:
+    seq, type_, data = event["seq"], event["type"], event.get("data", {})
+    if type_ == "period_closed":
+        books.check(data["period"] not in books.closed, f"seq {seq}: closes {data['period']} again")
+        books.check(data["ends_at"] <= event["recorded_at"], f"seq {seq}: closes what is not over")
+        books.closed[data["period"]] = (data["starts_at"], data["ends_at"], seq)
+    if type_ == "period_reopened":
+        closed = books.closed.pop(data["period"], ("", "", None))
+        books.check(closed[2] == data["closed_seq"], f"seq {seq}: reopens another closing")
+        around = [p for p, (a, b, _) in books.closed.items() if a <= closed[0] and closed[1] <= b]
+        books.check(not around, f"seq {seq}: reopens {data['period']} inside {around}")
+    if type_ == "ledger_restored":
+        lives = (data["lost_incarnation"], books.incarnation)
+        books.check(data["incarnation"] == max(lives) + 1, f"seq {seq}: another incarnation than the next")
+        books.incarnation = data["incarnation"]
 
 
 def _fold_openings(books: Books, event: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -17,6 +18,7 @@ from ledger.chart import Chart, ChartDocument, Terms
 from ledger.commands import Command
 from ledger.decide import names
 from ledger.merkle import Frontier, leaf_hash
+from ledger.periods import Closing, Closings
 from ledger.state import Account, Balance, KeyOutcome, Position, State, Status, Subject, SubjectLeg
 from ledger.text import from_iso
 
@@ -30,7 +32,7 @@ class Desk:
     def __init__(self) -> None:
         self.bodies: list[bytes] = []
         self.keys: dict[str, KeyOutcome] = {}
-        self.state = State(1, PUBLIC_ID)
+        self.state = State(1, PUBLIC_ID, ZoneInfo)
 
     def decide(self, requests: list[Request], now: int) -> Plan:
         """A plan on the state at head; the state moves on, nothing is kept."""
@@ -59,8 +61,10 @@ class Desk:
     def forget(self) -> None:
         """Drop the state, as after a failed commit: the next one starts from the head row alone."""
         folded = fold(self.bodies)
-        self.state = cold = State(1, PUBLIC_ID)
-        for scalar in ("seq", "recorded_at", "frontier", "root", "accounts_count", "chart", "chart_seq"):
+        self.state = cold = State(1, PUBLIC_ID, ZoneInfo)
+        for scalar in ("incarnation", "seq", "recorded_at", "frontier", "root", "accounts_count"):
+            setattr(cold, scalar, getattr(folded, scalar))
+        for scalar in ("chart", "chart_seq", "time_zone", "closings"):
             setattr(cold, scalar, getattr(folded, scalar))
 
     def _load(self, commands: list[Command]) -> None:
@@ -80,7 +84,7 @@ class Desk:
 
 def fold(bodies: list[bytes]) -> State:
     """The state that follows from the events alone."""
-    state = State(1, PUBLIC_ID)
+    state = State(1, PUBLIC_ID, ZoneInfo)
     state.frontier = Frontier()
     for body in bodies:
         event = json.loads(body)
@@ -93,6 +97,7 @@ def fold(bodies: list[bytes]) -> State:
         _fold_chart_and_accounts(state, event)
         _fold_postings(state, event.get("postings", []))
         _fold_subject(state, event)
+        _fold_control(state, event)
     state.root = state.frontier.root()
     return state
 
@@ -118,6 +123,21 @@ def _fold_chart_and_accounts(state: State, event: dict[str, Any]) -> None:
             account.terms = msgspec.convert(terms, Terms)
             for asset, old in account.positions.items():
                 account.positions[asset] = Position(account, asset, old.asset_id, old.balance, old.version)
+
+
+def _fold_control(state: State, event: dict[str, Any]) -> None:
+    type, data = event["type"], event.get("data", {})
+    closed = dict(state.closings.by_period)
+    if type == "ledger_opened":
+        state.time_zone = data["time_zone"]
+    if type == "period_closed":
+        bounds = from_iso(data["starts_at"]), from_iso(data["ends_at"])
+        closed[data["period"]] = Closing(data["period"], *bounds, event["seq"])
+    if type == "period_reopened":
+        assert closed.pop(data["period"]).seq == data["closed_seq"], "another closing was reopened"
+    if type == "ledger_restored":
+        state.incarnation = data["incarnation"]
+    state.closings = Closings(closed.values())
 
 
 def _fold_postings(state: State, postings: list[dict[str, Any]]) -> None:

@@ -25,7 +25,7 @@ Connection = psycopg.Connection[Any]
 
 APPEND_ONLY = ("events", "postings", "event_streams", "endings", "idempotency_keys", "assets")
 CHANGES = ("UPDATE daybook.{0} SET {1} = {1}", "DELETE FROM daybook.{0}", "TRUNCATE daybook.{0}")
-PER_LEDGER = (*APPEND_ONLY, "accounts", "heads", "balances", "streams", "holds")
+PER_LEDGER = (*APPEND_ONLY, "accounts", "heads", "balances", "streams", "holds", "closed_periods")
 TABLES = (*PER_LEDGER, "ledgers")
 
 
@@ -44,6 +44,7 @@ def written_book(new_database: NewDatabase) -> Iterator[str]:
                 do(writer, c.HoldVoid(), hold, ledger=name)
                 do(writer, c.AccountOpening("customers:99"), ledger=name)
                 do(writer, c.AccountClosing(), "customers:99", ledger=name)
+                done(do(writer, c.PeriodClosing(), "2020", ledger=name))
         yield database
         audited(database)
 
@@ -91,13 +92,13 @@ def head_seq(connection: Connection) -> int:
     return int(row[0])
 
 
-def move_head(connection: Connection, by: int = 1) -> int:
+def move_head(connection: Connection, by: int = 1, incarnation: int = 1) -> int:
     """Announce `by` events; the first one's seq."""
     first = head_seq(connection) + 1
     connection.execute(
         "UPDATE daybook.heads SET seq = seq + %s, previous_seq = seq,"
-        " recorded_at = recorded_at + interval '1 second' WHERE ledger_id = 1",
-        (by,),
+        " recorded_at = recorded_at + interval '1 second', incarnation = %s WHERE ledger_id = 1",
+        (by, incarnation),
     )
     return first
 
@@ -111,12 +112,13 @@ def add_events(
     leaf: bytes | None = None,
     later: timedelta = timedelta(),
     ledger: int = 1,
+    type: str = "transaction_posted",
 ) -> None:
     connection.execute(
         "INSERT INTO daybook.events (seq, effective_at, recorded_at, ledger_id, legs, type, leaf, body)"
-        " SELECT s, recorded_at, recorded_at + %s, %s, %s, 'transaction_posted', %s, %s"
+        " SELECT s, recorded_at, recorded_at + %s, %s, %s, %s, %s, %s"
         " FROM unnest(%s::bigint[]) s, daybook.heads WHERE ledger_id = 1",
-        (later, ledger, legs, leaf or sha256(b"\x00" + body).digest(), body, list(seqs)),
+        (later, ledger, legs, type, leaf or sha256(b"\x00" + body).digest(), body, list(seqs)),
     )
 
 

@@ -3,12 +3,15 @@
     chart USD/2 EUR/2                     the assets; indented lines: pattern, type, options
       customers:{n}  liability  min=0       min=, max= (every asset), min:USD/2=, contra, memo, assets=A,B
     post                                  post, hold, up_to, held_up_to; options: timeout=60 (seconds)
-      Dr cash         100                   at=-5 (seconds from now), key=k
+      Dr cash         100                   at=-5, first=-9 (seconds from now), key=k
       Cr customers:1  100 USD/2             the asset is USD/2 unless named
       if customers:1 available min=10       a condition; also max=, version=, asset=
     part 2 40 40                          post so much of each leg of hold 2; `final`: release the rest
     whole 2 / void 2 / reverse 3 [10 10] / annotate 3
     limits cash max=50 / close cash / open cash
+    shut 2026-12 [to=capital] / reopen 2026-12 [seq=3]     a period; with closing entries to an account
+    assert cash 100 on=2026-12-31         a balance; asset=
+    restore
     wait 60                               seconds pass
     = customers:1  posted=60 available=60   asset=..., pending=, version=, dr= cr= (posted counters)
     ! insufficient_available short_by=40    the command before is refused, with at least this evidence
@@ -43,7 +46,7 @@ VERBS: tuple[str, ...] = (
     "reverse",
     "annotate",
 )
-VERBS += ("limits", "close", "open", "ledger")
+VERBS += ("limits", "close", "open", "ledger", "shut", "reopen", "assert", "restore")
 
 
 class Journal:
@@ -116,6 +119,10 @@ class Journal:
         common: Plain = {"key": options.pop("key", None)}
         if "at" in options:
             common["effective_at"] = self.now + round(float(options.pop("at")) * SECOND)
+        if "first" in options:
+            common["original_effective_at"] = self.now + round(float(options.pop("first")) * SECOND)
+        if verb in ("shut", "reopen", "assert", "restore"):
+            return _control(verb, plain, options) | common
         if verb in ("chart", "ledger"):
             chart = {"assets": plain, "accounts": [_pattern(line) for line in details]}
             op = {"op": "open_ledger", "name": "main"} if verb == "ledger" or not self.desk.bodies else {}
@@ -139,6 +146,18 @@ class Journal:
         amounts = [int(word) for word in plain[1:]] or None
         common |= {"final": verb == "final", "amounts": amounts}
         return {"op": name, "subject": int(plain[0]), **common}
+
+
+def _control(verb: str, words: list[str], options: dict[str, str]) -> Plain:
+    if verb == "shut":
+        return {"op": "close_period", "subject": words[0], "retained_earnings": options.get("to")}
+    if verb == "reopen":
+        seq = int(options["seq"]) if "seq" in options else None
+        return {"op": "reopen_period", "subject": words[0], "closed_seq": seq}
+    if verb == "restore":
+        return {"op": "restore_ledger"}
+    about = {"account": words[0], "asset": options.get("asset", "USD/2")}
+    return {"op": "assert_balance", "expected": int(words[1]), "at": options["on"], **about}
 
 
 def _posting(line: str) -> Plain:

@@ -11,18 +11,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import datetime, timedelta, timezone
+from datetime import date, datetime, timedelta, timezone
+from functools import cache
 from typing import Any
+from zoneinfo import ZoneInfo
 
 LARGEST = 9_223_372_036_854_775_807
 
 ORDER = """
     idempotency_key_reused ledger_not_found ledger_exists chart_patterns_overlap asset_scale_conflict
-    transaction_not_found not_a_hold reversal_of_reversal reversal_of_hold hold_already_posted
-    hold_already_voided
+    period_not_over period_already_closed period_not_closed larger_period_closed transaction_not_found
+    not_a_hold reversal_of_reversal reversal_of_hold hold_already_posted hold_already_voided
     hold_already_expired already_reversed amounts_count_differs exceeds_remaining effective_at_in_future
-    effective_before_original unbalanced asset_not_in_chart account_exists account_not_found
-    account_not_in_chart account_closed asset_not_allowed condition_unknown account_not_empty
+    asserted_in_future original_not_earlier period_closed effective_before_original unbalanced
+    asset_not_in_chart account_exists account_not_found account_not_in_chart account_closed
+    asset_not_allowed retained_earnings_not_equity condition_unknown account_not_empty
     limit_already_exceeded nothing_available amount_overflow insufficient_available max_balance_exceeded
     condition_failed event_too_large linked_failed
 """
@@ -54,6 +57,30 @@ def matches(pattern: str, address: str) -> bool:
     )
 
 
+@cache
+def midnight(day: date, zone: str) -> int:
+    """The first second at which a clock of the zone shows that day or a later one, found by looking."""
+    start = datetime(day.year, day.month, day.day, tzinfo=timezone.utc) - timedelta(hours=30)  # noqa: UP017
+    for step in (timedelta(minutes=1), timedelta(seconds=1)):
+        while (start + step).astimezone(ZoneInfo(zone)).date() < day:
+            start += step
+    return int((start + timedelta(seconds=1)).timestamp()) * 1_000_000
+
+
+@cache
+def span(period: str, zone: str) -> tuple[int, int]:
+    """The first moment of a period and the first after it: its days are those whose names begin like it."""
+    year = int(period[:4])
+    days = [date(year, 1, 1) + timedelta(days=n) for n in range(366)]
+    days = [day for day in days if day.year == year]
+    if "Q" in period:
+        months = {"1": (1, 2, 3), "2": (4, 5, 6), "3": (7, 8, 9), "4": (10, 11, 12)}[period[-1]]
+        days = [day for day in days if day.month in months]
+    else:
+        days = [day for day in days if str(day).startswith(period)]
+    return midnight(days[0], zone), midnight(days[-1] + timedelta(days=1), zone)
+
+
 class Oracle:
     """A ledger as a list of entries."""
 
@@ -73,6 +100,21 @@ class Oracle:
     def assets(self) -> list[str]:
         """Every asset that a chart ever named."""
         return [asset for entry in self.entries for asset in (entry.get("chart") or {"assets": []})["assets"]]
+
+    def zone(self) -> str:
+        """The time zone that the ledger was opened with."""
+        zone: str = self.entries[0]["time_zone"]
+        return zone
+
+    def closed(self) -> dict[str, Entry]:
+        """The closings in force, by period."""
+        found: dict[str, Entry] = {}
+        for entry in self.entries:
+            if entry["type"] == "period_closed":
+                found[entry["period"]] = entry
+            if entry["type"] == "period_reopened":
+                del found[entry["period"]]
+        return found
 
     def account(self, address: str) -> dict[str, Any] | None:
         """The account's terms, with its present limits and the seqs of its opening and closing."""
@@ -257,14 +299,18 @@ class Oracle:
         self.entries.append(entry)
         return entry
 
-    @staticmethod
-    def when(command: Doing, now: int, original: Entry | None = None) -> tuple[int, list[Any]]:
+    def when(self, command: Doing, now: int, original: Entry | None = None) -> tuple[int, list[Any]]:
         """When the command counts, and what is wrong with that."""
         at = command.get("effective_at")
         at = now if at is None else at
         reasons: list[Any] = []
         if at > now:
             reasons.append(("effective_at_in_future", {"effective_at": written(at), "now": written(now)}))
+        first = command.get("original_effective_at")
+        if first is not None and not first < at:
+            evidence = {"original_effective_at": written(first), "effective_at": written(at)}
+            reasons.append(("original_not_earlier", evidence))
+        reasons += self.closed_at(at)
         if original is not None and at < original["effective_at"]:
             evidence = {
                 "effective_at": written(at),
@@ -272,6 +318,24 @@ class Oracle:
             }
             reasons.append(("effective_before_original", evidence))
         return at, reasons
+
+    def closed_at(self, at: int) -> list[Any]:
+        """Whether a moment is in a closed period; then the largest is named, and the first moment in none."""
+        spans = {period: span(period, self.zone()) for period in self.closed()}
+        inside = {p: (a, b) for p, (a, b) in spans.items() if a <= at < b}
+        if not inside:
+            return []
+        free = at
+        while any(a <= free < b for a, b in spans.values()):
+            free = max(b for a, b in spans.values() if a <= free < b)
+        day = datetime.fromtimestamp(free // 1_000_000, ZoneInfo(self.zone())).date()
+        evidence = {
+            "period": max(inside, key=lambda p: inside[p][1] - inside[p][0]),
+            "effective_at": written(at),
+            "first_open": written(free),
+            "first_open_date": str(day),
+        }
+        return [("period_closed", evidence)]
 
     @staticmethod
     def unbalanced(legs: list[Any]) -> list[Any]:
@@ -362,6 +426,7 @@ class Oracle:
             legs,
             opened=opened,
             expires_at=expires_at,
+            original=command.get("original_effective_at"),
         )
 
     def up_to(self, legs: list[Any], terms: dict[str, Any]) -> list[Any]:
@@ -458,7 +523,15 @@ class Oracle:
         frees = [(*leg[:3], "release", n) for leg, n in zip(own, took, strict=True)]
         legs = [leg for leg in frees + posts if leg[4]]
         self.follow(legs, reasons)
-        return self.enter("hold_posted", now, at, legs, subject=hold["seq"], took=took)
+        return self.enter(
+            "hold_posted",
+            now,
+            at,
+            legs,
+            subject=hold["seq"],
+            took=took,
+            original=command.get("original_effective_at"),
+        )
 
     def do_void_hold(self, command: Doing, now: int) -> Entry:
         """The end of a hold by its owner."""
@@ -466,14 +539,14 @@ class Oracle:
         at, reasons = self.when(command, now, hold)
         if reasons:
             raise No(reasons)
-        return self.end_hold(hold["seq"], "hold_voided", at, now)
+        return self.end_hold(hold["seq"], "hold_voided", at, now, command.get("original_effective_at"))
 
-    def end_hold(self, seq: int, type: str, at: int, now: int) -> Entry:
+    def end_hold(self, seq: int, type: str, at: int, now: int, original: int | None = None) -> Entry:
         """Release all that is left of a hold."""
         left = self.left(seq)
         own = self.own_legs(self.entries[seq - 1])
         legs = [(*leg[:3], "release", n) for leg, n in zip(own, left, strict=True) if n]
-        return self.enter(type, now, at, legs, subject=seq, took=left)
+        return self.enter(type, now, at, legs, subject=seq, took=left, original=original)
 
     def do_reverse(self, command: Doing, now: int) -> Entry:
         """The opposite of a transaction, whole or in part."""
@@ -495,7 +568,15 @@ class Oracle:
             (leg[0], leg[1], turned[leg[2]], "posted", n) for leg, n in zip(own, amounts, strict=True) if n
         ]
         self.follow(legs, reasons)
-        return self.enter("transaction_reversed", now, at, legs, subject=seq, took=amounts)
+        return self.enter(
+            "transaction_reversed",
+            now,
+            at,
+            legs,
+            subject=seq,
+            took=amounts,
+            original=command.get("original_effective_at"),
+        )
 
     def do_annotate(self, command: Doing, now: int) -> Entry:
         """A remark on a transaction."""
@@ -506,7 +587,7 @@ class Oracle:
         if self.entries:
             raise No([("ledger_exists", {"name": command["name"]})])
         self.check_chart(command["chart"])
-        return self.enter("ledger_opened", now, now, chart=command["chart"])
+        return self.enter("ledger_opened", now, now, chart=command["chart"], time_zone=command["time_zone"])
 
     def do_set_chart(self, command: Doing, now: int) -> Entry:
         """Another chart from now on."""
@@ -581,3 +662,72 @@ class Oracle:
                 about = {"account": address, "asset": asset}
                 raise No([("account_not_empty", about | {k: str(v) for k, v in evidence.items()})])
         return self.enter("account_closed", now, now, address=address)
+
+    def do_close_period(self, command: Doing, now: int) -> Entry:
+        """No more entries effective in a period that is over."""
+        period, retained = command["subject"], command.get("retained_earnings")
+        start, end = span(period, self.zone())
+        reasons: list[Any] = []
+        if end > now:
+            evidence = {"period": period, "ends_at": written(end), "now": written(now)}
+            reasons.append(("period_not_over", evidence))
+        if period in self.closed():
+            seq = self.closed()[period]["seq"]
+            reasons.append(("period_already_closed", {"period": period, "closed_seq": seq}))
+        if retained is not None:
+            account = self.account(retained) or self.pattern(retained)
+            if account is None:
+                reasons.append(("account_not_in_chart", {"account": retained}))
+            else:
+                if account.get("closed_seq") is not None:
+                    evidence = {"account": retained, "closed_seq": account["closed_seq"]}
+                    reasons.append(("account_closed", evidence))
+                memo = account.get("memo", False)
+                if account["type"] != "equity" or memo:
+                    evidence = {"account": retained, "type": account["type"], "memo": memo}
+                    reasons.append(("retained_earnings_not_equity", evidence))
+        if reasons:
+            raise No(reasons)
+        return self.enter("period_closed", now, now, period=period, span=[start, end])
+
+    def do_reopen_period(self, command: Doing, now: int) -> Entry:
+        """Entries effective in a period again."""
+        period, wanted = command["subject"], command.get("closed_seq")
+        closed = self.closed()
+        found = closed[period]["seq"] if period in closed else None
+        if found is None or wanted not in (None, found):
+            raise No([("period_not_closed", {"period": period, "closed_seq": found})])
+        start, end = span(period, self.zone())
+        around = {p: span(p, self.zone()) for p in closed if p != period}
+        around = {p: (a, b) for p, (a, b) in around.items() if a <= start and end <= b}
+        if around:
+            larger = max(around, key=lambda p: around[p][1] - around[p][0])
+            evidence = {"period": period, "larger": larger, "closed_seq": closed[larger]["seq"]}
+            raise No([("larger_period_closed", evidence)])
+        return self.enter("period_reopened", now, now, period=period, closed_seq=found)
+
+    def do_assert_balance(self, command: Doing, now: int) -> Entry:
+        """What somebody says that a balance was; whether it was does not matter here."""
+        at, address, asset = command["at"], command["account"], command["asset"]
+        if isinstance(at, str):
+            at = midnight(date.fromisoformat(at) + timedelta(days=1), self.zone()) - 1
+        reasons: list[Any] = []
+        if at > now:
+            reasons.append(("asserted_in_future", {"at": written(at), "now": written(now)}))
+        if asset not in self.assets():
+            reasons.append(("asset_not_in_chart", {"asset": asset}))
+        account = self.account(address)
+        if account is None:
+            reasons.append(("account_not_found", {"account": address}))
+        elif account.get("assets") is not None and asset not in account["assets"]:
+            evidence = {"account": address, "asset": asset, "allowed": account["assets"]}
+            reasons.append(("asset_not_allowed", evidence))
+        if reasons:
+            raise No(reasons)
+        return self.enter("balance_asserted", now, now, at=at, expected=command["expected"])
+
+    def do_restore_ledger(self, command: Doing, now: int) -> Entry:
+        """Another life of the ledger, after all that are known."""
+        lives = [entry["life"] for entry in self.entries if "life" in entry]
+        life = max([1, *lives, command.get("lost_incarnation") or 0]) + 1
+        return self.enter("ledger_restored", now, now, life=life)

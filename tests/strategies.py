@@ -7,6 +7,7 @@ drawn from a `random.Random`, so that one number stands for a request and long h
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from random import Random
 from typing import Any
 
@@ -15,12 +16,14 @@ import msgspec
 from ledger import commands as c
 from ledger.batch import Request
 from ledger.chart import ChartDocument, Limits
-from ledger.text import moment
+from ledger.text import iso, moment
 
 Plain = dict[str, Any]
 
 USD, EUR = "USD/2", "EUR/2"
 HUGE = 2**62
+DAY = 86_400_000_000
+ZONE = "America/St_Johns"
 
 PATTERNS: list[Plain] = [
     {"pattern": "cash", "type": "asset"},
@@ -90,7 +93,8 @@ class World:
 
     def command(self) -> Plain:
         """Mostly money: new, held, or about what was held and posted before."""
-        draw = self.random.choices((self.transaction, self.follow_up, self.administration), (12, 13, 3))[0]
+        kinds = (self.transaction, self.follow_up, self.administration, self.control)
+        draw = self.random.choices(kinds, (12, 13, 3, 3))[0]
         return draw()
 
     def transaction(self) -> Plain:
@@ -148,8 +152,13 @@ class World:
     def dated(self, command: Plain) -> Plain:
         """With an `effective_at` now and then: mostly in the past, rarely in the future."""
         if self.one_in(5):
-            step = self.random.choice((1, 0, 0, -1, -2_000_000, -2_000_000, -400_000_000))
-            return command | {"effective_at": self.now + step}
+            step = self.random.choice(
+                (1, 0, 0, -1, -2_000_000, -2_000_000, -400_000_000, -DAY, -DAY, -20 * DAY)
+            )
+            command = command | {"effective_at": self.now + step}
+        if self.one_in(20):
+            step = self.random.choice((1, 0, -1, -2_000_000, -DAY, -40 * DAY))
+            command = command | {"original_effective_at": self.now + step}
         return command
 
     def follow_up(self) -> Plain:
@@ -204,7 +213,33 @@ class World:
             return {"op": op, "address": address}
         if op == "set_chart":
             return {"op": op, "chart": choice(CHARTS)}
-        return {"op": op, "name": "main", "chart": CHARTS[0]}
+        return {"op": op, "name": "main", "chart": CHARTS[0], "time_zone": ZONE}
+
+    def control(self) -> Plain:
+        """Periods near now closed and reopened, balances asserted, now and then a restore."""
+        choice = self.random.choice
+        today = moment(self.now).date()
+        days = [str(today + timedelta(days=n)) for n in (0, -1, -1, -2, -15)]
+        last_month = str(today.replace(day=1) - timedelta(days=1))[:7]
+        periods = (*days, days[0][:7], last_month, last_month, "2026", "2026-Q4", str(today.year))
+        op = choice(
+            ("close_period", "close_period", "close_period", "reopen_period", "reopen_period", "assert")
+        )
+        if op == "close_period":
+            retained = choice((None, None, "capital", "refunds", "nowhere"))
+            return {"op": op, "subject": choice(periods), "retained_earnings": retained}
+        if op == "reopen_period":
+            closed = [e for e in self.entries if e["type"] == "period_closed"]
+            if not closed or self.one_in(6):
+                return {"op": op, "subject": choice(periods)}
+            one = choice(closed[-3:])
+            return {"op": op, "subject": one["period"], "closed_seq": choice((None, one["seq"]))}
+        if self.one_in(4):
+            return {"op": "restore_ledger", "lost_incarnation": choice((None, 1, 5))}
+        at = choice((choice(days), self.now - choice((0, 1, DAY, -1))))
+        asset = choice((USD, USD, EUR, "GBP/2"))
+        account = choice((*ADDRESSES, "nowhere"))
+        return {"op": "assert_balance", "account": account, "asset": asset, "at": at, "expected": -5}
 
 
 # ---------------------------------------------------------------- the same, as the ledger's own commands
@@ -218,8 +253,9 @@ def chart_of(plain: Plain) -> ChartDocument:
 def body_of(plain: Plain) -> c.Body:
     """The body of a command."""
     note: Plain = {}
-    if plain.get("effective_at") is not None:
-        note["effective_at"] = moment(plain["effective_at"])
+    for field in ("effective_at", "original_effective_at"):
+        if plain.get(field) is not None:
+            note[field] = moment(plain[field])
     op = plain["op"]
     if op == "transaction":
         return c.Transaction(
@@ -246,8 +282,20 @@ def body_of(plain: Plain) -> c.Body:
         return c.AccountOpening(plain["address"])
     if op == "set_chart":
         return chart_of(plain["chart"])
+    if op == "close_period":
+        return c.PeriodClosing(retained_earnings=plain.get("retained_earnings"))
+    if op == "reopen_period":
+        return c.PeriodReopening(reason="an invoice came late", closed_seq=plain.get("closed_seq"))
+    if op == "assert_balance":
+        at = plain["at"] if isinstance(plain["at"], str) else iso(plain["at"])
+        figures = {name: plain[name] for name in ("account", "asset", "expected")}
+        return c.BalanceAssertion(**figures, at=at, source="bank")
+    if op == "restore_ledger":
+        lost = plain.get("lost_incarnation")
+        return c.Restoration(reason="disk", lost_size=9, lost_root="ab" * 32, lost_incarnation=lost)
     assert op == "open_ledger", op
-    return c.LedgerOpening(name=plain["name"], chart=chart_of(plain["chart"]))
+    zone = plain.get("time_zone", "UTC")
+    return c.LedgerOpening(name=plain["name"], time_zone=zone, chart=chart_of(plain["chart"]))
 
 
 def request_of(plain: Plain) -> Request:

@@ -98,7 +98,7 @@ def test_no_operation_knows_a_ledger_that_is_not_there(service: Service) -> None
     """Every operation on a ledger answers 404 for an unknown name."""
     for operation in OPERATIONS:
         if "{ledger}" in operation.path:
-            path = operation.path.format(ledger="nowhere", address="cash", seq=1)
+            path = operation.path.format(ledger="nowhere", address="cash", seq=1, period="2020")
             query = {"asset": "USD/2"} if operation.id == "get_statement" else {}
             answer = service.call(operation.method, path, operation.example, params=query)
             refused(answer, "ledger_not_found")
@@ -466,6 +466,13 @@ def keyed_calls(book: Book) -> dict[str, tuple[str, str, Any]]:
         "void_hold": ("POST", f"{book.path}/transactions/{held[1]}/void", {}),
         "reverse_transaction": ("POST", f"{book.path}/transactions/2/reverse", {"amounts": [1, 1]}),
         "annotate_transaction": ("POST", f"{book.path}/transactions/2/annotate", {"metadata": {"a": "b"}}),
+        "close_period": ("POST", f"{book.path}/periods/2020/close", {"retained_earnings": "fx"}),
+        "reopen_period": ("POST", f"{book.path}/periods/2020/reopen", {"reason": "late"}),
+        "assert_balance": (
+            "POST",
+            f"{book.path}/assertions",
+            {"account": "cash", "asset": "USD/2", "at": "2020-06-15", "expected": "-5", "source": "bank"},
+        ),
     }
 
 

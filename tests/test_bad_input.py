@@ -317,6 +317,60 @@ def test_bad_path_or_query_is_refused(book: Book, path: str, field: str | None) 
     assert answer.json().get("field") == field
 
 
+@pytest.mark.parametrize(
+    "period", ["2026-13", "2026-02-30", "2026-Q5", "26", "9999", "now", "%00", "2026%0A"]
+)
+def test_bad_period_is_refused(book: Book, period: str) -> None:
+    """What is no period of the calendar is not looked for in the ledger."""
+    for verb, body in (("close", {}), ("reopen", {"reason": "late"})):
+        answer = book.call("POST", f"/periods/{period}/{verb}", body)
+        assert (answer.status_code, answer.json().get("field")) == (400, "period"), answer.text
+
+
+ASSERTION = {"account": "cash", "asset": "USD/2", "at": "2020-06-15", "expected": 5, "source": "bank"}
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "field"),
+    [
+        ("/periods/2020/close", {"retained_earnings": "a b"}, "retained_earnings"),
+        ("/periods/2020/close", {"force": True}, "force"),
+        ("/periods/2020/reopen", {}, "reason"),
+        ("/periods/2020/reopen", {"reason": ""}, "reason"),
+        ("/periods/2020/reopen", {"reason": " \t"}, "reason"),
+        ("/periods/2020/reopen", {"reason": "a\0"}, "reason"),
+        ("/periods/2020/reopen", {"reason": "late", "closed_seq": 0}, "closed_seq"),
+        ("/assertions", ASSERTION | {"at": "2020-06"}, "at"),
+        ("/assertions", ASSERTION | {"at": "2020-06-15T10:00:00"}, "at"),
+        ("/assertions", ASSERTION | {"at": "2020-06-31"}, "at"),
+        ("/assertions", ASSERTION | {"at": "0001-01-01T00:00:00Z"}, "at"),
+        ("/assertions", ASSERTION | {"expected": 1.5}, "expected"),
+        ("/assertions", ASSERTION | {"expected": "--5"}, "expected"),
+        ("/assertions", ASSERTION | {"expected": "9223372036854775808"}, "expected"),
+        ("/assertions", ASSERTION | {"expected": -(2**63)}, "expected"),
+        ("/assertions", ASSERTION | {"tolerance": -1}, "tolerance"),
+        ("/assertions", ASSERTION | {"tolerance": "-1"}, "tolerance"),
+        ("/assertions", ASSERTION | {"source": ""}, "source"),
+        ("/assertions", ASSERTION | {"source": "e\u0301"}, "source"),
+        ("/assertions", ASSERTION | {"reference": "a" * 256}, "reference"),
+        ("/assertions", ASSERTION | {"asset": "usd"}, "asset"),
+        ("/assertions", ASSERTION | {"sign": 1}, "sign"),
+        (
+            "/transactions",
+            move("cash", "fees", 1, original_effective_at="2020-01-01"),
+            "original_effective_at",
+        ),
+        ("/transactions", move("cash", "fees", 1, original_effective_at=5), "original_effective_at"),
+    ],
+)
+def test_bad_control_command_is_refused(book: Book, path: str, body: Any, field: str) -> None:
+    """400 naming the member, and nothing is stored."""
+    before = book.head()
+    answer = book.call("POST", path, body)
+    assert (answer.status_code, answer.json().get("field")) == (400, field), answer.text
+    assert book.head() == before
+
+
 @pytest.mark.parametrize("name", ["Main", "%00", "a%0A", "a" * 64, "%C3%A9", ".."])
 def test_bad_ledger_name_is_refused(service: Service, name: str) -> None:
     """A name that no ledger can have is refused before the database is asked."""

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from ledger import commands as c
 from ledger.batch import Refusal, Request
-from ledger.events import encode, read_event
+from ledger.events import SCHEMA_VERSIONS, encode, read_event
 from ledger.text import check_text, encode_canonical, from_iso, is_address, iso, micros, moment
 from tests.desk import Desk
 from tests.journal import BOOK, START, play
@@ -63,7 +63,7 @@ def test_event_is_canonical_json(
 
 
 def test_every_kind_of_event_is_canonical_json() -> None:
-    """Opening, chart, limits, closing, hold, part, void, expiry, reversal, annotation: all of them."""
+    """Opening, chart, limits, closing, holds, reversal, annotation, periods, restore: all of them."""
     desk = (
         play(BOOK)
         .play("""
@@ -84,13 +84,20 @@ def test_every_kind_of_event_is_canonical_json() -> None:
         limits cash max=1000 min:EUR/2=-7
         open free:9
         close free:9
+        shut 2026-12
+        reopen 2026-12
+        post at=-4 first=-9
+          Dr cash         1
+          Cr customers:1  1
+        assert cash -100 on=2026-12-31
+        restore
         chart USD/2 KWD/3
           a:{b}  equity  contra memo assets=USD/2 max=5
     """)
         .desk
     )
     bodies = desk.bodies
-    assert len({json.loads(body)["type"] for body in bodies}) == 12
+    assert {json.loads(body)["type"] for body in bodies} == set(SCHEMA_VERSIONS)
     assert [canonical(json.loads(body)) for body in bodies] == bodies
     assert [encode(read_event(body)) for body in bodies] == bodies
 

@@ -6,6 +6,7 @@ first test is the control: the same forged batch with no rule broken is accepted
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import timedelta
 from hashlib import sha256
@@ -258,6 +259,77 @@ def test_a_ledger_starts_at_zero(book: str) -> None:
             " (ledger_id, seq, previous_seq, recorded_at, root, frontier, accounts, chart_seq)"
             " SELECT max(ledger_id), 5, 0, now(), sha256(''), '', 0, 0 FROM daybook.ledgers"
         )
+
+
+@pytest.mark.parametrize("data", [{}, {"incarnation": 3}], ids=["no event", "another one"])
+def test_an_incarnation_begins_with_its_event(book: str, data: dict[str, int]) -> None:
+    """At commit, the event that starts the head's incarnation must be there."""
+    with attack(book, errors.RestrictViolation, "incarnation") as connection:
+        first = move_head(connection, incarnation=2)
+        type = "ledger_restored" if data else "transaction_posted"
+        add_events(connection, [first], legs=0, type=type, body=json.dumps({"data": data}).encode())
+
+
+# ---------------------------------------------------------------- periods
+
+
+FORGED_ROW = "({}, {}, '2021-01-01Z', '2022-01-01Z', '2021')"
+FORGED = f"INSERT INTO daybook.closed_periods VALUES {FORGED_ROW}"
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE daybook.closed_periods SET ends_at = ends_at - interval '1 day'",
+        "UPDATE daybook.closed_periods SET period = '2021'",
+        "TRUNCATE daybook.closed_periods",
+    ],
+)
+def test_a_closing_does_not_change(book: str, statement: str) -> None:
+    """Its bounds are those of its event."""
+    with attack(book, errors.RestrictViolation, "append_only") as connection:
+        connection.execute(statement.encode())
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["DELETE FROM daybook.closed_periods WHERE ledger_id = 1", FORGED.format(1, 1), FORGED.format(2, 1)],
+    ids=["reopened", "closed", "closed in another ledger"],
+)
+def test_a_period_is_not_closed_or_reopened_without_events(book: str, statement: str) -> None:
+    """What marks it changes only in a transaction that moved the ledger's head."""
+    with attack(book, errors.RestrictViolation, "head_first") as connection:
+        connection.execute(statement.encode())
+
+
+@pytest.mark.parametrize(
+    ("type", "period", "statement"),
+    [
+        ("period_closed", "2022", FORGED.format(1, "{seq}")),
+        ("period_closed", "2021", FORGED.format(1, "{seq} + 1")),
+        ("period_closed", "2021", FORGED.format(2, "{seq}") + ", " + FORGED_ROW.format(1, "{seq}")),
+        ("period_reopened", "2021", FORGED.format(1, "{seq}")),
+        ("period_reopened", "2021", "DELETE FROM daybook.closed_periods WHERE ledger_id = 1"),
+        ("period_reopened", "2020", "DELETE FROM daybook.closed_periods"),
+        ("period_closed", "2020", "DELETE FROM daybook.closed_periods WHERE ledger_id = 1"),
+        ("transaction_posted", "2020", "DELETE FROM daybook.closed_periods WHERE ledger_id = 1"),
+    ],
+)
+def test_a_period_is_closed_and_reopened_by_its_own_event(
+    book: str, type: str, period: str, statement: str
+) -> None:
+    """The event beside it is of the right type, of this ledger and this period, and has the seq noted."""
+    with attack(book, errors.RestrictViolation, "closed_by_event") as connection:
+        first = move_head(connection)
+        body = json.dumps({"data": {"period": period}}).encode()
+        add_events(connection, [first], legs=0, type=type, body=body)
+        connection.execute(statement.format(seq=first).encode())
+
+
+def test_a_period_is_closed_once(book: str) -> None:
+    """A second closing of a closed period violates its key."""
+    with attack(book, errors.UniqueViolation, "closed_periods_pkey") as connection:
+        connection.execute("INSERT INTO daybook.closed_periods SELECT * FROM daybook.closed_periods")
 
 
 # ---------------------------------------------------------------- provable, exactly once, bounded

@@ -136,6 +136,8 @@ WRITER_ATTACKS = (
     "DELETE FROM daybook.balances",
     "DELETE FROM daybook.streams",
     "TRUNCATE daybook.holds",
+    "UPDATE daybook.closed_periods SET ends_at = starts_at",
+    "TRUNCATE daybook.closed_periods",
     "ALTER TABLE daybook.events DISABLE TRIGGER ALL",
     "ALTER TABLE daybook.events DISABLE ROW LEVEL SECURITY",
     "DROP TRIGGER append_only ON daybook.events",

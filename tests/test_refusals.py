@@ -28,6 +28,23 @@ REFUSALS = {
     "asset_scale_conflict": """
         chart USD/3
         ! asset_scale_conflict  asset=USD/3 known=USD/2""",
+    "period_not_over": """
+        shut 2027-01
+        ! period_not_over  period=2027-01 ends_at=@1440000 now=@0.000003""",
+    "period_already_closed": """
+        shut 2026-12
+        shut 2026-12
+        ! period_already_closed  period=2026-12 closed_seq=3""",
+    "period_not_closed": """
+        shut 2026-12
+        reopen 2026-12 seq=2
+        ! period_not_closed  period=2026-12 closed_seq=3""",
+    "larger_period_closed": """
+        shut 2026-12-24
+        shut 2026-12
+        shut 2026
+        reopen 2026-12-24
+        ! larger_period_closed  period=2026-12-24 larger=2026 closed_seq=5""",
     "transaction_not_found": """
         reverse 4
         ! transaction_not_found  seq=4""",
@@ -69,6 +86,21 @@ REFUSALS = {
     "effective_before_original": """
         reverse 2 at=-1
         ! effective_before_original  effective_at=@-0.999997 original_effective_at=@0.000002""",
+    "asserted_in_future": """
+        assert cash 100 on=2027-01-15
+        ! asserted_in_future  at=@57599.999999 now=@0.000003""",
+    "original_not_earlier": """
+        post at=-5 first=-5
+          Dr cash         5
+          Cr customers:1  5
+        ! original_not_earlier  original_effective_at=@-4.999997 effective_at=@-4.999997""",
+    "period_closed": """
+        shut 2027-01-13
+        shut 2027-01-14
+        post at=-86400
+          Dr cash         5
+          Cr customers:1  5
+        ! period_closed  period=2027-01-14 effective_at=@-86399.999995 first_open=@-28800""",
     "unbalanced": """
         post
           Dr cash         5
@@ -100,6 +132,9 @@ REFUSALS = {
           Dr vault  5 EUR/2
           Cr fx     5 EUR/2
         ! asset_not_allowed  account=vault asset=EUR/2 allowed=USD/2""",
+    "retained_earnings_not_equity": """
+        shut 2026 to=refunds
+        ! retained_earnings_not_equity  account=refunds type=income memo=False""",
     "condition_unknown": """
         post
           Dr cash         5
@@ -162,7 +197,7 @@ def test_every_code_has_an_example() -> None:
 
 
 # The first code is given although the second holds too, as shows once the first is cured: the text with its
-# gap filled by the one word and by the other. Lines are parted by `/`.
+# gap filled by the one word and by the other. Lines are parted by `/`, commands by `;`.
 PAIRS = [
     ("ledger_exists", "asset_scale_conflict", "{} USD/3", "ledger", "chart"),
     (
@@ -172,11 +207,31 @@ PAIRS = [
         "{b}",
         "b",
     ),
+    ("period_not_over", "account_not_in_chart", "shut {} to=nowhere", "2027", "2026"),
+    ("period_already_closed", "account_not_in_chart", "shut 2026 ; shut {} to=nowhere", "2026", "2025"),
     ("transaction_not_found", "effective_at_in_future", "reverse {} at=1", "9", "2"),
     ("not_a_hold", "effective_at_in_future", "{} 2 at=1", "void", "reverse"),
     ("amounts_count_differs", "exceeds_remaining", "reverse 2 101 {}", "", "101"),
     ("exceeds_remaining", "effective_at_in_future", "reverse 2 {0} {0} at=1", "101", "100"),
     ("effective_at_in_future", "unbalanced", "reverse 2 2 1 {}", "at=1", ""),
+    ("effective_at_in_future", "original_not_earlier", "reverse 2 first=2 {}", "at=1", "at=0"),
+    ("original_not_earlier", "period_closed", "shut 2026 ; reverse 2 at=-9999999 {}", "first=0", ""),
+    ("period_closed", "effective_before_original", "shut {} ; reverse 2 at=-9999999", "2026", "2025"),
+    (
+        "asserted_in_future",
+        "asset_not_in_chart",
+        "assert cash 1 asset=GBP/2 on={}",
+        "2027-02-01",
+        "2026-02-01",
+    ),
+    ("asset_not_in_chart", "account_not_found", "assert free:1 1 on=2026-02-01 asset={}", "GBP/2", "USD/2"),
+    (
+        "account_not_found",
+        "asset_not_allowed",
+        "post / Dr vault 5 / Cr cash 5 ; assert {} 1 on=2026-02-01 asset=EUR/2",
+        "free:1",
+        "vault",
+    ),
     ("effective_before_original", "unbalanced", "reverse 2 2 1 {}", "at=-1", ""),
     ("unbalanced", "asset_not_in_chart", "post / Dr cash 5 GBP/2 / Cr cash {} GBP/2", "6", "5"),
     (
@@ -246,8 +301,8 @@ def test_first_reason_of_the_table_is_the_one_reported(
     """With two reasons at once, the one that stands first in the table is given."""
     assert PRECEDENCE[first] < PRECEDENCE[second]
     for filling, code in ((ill, first), (cured, second)):
-        lines = text.format(filling).split(" / ")
-        book("\n".join([lines[0], *(f"  {line}" for line in lines[1:]), f"! {code}"]))
+        commands = text.format(filling).replace(" / ", "\n  ").split(" ; ")
+        book("\n".join([*commands, f"! {code}"]))
 
 
 def test_the_largest_hold_can_be_posted_whole_or_expire() -> None:

@@ -30,10 +30,10 @@ from ledger.state import Account, Leg, State
 from ledger.text import SECOND, from_iso
 from tests.desk import Desk, fold
 from tests.oracle import Oracle
-from tests.strategies import CHARTS, World, leg, request_of
+from tests.strategies import CHARTS, DAY, ZONE, World, leg, request_of
 
 seeds = st.integers(0, 2**32 - 1)
-STEPS = (1, 10, SECOND, SECOND, 2 * SECOND, 61 * SECOND)
+STEPS = (1, 1, 10, 10, SECOND, SECOND, SECOND, 2 * SECOND, 2 * SECOND, 61 * SECOND, 61 * SECOND, DAY)
 START = 1_800_000_000 * SECOND
 OTHER = {
     "op": "transaction",
@@ -54,7 +54,9 @@ class Ledger(RuleBasedStateMachine):
     @initialize(seed=seeds)
     def open(self, seed: int) -> None:
         self.both(self.drawn(seed, 1))
-        self.both([{"commands": [{"op": "open_ledger", "name": "main", "chart": CHARTS[0]}]}])
+        self.both(
+            [{"commands": [{"op": "open_ledger", "name": "main", "chart": CHARTS[0], "time_zone": ZONE}]}]
+        )
         funds = [leg("cash", "debit", 20), leg("customers:1", "credit", 20)]
         self.both([{"commands": [{"op": "transaction", "postings": funds}]}])
 
@@ -123,6 +125,8 @@ class Ledger(RuleBasedStateMachine):
             assert position.version == self.oracle.version(address, asset)
             assert (position.min_available, position.max_balance) == self.oracle.bounds(terms, asset)
             assert not self.oracle.outside(address, terms, asset, list(position.balance)), "a bound is broken"
+        closed = {c.period: (c.starts_at, c.ends_at, c.seq) for c in state.closings.by_period.values()}
+        assert closed == {p: (*e["span"], e["seq"]) for p, e in self.oracle.closed().items()}
         holds = {
             s.seq: (s.expires_at, [leg.left for leg in s.legs])
             for s in state.subjects.values()
@@ -146,9 +150,19 @@ def recorded_of(event: Any, legs: list[Leg]) -> dict[str, Any]:
         "moments": moments,
         "expires_at": None if expires_at is None else from_iso(expires_at),
         "subject": event.data.get("transaction"),
+        "original": from_iso(event.original_effective_at) if event.original_effective_at else None,
+        "control": control_of(event.data),
         "opened": sorted(event.accounts_opened),
         "legs": [leg_of(leg) for leg in legs],
     }
+
+
+def control_of(data: dict[str, Any]) -> list[Any]:
+    """What the events of periods, assertions and restores say."""
+    span = [from_iso(data[name]) for name in ("starts_at", "ends_at")] if "starts_at" in data else None
+    at = from_iso(data["at"]) if "at" in data else None
+    expected = int(data["expected"]) if "expected" in data else None
+    return [data.get("period"), span, data.get("closed_seq"), at, expected, data.get("incarnation")]
 
 
 def entry_of(entry: dict[str, Any]) -> dict[str, Any]:
@@ -158,6 +172,8 @@ def entry_of(entry: dict[str, Any]) -> dict[str, Any]:
         "moments": [entry["effective_at"], entry["recorded_at"]],
         "expires_at": entry.get("expires_at"),
         "subject": entry.get("subject"),
+        "original": entry.get("original"),
+        "control": [entry.get(name) for name in ("period", "span", "closed_seq", "at", "expected", "life")],
         "opened": sorted(entry["opened"]),
         "legs": [(*leg, after) for leg, after in zip(entry["legs"], entry["after"], strict=True)],
     }
@@ -191,10 +207,11 @@ def check_sums(plan: Plan) -> None:
 
 def check_same(live: State, folded: State) -> None:
     """What the live state holds is what the events give; it may hold less, never something else."""
-    scalars = ("seq", "recorded_at", "root", "accounts_count", "chart_seq")
+    scalars = ("incarnation", "seq", "recorded_at", "root", "accounts_count", "chart_seq", "time_zone")
     for scalar in scalars:
         assert getattr(live, scalar) == getattr(folded, scalar), scalar
     assert live.frontier.pack() == folded.frontier.pack()
+    assert live.closings.by_period == folded.closings.by_period
     assert live.chart.asset_ids == folded.chart.asset_ids
     assert live.chart.document == folded.chart.document
     for address, account in live.accounts.items():

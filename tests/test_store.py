@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 import psycopg
@@ -82,7 +83,7 @@ def test_postings_round_trip(connection: Connection) -> None:
 
 def test_events_round_trip(connection: Connection) -> None:
     """Bodies byte for byte, with any text in them; types, leaves, numbers of legs, moments."""
-    state = State(1, "0" * 8)
+    state = State(1, "0" * 8, ZoneInfo)
     accepted = []
     for request in (
         c.LedgerOpening(name="main", chart=CHART),

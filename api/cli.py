@@ -15,6 +15,7 @@ import click
 import msgspec
 import psycopg
 
+from api.audit_commands import audit
 from api.console import configure_logs, show_json
 from api.data_commands import (
     as_json,
@@ -134,6 +135,7 @@ for _command in (
     balance_command,
     statement_command,
     trial_balance_command,
+    audit,
 ):
     main.add_command(_command)
 

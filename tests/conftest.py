@@ -17,12 +17,13 @@ from uuid import uuid4
 import psycopg
 import pytest
 from psycopg import sql as composed
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from sql.embedded import running
 from sql.migrate import migrate
 
 NewDatabase = Callable[[], AbstractContextManager[str]]
+CopyOf = Callable[[str], AbstractContextManager[str]]
 
 _RUN = f"daybook_test_{os.getpid()}_{uuid4().hex[:8]}"
 
@@ -56,6 +57,15 @@ def new_database(server: str, template_database: str) -> NewDatabase:
     """Makes databases for fixtures of a wider scope: `with new_database() as conninfo: ...`."""
     numbers = count(1)
     return lambda: _database(server, f"{_RUN}_{next(numbers)}", template_database)
+
+
+@pytest.fixture(scope="session")
+def copy_of(server: str) -> CopyOf:
+    """Makes copies of a database to which nobody is connected: `with copy_of(database) as conninfo: ...`."""
+    numbers = count(1)
+    return lambda conninfo: _database(
+        server, f"{_RUN}_copy_{next(numbers)}", str(conninfo_to_dict(conninfo)["dbname"])
+    )
 
 
 @pytest.fixture

@@ -1,0 +1,132 @@
+"""`daybook audit`: four verdicts on a live ledger, shown apart, with the first event that offends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from api.console import show, show_json
+from api.data_commands import as_json
+from api.database import opened
+from api.settings import Settings
+from ledger.notes import NoteError, VerifierKey, verifier_key
+from projections.audit import live, stored
+from projections.audit.completeness import read_kept
+from projections.audit.live import quiet
+from projections.audit.verdicts import Report, Verdict
+
+
+@click.group("audit")
+def audit() -> None:
+    """Check that events are what they were, obey the ledger's laws, and that all else follows from them."""
+
+
+def _keys(context: click.Context, parameter: click.Parameter, values: Sequence[str]) -> list[VerifierKey]:
+    """Public keys, each as text or as the name of a file that holds one."""
+    keys = []
+    for value in values:
+        text = value
+        if Path(value).is_file():
+            text = Path(value).read_text(encoding="utf-8", errors="replace").strip()
+        try:
+            keys.append(verifier_key(text))
+        except NoteError as error:
+            raise click.BadParameter(f"{value!r} is not a public key: {error}.") from error
+    return keys
+
+
+tree_heads = click.option(
+    "--tree-head",
+    "heads",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="A tree head that you kept: shows that nothing since then is gone or rewritten. May be repeated.",
+)
+keys = click.option(
+    "--key",
+    "keys",
+    multiple=True,
+    callback=_keys,
+    metavar="VKEY",
+    help="A public key that tree heads must be signed by (name+id+key, or a file). May be repeated.",
+)
+
+
+@audit.command("check")
+@click.option("--ledger", "names", multiple=True, metavar="LEDGER", help="All ledgers if absent.")
+@tree_heads
+@keys
+@as_json
+@click.pass_obj
+def check_command(
+    settings: Settings,
+    names: tuple[str, ...],
+    heads: tuple[Path, ...],
+    keys: list[VerifierKey],
+    json_: bool,
+) -> None:
+    """Audit ledgers of the database, which may be written meanwhile (exit code 1 when a verdict fails)."""
+    kept = read_kept(heads, keys)
+    failed = 0
+    with opened(settings) as database:
+        wanted = names or tuple(stored.ledgers(database.conninfo))
+        if len(wanted) != 1 and kept:
+            raise click.UsageError("A tree head is one ledger's: say which with --ledger.")
+        for name in wanted:
+            with _progress() as progress:
+                report = live.check(database.conninfo, name, kept, progress)
+            show_report(report, json_)
+            failed += not report.ok
+    conclude(failed)
+
+
+def show_report(report: Report, json_: bool) -> None:
+    """A report as one line of JSON, or as a heading and a line a verdict."""
+    if json_:
+        show_json(report)
+        return
+    rate = report.size / report.seconds if report.seconds else 0
+    click.echo(
+        f"Ledger {report.ledger} ({report.id}), incarnation {report.incarnation}: {report.size:,} events"
+        f" in {report.seconds:.1f} s, {rate:,.0f}/s."
+    )
+    show(
+        ("verdict", "", "event", "finding"), [_row(verdict) for verdict in report.verdicts], right=("event",)
+    )
+
+
+def _row(verdict: Verdict) -> tuple[str, str, str, str]:
+    status = verdict.status.replace("_", " ")
+    event = "" if verdict.seq is None else str(verdict.seq)
+    return verdict.name, status, event, f"{verdict.sentence[0].upper()}{verdict.sentence[1:]}."
+
+
+def conclude(failed: int) -> None:
+    """Exit code 1 when anything failed."""
+    if failed:
+        raise SystemExit(1)
+
+
+@contextmanager
+def _progress() -> Iterator[live.Progress]:
+    """A bar on a terminal."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield quiet
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        tasks: dict[str, TaskID] = {}
+
+        def update(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bar.add_task(what, total=None)
+            bar.update(tasks[what], completed=done, total=total or None)
+
+        yield update

@@ -1,0 +1,124 @@
+"""The audit's core: stored events go in, in order; the tree, the books and what offends come out.
+
+What is hashed is what is stored, byte for byte. A body that is not the canonical form of its event, or that
+stands in another place than it says, is an integrity finding. Where events are missing or cannot be read,
+the books end: nothing can be said of what follows from an event that is not there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from hashlib import sha256
+from typing import Protocol
+
+import msgspec
+
+from ledger.events import Event, UnknownEvent, encode, read_event
+from projections.audit.books import Books
+from projections.audit.tree import Tree
+from projections.audit.verdicts import Findings
+
+CHUNK = 2_000
+
+# seq, body, and the leaf hash that is stored beside it, if one is
+Stored = tuple[int, bytes, bytes | None]
+
+
+class Source(Protocol):
+    """Where the events come from; gives earlier ones again."""
+
+    def bodies(self, seqs: Sequence[int]) -> dict[int, bytes]:
+        """The bodies of some events that were fed before, by seq."""
+
+
+class Verifier:
+    """Integrity of the bytes and the accounting of one ledger, as far as it was fed."""
+
+    def __init__(self, source: Source, findings: Findings, sizes: Iterable[int] = ()) -> None:
+        """`sizes` are the tree sizes whose roots will be asked for."""
+        self.findings = findings
+        self.tree = Tree(sizes)
+        self.books = Books(findings)
+        self.complete = True  # no event is missing so far
+        self.halted: str | None = None  # why the books ended before the last event
+        self._source = source
+        self._known: dict[int, Event] = {}
+
+    def add(self, chunk: Sequence[Stored], entered: Callable[[Event], None] | None = None) -> None:
+        """Feed the events that follow; `entered` is called after each that went into the books."""
+        events = self._hash(chunk)
+        books = self.books
+        self._known = {event.seq: event for event in events}
+        wanted = books.wanted(events)
+        if wanted:
+            self._known |= self._read(sorted(wanted))
+        enter = books.enter
+        origin = self._origin
+        for event in events:
+            enter(event, origin)
+            if entered is not None:
+                entered(event)
+
+    @property
+    def whole(self) -> bool:
+        """Whether every event so far is in the books."""
+        return self.complete and self.halted is None
+
+    def finish(self) -> None:
+        """Check what only the whole shows."""
+        if self.halted is None:
+            self.books.finish(self._read)
+
+    def _hash(self, chunk: Sequence[Stored]) -> list[Event]:
+        """Hash every body into the tree; the events that the books can enter."""
+        tree = self.tree
+        add_leaf = tree.add
+        integrity = self.findings.add
+        events: list[Event] = []
+        for seq, body, stored_leaf in chunk:
+            if seq != tree.size + 1:
+                self.missing(tree.size + 1, f"after {tree.size} comes {seq}")
+                return events
+            leaf = sha256(b"\x00" + body).digest()
+            if stored_leaf is not None and stored_leaf != leaf:
+                integrity("integrity", seq, "the stored leaf is not the hash of the stored body")
+            add_leaf(leaf)
+            event = self._event(seq, body)
+            if event is not None and self.halted is None:
+                events.append(event)
+        return events
+
+    def missing(self, seq: int, why: str) -> None:
+        """An event is not there: neither the tree nor the books can go on."""
+        if self.complete:
+            sentence = f"event {seq} is not there: {why}"
+            self.findings.add("integrity", seq, sentence)
+            self.findings.add("accounting", seq, sentence)
+            self.complete = False
+            self.halted = self.halted or sentence
+
+    def _event(self, seq: int, body: bytes) -> Event | None:
+        try:
+            event = read_event(body)
+        except (msgspec.MsgspecError, UnknownEvent, UnicodeDecodeError) as error:
+            self._unreadable(seq, f"the body cannot be read: {error}")
+            return None
+        if event.seq != seq:
+            self._unreadable(seq, f"the event that is stored as {seq} says that it is {event.seq}")
+            return None
+        if encode(event) != body:
+            self.findings.add("integrity", seq, "the body is not in the canonical form of its event")
+        return event
+
+    def _unreadable(self, seq: int, sentence: str) -> None:
+        self.findings.add("integrity", seq, sentence)
+        self.halted = self.halted or f"event {seq} cannot be entered: {sentence}"
+
+    def _origin(self, seq: int) -> Event | None:
+        if not 0 < seq <= self.books.seq:
+            return None
+        event = self._known.get(seq)
+        return event if event is not None else self._read([seq]).get(seq)
+
+    def _read(self, seqs: Sequence[int]) -> dict[int, Event]:
+        return {seq: read_event(body) for seq, body in self._source.bodies(seqs).items()}

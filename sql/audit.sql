@@ -1,0 +1,87 @@
+-- What `daybook audit check` reads, as daybook_reader: row-level security shows only the ledger of `set_ledger`.
+-- Rows that are compared as bytes are read by binary COPY, in the order of the columns of projections/audit/rows.py.
+
+-- name: find_ledger
+SELECT ledger_id, public_id::text, time_zone, to_char(opened_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+  FROM daybook.ledgers
+ WHERE name = %(ledger)s AND opened_at IS NOT NULL;
+
+-- name: opened_ledgers
+SELECT name FROM daybook.ledgers WHERE opened_at IS NOT NULL ORDER BY name;
+
+-- name: set_ledger
+SELECT set_config('daybook.ledger_id', %(ledger_id)s::text, false);
+
+-- name: head
+SELECT incarnation, seq, to_char(recorded_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+       root, frontier, accounts, chart_seq, to_char(next_expiry AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+  FROM daybook.heads WHERE ledger_id = %(ledger_id)s;
+
+-- name: events
+COPY (SELECT seq, effective_at, recorded_at, legs, type, leaf, body FROM daybook.events
+       WHERE ledger_id = %(ledger_id)s AND seq > %(after)s AND seq <= %(upto)s
+       ORDER BY ledger_id, seq LIMIT %(limit)s) TO STDOUT (FORMAT binary);
+
+-- name: bodies
+SELECT seq, body FROM daybook.events WHERE ledger_id = %(ledger_id)s AND seq = ANY (%(seqs)s);
+
+-- name: beyond_head
+-- The first event that the head does not know of, in one snapshot with it.
+SELECT min(e.seq) FROM daybook.heads h JOIN daybook.events e ON e.ledger_id = h.ledger_id AND e.seq > h.seq
+ WHERE h.ledger_id = %(ledger_id)s;
+
+-- name: rows_postings
+-- Rows of events up to the pinned seq, and those of events that are not there. (Likewise the next three.)
+COPY (SELECT seq, amount, effective_at, debits_posted, credits_posted, debits_pending, credits_pending,
+             account_id, asset_id, leg, kind FROM daybook.postings
+       WHERE ledger_id = %(ledger_id)s AND seq >= %(first)s
+         AND (seq <= %(last)s OR seq > (SELECT seq FROM daybook.heads WHERE ledger_id = %(ledger_id)s)))
+  TO STDOUT (FORMAT binary);
+
+-- name: rows_event_streams
+COPY (SELECT seq, version, stream FROM daybook.event_streams
+       WHERE ledger_id = %(ledger_id)s AND seq >= %(first)s
+         AND (seq <= %(last)s OR seq > (SELECT seq FROM daybook.heads WHERE ledger_id = %(ledger_id)s)))
+  TO STDOUT (FORMAT binary);
+
+-- name: rows_endings
+COPY (SELECT seq, stream FROM daybook.endings
+       WHERE ledger_id = %(ledger_id)s AND seq >= %(first)s
+         AND (seq <= %(last)s OR seq > (SELECT seq FROM daybook.heads WHERE ledger_id = %(ledger_id)s)))
+  TO STDOUT (FORMAT binary);
+
+-- name: rows_idempotency_keys
+-- What a refused command left behind has no event; its row is not derived.
+COPY (SELECT seq, events, fingerprint, key FROM daybook.idempotency_keys
+       WHERE ledger_id = %(ledger_id)s AND events <> 0 AND seq >= %(first)s
+         AND (seq <= %(last)s OR seq > (SELECT seq FROM daybook.heads WHERE ledger_id = %(ledger_id)s)))
+  TO STDOUT (FORMAT binary);
+
+-- name: assets
+SELECT asset_id, asset FROM daybook.assets WHERE ledger_id = %(ledger_id)s ORDER BY asset_id;
+
+-- name: accounts
+SELECT account_id, address, opened_seq, closed_seq, terms FROM daybook.accounts
+ WHERE ledger_id = %(ledger_id)s ORDER BY ledger_id, account_id;
+
+-- name: balances
+SELECT account_id, asset_id, debits_posted, credits_posted, debits_pending, credits_pending, last_seq, version,
+       min_available, max_balance, debit_normal
+  FROM daybook.balances WHERE ledger_id = %(ledger_id)s ORDER BY ledger_id, account_id, asset_id;
+
+-- name: holds
+SELECT to_char(expires_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), seq
+  FROM daybook.holds WHERE ledger_id = %(ledger_id)s ORDER BY ledger_id, expires_at, seq;
+
+-- name: streams
+SELECT stream, version, last_seq, state_version, kind, state FROM daybook.streams WHERE ledger_id = %(ledger_id)s;
+
+-- name: closed_periods
+SELECT period, to_char(starts_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+       to_char(ends_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), seq
+  FROM daybook.closed_periods WHERE ledger_id = %(ledger_id)s
+ ORDER BY period COLLATE "C";
+
+-- name: one_stream
+SELECT stream, version, last_seq, state_version, kind, state FROM daybook.streams
+ WHERE ledger_id = %(ledger_id)s AND stream = %(stream)s;

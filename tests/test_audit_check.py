@@ -1,0 +1,84 @@
+"""A live ledger is audited, and a superuser with every guard off is found out by the right verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from ledger.events import SCHEMA_VERSIONS
+from projections.audit import live
+from projections.audit.completeness import KeptHead
+from projections.audit.rules import RULES
+from projections.audit.verdicts import Report, Verdict
+from tests.audit import audited
+from tests.bookkeeping import writing
+from tests.conftest import CopyOf, NewDatabase
+from tests.rich_ledger import fill
+from tests.tampered_rows import ROW_TAMPERINGS
+from tests.tampering import kept_heads, unguarded
+from tests.tamperings import EVENT_TAMPERINGS, SIZE, Tampering
+
+
+@pytest.fixture(scope="module")
+def rich(new_database: NewDatabase) -> Iterator[str]:
+    """Two ledgers in which everything happened, sound by the tests' own audit too."""
+    with new_database() as database:
+        with writing(database) as writer:
+            fill(writer)
+            fill(writer, "other")
+        audited(database)
+        yield database
+
+
+@pytest.fixture(scope="module")
+def kept(rich: str) -> list[KeptHead]:
+    """The tree heads that the auditor kept of `main`."""
+    return kept_heads(rich, 10, 20, 30, SIZE)
+
+
+def by_name(report: Report) -> dict[str, Verdict]:
+    """The verdicts by name."""
+    return {verdict.name: verdict for verdict in report.verdicts}
+
+
+def failures(report: Report) -> dict[str, int | None]:
+    """The failed verdicts, each with the seq that it names."""
+    return {verdict.name: verdict.seq for verdict in report.verdicts if verdict.status == "failed"}
+
+
+def test_a_ledger_in_which_everything_happened_passes_all_four_verdicts(
+    rich: str, kept: list[KeptHead]
+) -> None:
+    """Holds, parts, voids, expiries, reversals, FX, limits, closings, batches and refusals: all in order."""
+    report = live.check(rich, "main", kept)
+    assert [verdict.status for verdict in report.verdicts] == ["ok"] * 4, report
+    assert report.size == SIZE
+    assert by_name(live.check(rich, "other"))["completeness"].status == "not_checked"
+    assert not failures(live.check(rich, "other"))
+
+
+def test_every_type_of_event_has_its_law() -> None:
+    """An event that the service can write and the audit does not know would pass unseen."""
+    assert set(RULES) >= set(SCHEMA_VERSIONS)
+
+
+@pytest.mark.parametrize(
+    "tampering", [*EVENT_TAMPERINGS, *ROW_TAMPERINGS], ids=lambda tampering: tampering.what
+)
+def test_tampering_is_caught_by_the_right_verdict_at_the_right_event(
+    tampering: Tampering, rich: str, kept: list[KeptHead], copy_of: CopyOf
+) -> None:
+    """The verdicts that fail, and the event that each names, are those that this can be seen by."""
+    with copy_of(rich) as database:
+        with unguarded(database) as connection:
+            if callable(tampering.do):
+                tampering.do(connection)
+            else:
+                connection.execute(tampering.do)
+        report = live.check(database, "main", kept)
+        assert failures(report) == tampering.caught, report
+        if tampering.difference is not None:
+            difference = by_name(report)["projections"].difference
+            assert difference is not None
+            assert (difference.table, difference.column) == tampering.difference

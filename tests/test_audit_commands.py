@@ -1,0 +1,78 @@
+"""`daybook audit`, as a person runs it."""
+
+from __future__ import annotations
+
+import json
+import threading
+from pathlib import Path
+
+from ledger.notes import new_key
+from projections.audit import live
+from tests.bookkeeping import deposit, do, open_ledger, withdrawal, writing
+from tests.daybook_command import daybook, fails, succeeds
+from tests.tampering import kept_heads, rewrite, unguarded
+
+
+def test_check_reports_every_ledger_and_exits_with_one_when_a_verdict_fails(
+    database: str, tmp_path: Path
+) -> None:
+    """All is well until a kept head tells that an event was rewritten with every hash beside it."""
+    with writing(database) as writer:
+        for ledger in ("main", "other"):
+            open_ledger(writer, ledger)
+            for n in range(1, 5):
+                do(writer, deposit(n, 100), ledger=ledger)
+    key = new_key("auditor")
+    [kept] = kept_heads(database, 3)
+    assert kept.head is not None
+    head = tmp_path / "head"
+    head.write_text(key.sign(kept.head.text), encoding="utf-8")
+
+    said = succeeds(database, "audit", "check")
+    assert said.count("\nintegrity\tok\t") == 2
+    assert said.count("\ncompleteness\tnot checked\t") == 2
+    succeeds(database, "audit", "check", "--ledger", "main", "--tree-head", head, "--key", str(key.verifier))
+
+    with unguarded(database) as connection:
+        rewrite(connection, 3, lambda event: event.update(description="Mine"))
+    with_head = ("audit", "check", "--ledger", "main", "--tree-head", head)
+    done = daybook(database, *with_head, "--json")
+    assert done.returncode == 1
+    verdicts = {verdict["name"]: verdict for verdict in json.loads(done.stdout)["verdicts"]}
+    assert {name for name in verdicts if verdicts[name]["status"] == "failed"} == {"completeness"}
+    assert verdicts["completeness"]["seq"] == 1
+    assert "completeness\tfailed\t1\tThe tree head head of 3 events" in daybook(database, *with_head).stdout
+    other = new_key("auditor")
+    done = daybook(database, *with_head, "--key", str(other.verifier))
+    assert "shows nothing: none of these keys signed it" in done.stdout
+    assert "There is no ledger nowhere" in fails(database, "audit", "check", "--ledger", "nowhere")
+    assert "one ledger's" in fails(database, "audit", "check", "--tree-head", head, code=2)
+    assert "is not a public key" in fails(database, "audit", "check", "--key", "key", code=2)
+
+
+def test_a_ledger_is_audited_while_it_is_written(database: str) -> None:
+    """Every audit in the middle of a stream of deposits and holds finds nothing amiss, up to its own seq."""
+    stop = threading.Event()
+    with writing(database) as writer:
+        open_ledger(writer)
+
+        def write() -> None:
+            n = 0
+            while not stop.is_set():
+                n += 1
+                do(writer, deposit(n % 7, 10), key=f"k{n}")
+                do(writer, withdrawal(n % 7, 1, pending=True, timeout_seconds=1 + n % 90))
+
+        thread = threading.Thread(target=write)
+        thread.start()
+        try:
+            sizes = []
+            for _ in range(8):
+                report = live.check(database, "main")
+                assert report.ok, report
+                sizes.append(report.size)
+        finally:
+            stop.set()
+            thread.join(30)
+    assert sizes == sorted(sizes)
+    assert len(set(sizes)) > 1

@@ -111,23 +111,27 @@ def is_passing(error: Exception) -> bool:
     ) and not isinstance(error, errors.ProgramLimitExceeded)
 
 
-def advance_or_stop(connection: Connection, place: Place, size: int) -> Step | None:
+def advance_or_stop(
+    connection: Connection, place: Place, size: int, *, state: str = "live", bound: int | None = None
+) -> Step | None:
     """As `advance`; but where an event cannot be applied, apply what precedes it and stop at it."""
     try:
-        return advance(connection, place, size)
+        return advance(connection, place, size, state=state, bound=bound)
     except NotApplied as failure:
-        _narrow(connection, place, failure)
+        _narrow(connection, place, failure, state)
         return None
 
 
-def resume(connection: Connection, names: Iterable[str], ledger_id: int | None = None) -> int:
+def resume(
+    connection: Connection, names: Iterable[str], ledger: str | None = None, state: str = "live"
+) -> int:
     """Let stopped projections try again, in one ledger or in all; how many there were."""
     return connection.execute(
-        QUERIES["resume"], {"projections": list(names), "ledger_id": ledger_id}
+        QUERIES["resume"], {"projections": list(names), "ledger": ledger, "state": state}
     ).rowcount
 
 
-def _narrow(connection: Connection, place: Place, failure: NotApplied) -> None:
+def _narrow(connection: Connection, place: Place, failure: NotApplied, state: str) -> None:
     """Halve the range that failed until it is one event (psycopg.Error)."""
     size, upto = failure.range.upto - failure.range.after, failure.range.upto
     while True:
@@ -136,7 +140,7 @@ def _narrow(connection: Connection, place: Place, failure: NotApplied) -> None:
             return
         size = max(1, size // 2)
         try:
-            step = advance(connection, place, size)
+            step = advance(connection, place, size, state=state)
         except NotApplied as narrower:
             failure = narrower
             continue

@@ -6,10 +6,12 @@ in a database; nothing else of the engine changes the schema.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import psycopg
+from psycopg import IsolationLevel, errors
 from psycopg import sql as composed
 from psycopg.conninfo import make_conninfo
 
@@ -46,10 +48,27 @@ def connect(conninfo: str) -> Connection:
     return psycopg.connect(as_projector(conninfo), autocommit=True)
 
 
+@contextmanager
+def snapshot(connection: Connection) -> Iterator[None]:
+    """A transaction in which every statement sees what the first one saw."""
+    connection.isolation_level = IsolationLevel.REPEATABLE_READ
+    try:
+        with connection.transaction():
+            yield
+    finally:
+        connection.isolation_level = None
+
+
 def versions(connection: Connection, names: Iterable[str]) -> list[Version]:
     """The versions of some projections, oldest first."""
     found = connection.execute(QUERIES["versions"], {"projections": list(names)})
     return [Version(*row) for row in found]
+
+
+def live_version(connection: Connection, projection: Projection) -> int:
+    """The version that readers use; the first one is made if there is none."""
+    ensure_live(connection, [projection])
+    return next(v.version for v in versions(connection, [projection.name]) if v.state == "live")
 
 
 def ensure_live(connection: Connection, projections: Iterable[Projection]) -> None:
@@ -82,4 +101,28 @@ def make(connection: Connection, projection: Projection, state: str) -> int:
 
 def partition(table: str, version: int) -> composed.Identifier:
     """The table that holds the rows of one version."""
-    return composed.Identifier(f"{table}_v{version}")
+    return composed.Identifier("projections", f"{table}_v{version}")
+
+
+def drop(connection: Connection, projection: Projection, version: int) -> bool:
+    """Drop a version with its rows, in one transaction; False: a reader is in the way, try again later."""
+    key = {"projection": projection.name, "version": version}
+    try:
+        with connection.transaction():
+            connection.execute("SET LOCAL lock_timeout = '200ms'")
+            connection.execute(QUERIES["lock_versions"])
+            for table in projection.tables:
+                query = composed.SQL(QUERIES["drop_partition"])
+                connection.execute(query.format(partition=partition(table, version)))
+            connection.execute(QUERIES["delete_checkpoints"], key)
+            connection.execute(QUERIES["delete_version"], key)
+    except errors.LockNotAvailable:
+        return False
+    return True
+
+
+def drop_retired(connection: Connection, projections: Iterable[Projection]) -> None:
+    """Drop the versions that no reader can be looking at any more."""
+    known = {projection.name: projection for projection in projections}
+    for name, version in connection.execute(QUERIES["droppable"], {"projections": list(known)}).fetchall():
+        drop(connection, known[name], version)

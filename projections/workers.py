@@ -22,7 +22,7 @@ from ledger.wire import Connection
 from projections.advance import Place, advance_or_stop, begin
 from projections.projection import Projection
 from projections.registry import PROJECTIONS
-from projections.versions import QUERIES, connect, ensure_live
+from projections.versions import QUERIES, connect, drop_retired, ensure_live
 
 log = structlog.get_logger(__name__)
 
@@ -121,6 +121,7 @@ class Workers:
         if now - self._looked_fully >= FULL_LOOK_SECONDS:
             self._looked_fully = now
             ensure_live(connection, self._projections.values())
+            drop_retired(connection, self._projections.values())
         else:
             [(clock,)] = connection.execute(QUERIES["clock"]).fetchall()
             since = clock - LATELY

@@ -43,10 +43,10 @@ UPDATE projections.checkpoints SET state = 'stopped', error_seq = seq + 1, error
 
 -- name: resume
 UPDATE projections.checkpoints c SET state = 'running', error_seq = NULL, error = NULL
-  FROM projections.versions v
- WHERE c.projection = v.projection AND c.version = v.version AND v.state = 'live'
+  FROM projections.versions v, daybook.ledgers l
+ WHERE c.projection = v.projection AND c.version = v.version AND v.state = %(state)s
    AND c.state = 'stopped' AND c.projection = ANY (%(projections)s)
-   AND (%(ledger_id)s::integer IS NULL OR c.ledger_id = %(ledger_id)s)
+   AND c.ledger_id = l.ledger_id AND (%(ledger)s::text IS NULL OR l.name = %(ledger)s)
 RETURNING c.ledger_id;
 
 -- name: lock_versions
@@ -65,10 +65,10 @@ RETURNING version;
 
 -- name: create_partition
 -- Made apart and then attached, because CREATE TABLE ... PARTITION OF would lock readers out of the table.
-CREATE TABLE projections.{partition} (LIKE projections.{table} INCLUDING ALL);
+CREATE TABLE {partition} (LIKE projections.{table} INCLUDING ALL);
 
 -- name: attach_partition
-ALTER TABLE projections.{table} ATTACH PARTITION projections.{partition} FOR VALUES IN ({version});
+ALTER TABLE projections.{table} ATTACH PARTITION {partition} FOR VALUES IN ({version});
 
 -- name: position
 -- As daybook_reader: the live version and its checkpoint in the ledger of this transaction.
@@ -77,3 +77,113 @@ SELECT v.version, coalesce(c.seq, 0), c.error_seq
   LEFT JOIN projections.checkpoints c
     ON c.ledger_id = %(ledger_id)s AND c.projection = v.projection AND c.version = v.version
  WHERE v.projection = %(projection)s AND v.state = 'live';
+
+-- name: lock_projection
+-- For the session: one rebuild or rollback of a projection at a time.
+SELECT pg_try_advisory_lock(hashtext('daybook.projections'), hashtext(%(projection)s));
+
+-- name: ledgers
+-- Every open ledger, and how far a version is in it; the one with most to do first.
+SELECT l.ledger_id, l.name, l.time_zone, h.seq, coalesce(c.seq, 0)
+  FROM daybook.ledgers l JOIN daybook.heads h USING (ledger_id)
+  LEFT JOIN projections.checkpoints c
+    ON c.ledger_id = l.ledger_id AND c.projection = %(projection)s AND c.version = %(version)s
+ WHERE h.seq > 0 AND (%(ledger)s::text IS NULL OR l.name = %(ledger)s)
+ ORDER BY coalesce(c.seq, 0) - h.seq, l.ledger_id;
+
+-- name: checkpoint
+SELECT seq FROM projections.checkpoints
+ WHERE ledger_id = %(ledger_id)s AND projection = %(projection)s AND version = %(version)s;
+
+-- name: pin_checkpoint
+-- It stays where it is until the transaction ends.
+SELECT seq FROM projections.checkpoints
+ WHERE ledger_id = %(ledger_id)s AND projection = %(projection)s AND version = %(version)s FOR UPDATE;
+
+-- name: error
+SELECT error_seq, error FROM projections.checkpoints
+ WHERE ledger_id = %(ledger_id)s AND projection = %(projection)s AND version = %(version)s AND state = 'stopped';
+
+-- name: stopped
+SELECT ledger_id, seq FROM projections.checkpoints
+ WHERE projection = %(projection)s AND version = %(version)s AND state = 'stopped';
+
+-- name: progress
+SELECT coalesce(sum(c.seq), 0)::bigint, (SELECT sum(seq)::bigint FROM daybook.heads)
+  FROM projections.checkpoints c WHERE c.projection = %(projection)s AND c.version = %(version)s;
+
+-- name: begin_missing
+INSERT INTO projections.checkpoints (ledger_id, projection, version, seq)
+SELECT h.ledger_id, %(projection)s, %(version)s, 0 FROM daybook.heads h WHERE h.seq > 0 ON CONFLICT DO NOTHING;
+
+-- name: lock_both
+-- The checkpoints of two versions, none of which moves before the transaction ends; ledger by ledger.
+SELECT c.ledger_id, c.version, c.seq
+  FROM projections.checkpoints c
+ WHERE c.projection = %(projection)s AND c.version IN (%(live)s, %(next)s)
+ ORDER BY c.ledger_id, c.version FOR UPDATE;
+
+-- name: retire_kept
+UPDATE projections.versions SET state = 'retired'
+ WHERE projection = %(projection)s AND state = 'kept' AND version <> %(next)s;
+
+-- name: swap
+UPDATE projections.versions
+   SET state = CASE version WHEN %(next)s THEN 'live' ELSE 'kept' END,
+       difference = NULL,
+       left_at = CASE version WHEN %(next)s THEN NULL ELSE clock_timestamp() END
+ WHERE projection = %(projection)s AND version IN (%(live)s, %(next)s);
+
+-- name: set_difference
+UPDATE projections.versions SET difference = %(difference)s
+ WHERE projection = %(projection)s AND version = %(version)s;
+
+-- name: droppable
+-- A reader that looked up a version while it was live has long ended by now.
+SELECT projection, version FROM projections.versions
+ WHERE state = 'retired' AND projection = ANY (%(projections)s)
+   AND left_at < clock_timestamp() - interval '60 seconds';
+
+-- name: drop_partition
+DROP TABLE {partition};
+
+-- name: delete_checkpoints
+DELETE FROM projections.checkpoints WHERE projection = %(projection)s AND version = %(version)s;
+
+-- name: delete_version
+DELETE FROM projections.versions WHERE projection = %(projection)s AND version = %(version)s;
+
+-- name: columns
+-- Of a table, in order: each column and whether it belongs to the primary key; not version and ledger_id.
+SELECT attname, attnum = ANY (indkey)
+  FROM pg_attribute JOIN pg_index ON indrelid = attrelid AND indisprimary
+ WHERE attrelid = %(table)s::regclass AND attnum > 0 AND NOT attisdropped
+   AND attname NOT IN ('version', 'ledger_id')
+ ORDER BY attnum;
+
+-- name: first_difference
+-- The first row, by primary key, that one table has and the other has not, or has otherwise; as text.
+SELECT one.version IS NOT NULL, other.version IS NOT NULL, {texts}
+  FROM (SELECT * FROM {one} WHERE ledger_id = %(ledger_id)s) one
+  FULL JOIN (SELECT * FROM {other} WHERE ledger_id = %(ledger_id)s) other USING ({key})
+ WHERE one.version IS NULL OR other.version IS NULL OR ROW({values_one}) IS DISTINCT FROM ROW({values_other})
+ ORDER BY {key} LIMIT 1;
+
+-- name: bodies
+SELECT body FROM daybook.events
+ WHERE ledger_id = %(ledger_id)s AND seq > %(after)s AND seq <= %(upto)s ORDER BY ledger_id, seq;
+
+-- name: temporary_stored
+CREATE TEMPORARY TABLE {stored} AS SELECT * FROM {partition} WHERE ledger_id = %(ledger_id)s;
+
+-- name: temporary_recomputed
+CREATE TEMPORARY TABLE {recomputed} (LIKE projections.{table});
+
+-- name: copy_recomputed
+COPY {table} ({columns}) FROM STDIN;
+
+-- name: count
+SELECT count(*) FROM {table};
+
+-- name: drop_temporary
+DROP TABLE {stored}, {recomputed};

@@ -6,18 +6,25 @@ event, whose key refuses a second one. A type in `poisonous` cannot be applied.
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import psycopg
 
+from ledger import commands as c
+from ledger.batch import Request
 from ledger.events import Event
 from ledger.wire import Connection
 from projections.projection import Range, Subject
 from projections.workers import Workers
+from tests.bookkeeping import CHART, deposit, do, done, writing
 
 TABLES = """
 CREATE TABLE projections.tallies (
@@ -128,6 +135,49 @@ def stored(conninfo: str, state: str = "live") -> dict[str, Counter[str]]:
         )
     assert {name: types.total() for name, types in tallies.items()} == marked == reached
     return tallies
+
+
+@contextmanager
+def working(conninfo: str, *projections: Tallies, threads: int = 2) -> Iterator[Workers]:
+    """Workers, closed at the end."""
+    workers = Workers(conninfo, projections, threads=threads)
+    try:
+        yield workers
+    finally:
+        workers.close()
+
+
+def ledger(conninfo: str, name: str, deposits: int) -> None:
+    """Open a ledger, unless it is open, and make deposits in it."""
+    with writing(conninfo) as writer:
+        opening = c.LedgerOpening(name=name, chart=CHART)
+        done(do(writer, opening, ledger=name, key="open"))
+        if deposits:
+            asked = [c.command(deposit(n % 7, 1)) for n in range(deposits)]
+            writer.execute(name, Request(asked))
+
+
+def caught_up(conninfo: str) -> bool:
+    """Whether every live checkpoint is at its head."""
+    with psycopg.connect(conninfo) as connection:
+        [(behind,)] = connection.execute(
+            "SELECT count(*) FROM daybook.heads h CROSS JOIN projections.versions v"
+            " LEFT JOIN projections.checkpoints c USING (ledger_id, projection, version)"
+            " WHERE v.state = 'live' AND h.seq > coalesce(c.seq, 0)"
+        ).fetchall()
+        [(versions,)] = connection.execute("SELECT count(*) FROM projections.versions").fetchall()
+    return bool(versions) and not behind
+
+
+@contextmanager
+def worker_process(conninfo: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Workers in a process of their own, killed at the end if they still run."""
+    command = [sys.executable, "-m", "tests.tallies", conninfo]
+    with subprocess.Popen(command, cwd=Path(__file__).parents[1], env=os.environ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def main(conninfo: str) -> None:

@@ -5,15 +5,10 @@ The projection is `tests.tallies`, in which an event applied twice or never show
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from functools import partial
-from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -21,13 +16,20 @@ import psycopg
 import pytest
 
 from ledger import commands as c
-from ledger.batch import Request
 from projections import advance as engine
 from projections.advance import Place, advance
 from projections.versions import connect, ensure_live
-from projections.workers import Workers
-from tests.bookkeeping import CHART, deposit, do, done, writing
-from tests.tallies import Tallies, create_tables, expected, stored
+from tests.bookkeeping import do, done, writing
+from tests.tallies import (
+    Tallies,
+    caught_up,
+    create_tables,
+    expected,
+    ledger,
+    stored,
+    worker_process,
+    working,
+)
 from tests.waiting import until
 
 
@@ -36,38 +38,6 @@ def tallied(database: str) -> str:
     """A database with the tables of the projection."""
     create_tables(database)
     return database
-
-
-@contextmanager
-def working(conninfo: str, *projections: Tallies, threads: int = 2) -> Iterator[Workers]:
-    """Workers, closed at the end."""
-    workers = Workers(conninfo, projections, threads=threads)
-    try:
-        yield workers
-    finally:
-        workers.close()
-
-
-def ledger(conninfo: str, name: str, deposits: int) -> None:
-    """Open a ledger, unless it is open, and make deposits in it."""
-    with writing(conninfo) as writer:
-        opening = c.LedgerOpening(name=name, chart=CHART)
-        done(do(writer, opening, ledger=name, key="open"))
-        if deposits:
-            asked = [c.command(deposit(n % 7, 1)) for n in range(deposits)]
-            writer.execute(name, Request(asked))
-
-
-def caught_up(conninfo: str) -> bool:
-    """Whether every live checkpoint is at its head."""
-    with psycopg.connect(conninfo) as connection:
-        [(behind,)] = connection.execute(
-            "SELECT count(*) FROM daybook.heads h CROSS JOIN projections.versions v"
-            " LEFT JOIN projections.checkpoints c USING (ledger_id, projection, version)"
-            " WHERE v.state = 'live' AND h.seq > coalesce(c.seq, 0)"
-        ).fetchall()
-        [(versions,)] = connection.execute("SELECT count(*) FROM projections.versions").fetchall()
-    return bool(versions) and not behind
 
 
 def counted(conninfo: str) -> int:
@@ -232,18 +202,7 @@ def test_a_reader_sees_the_read_models_of_its_own_ledger(tallied: str) -> None:
             reader.execute("DELETE FROM projections.tallies")
 
 
-@contextmanager
-def worker_process(conninfo: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Workers in a process of their own, killed at the end if they still run."""
-    command = [sys.executable, "-m", "tests.tallies", conninfo]
-    with subprocess.Popen(command, cwd=Path(__file__).parents[1], env=os.environ) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
-@pytest.mark.parametrize("kills", [4, pytest.param(20, marks=pytest.mark.torture)])
+@pytest.mark.parametrize("kills", [3, pytest.param(12, marks=pytest.mark.torture)])
 def test_killing_workers_skips_and_doubles_nothing(tallied: str, kills: int) -> None:
     """kill -9 of one of two worker processes, again and again, under load; then all is there once."""
     random = Random(kills)

@@ -45,6 +45,23 @@ def unguarded(conninfo: str) -> Iterator[Connection]:
         yield connection
 
 
+def back_up(connection: Connection) -> None:
+    """Copy every table aside."""
+    connection.execute("CREATE SCHEMA backup")
+    for table in TABLES:
+        name = composed.Identifier(table)
+        connection.execute(composed.SQL("CREATE TABLE backup.{0} AS TABLE daybook.{0}").format(name))
+
+
+def put_back(connection: Connection) -> None:
+    """Make every table what it was when it was copied aside."""
+    for table in TABLES:
+        name = composed.Identifier(table)
+        connection.execute(composed.SQL("DELETE FROM daybook.{}").format(name))
+        insert = "INSERT INTO daybook.{0} OVERRIDING SYSTEM VALUE TABLE backup.{0}"
+        connection.execute(composed.SQL(insert).format(name))
+
+
 def bodies(connection: Connection) -> list[bytes]:
     """Every body of the ledger, in order."""
     return [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import psycopg
 import pytest
 
 from ledger.events import SCHEMA_VERSIONS
@@ -16,7 +17,7 @@ from tests.bookkeeping import writing
 from tests.conftest import CopyOf, NewDatabase
 from tests.rich_ledger import fill
 from tests.tampered_rows import ROW_TAMPERINGS
-from tests.tampering import kept_heads, unguarded
+from tests.tampering import back_up, kept_heads, put_back, unguarded
 from tests.tamperings import EVENT_TAMPERINGS, SIZE, Tampering
 
 
@@ -28,6 +29,15 @@ def rich(new_database: NewDatabase) -> Iterator[str]:
             fill(writer)
             fill(writer, "other")
         audited(database)
+        yield database
+
+
+@pytest.fixture(scope="module")
+def damaged(rich: str, copy_of: CopyOf) -> Iterator[str]:
+    """A copy of it without any guard, which every tampering finds as it was."""
+    with copy_of(rich) as database:
+        with unguarded(database) as connection:
+            back_up(connection)
         yield database
 
 
@@ -67,18 +77,18 @@ def test_every_type_of_event_has_its_law() -> None:
     "tampering", [*EVENT_TAMPERINGS, *ROW_TAMPERINGS], ids=lambda tampering: tampering.what
 )
 def test_tampering_is_caught_by_the_right_verdict_at_the_right_event(
-    tampering: Tampering, rich: str, kept: list[KeptHead], copy_of: CopyOf
+    tampering: Tampering, damaged: str, kept: list[KeptHead]
 ) -> None:
     """The verdicts that fail, and the event that each names, are those that this can be seen by."""
-    with copy_of(rich) as database:
-        with unguarded(database) as connection:
-            if callable(tampering.do):
-                tampering.do(connection)
-            else:
-                connection.execute(tampering.do)
-        report = live.check(database, "main", kept)
-        assert failures(report) == tampering.caught, report
-        if tampering.difference is not None:
-            difference = by_name(report)["projections"].difference
-            assert difference is not None
-            assert (difference.table, difference.column) == tampering.difference
+    with psycopg.connect(damaged) as connection:
+        put_back(connection)
+        if callable(tampering.do):
+            tampering.do(connection)
+        else:
+            connection.execute(tampering.do)
+    report = live.check(damaged, "main", kept)
+    assert failures(report) == tampering.caught, report
+    if tampering.difference is not None:
+        difference = by_name(report)["projections"].difference
+        assert difference is not None
+        assert (difference.table, difference.column) == tampering.difference

@@ -1,8 +1,8 @@
 """A small ledger in which everything happens that a ledger can: what an audit must find in order.
 
 Deposits under keys, holds posted in parts, posted whole, voided, expired and still open, reversals in part
-and in full, remarks, an exchange of currencies, limits changed, accounts opened and closed, batches, and a
-refusal that its key remembers.
+and in full, remarks, an exchange of currencies, limits changed, accounts opened and closed, batches, a
+refusal that its key remembers, periods closed and reopened, a balance asserted.
 """
 
 from __future__ import annotations
@@ -56,6 +56,11 @@ def fill(writer: Writer, ledger: str = "main") -> None:
         done(do(writer, withdrawal(4, n, pending=True, timeout_seconds=90_000), ledger=ledger))
     time.sleep(1.01)
     do(writer, c.Annotation(metadata={"late": "remark"}), voided, ledger=ledger)
+    for period in ("2020-05", "2021"):
+        done(do(writer, c.PeriodClosing(), period, ledger=ledger))
+    done(do(writer, c.PeriodReopening(reason="An invoice came late"), "2020-05", ledger=ledger))
+    seen = c.BalanceAssertion(account="cash", asset=USD, at="2021-12-31", expected=0, source="bank")
+    done(do(writer, seen, ledger=ledger))
     done(do(writer, deposit(1, 11), key="last", ledger=ledger))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.tamperings import Tampering, delete, update
+from tests.tamperings import SIZE, Tampering, delete, update
 
 ROW_TAMPERINGS = (
     Tampering(
@@ -158,6 +158,18 @@ ROW_TAMPERINGS = (
         {"projections": 30},
         ("assets", "asset"),
     ),
+    Tampering(
+        "a closed period ends earlier",
+        update("closed_periods", "ends_at = starts_at", "period = '2021'"),
+        {"projections": 36},
+        ("closed_periods", "ends_at"),
+    ),
+    Tampering(
+        "a closed period is open",
+        delete("closed_periods", "period = '2021'"),
+        {"projections": 36},
+        ("closed_periods", ""),
+    ),
     *(
         Tampering(
             f"an event's column {column}",
@@ -176,7 +188,7 @@ ROW_TAMPERINGS = (
         Tampering(
             f"the head's {column}",
             update("heads", f"{column} = {value}", "true"),
-            {"projections": 35},
+            {"projections": SIZE},
             ("heads", column),
         )
         for column, value in (
@@ -195,12 +207,12 @@ ROW_TAMPERINGS = (
     Tampering(
         "the head's root",
         update("heads", "root = sha256('x')", "true"),
-        {"integrity": 36},
+        {"integrity": SIZE + 1},
     ),
     Tampering(
         "the ledger's time zone",
         update("ledgers", "time_zone = 'Asia/Tokyo'", "true"),
-        {"projections": 35},
+        {"projections": SIZE},
         ("ledgers", "time_zone"),
     ),
 )

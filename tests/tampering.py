@@ -25,7 +25,7 @@ Body = dict[str, Any]
 LEDGER = 1
 TABLES = (
     "ledgers", "heads", "events", "postings", "event_streams", "endings", "idempotency_keys", "assets",
-    "accounts", "balances", "streams", "holds",
+    "accounts", "balances", "streams", "holds", "closed_periods",
 )  # fmt: skip
 
 

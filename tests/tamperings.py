@@ -9,7 +9,7 @@ import psycopg
 
 from tests.tampering import add_event, cut_tail, renumber, rewrite
 
-SIZE = 35  # events of the rich ledger
+SIZE = 39  # events of the rich ledger
 
 
 class Tampering(NamedTuple):
@@ -61,8 +61,8 @@ def insert_middle(connection: psycopg.Connection[Any]) -> None:
 
 
 def restore_backup(connection: psycopg.Connection[Any]) -> None:
-    """The ledger as it was after 34 events, and three others since."""
-    cut_tail(connection, 34)
+    """The ledger as it was before its last event, and three others since."""
+    cut_tail(connection, SIZE - 1)
     for _ in range(3):
         add_event(connection, lambda event: None, like=28)
 
@@ -159,7 +159,7 @@ EVENT_TAMPERINGS = (
     Tampering(
         "a hold is voided twice",
         lambda c: add_event(c, lambda e: e["streams"].update({"transaction:11": 4}), like=12),
-        {"accounting": 36, "projections": 36},
+        {"accounting": SIZE + 1, "projections": SIZE + 1},
     ),
     Tampering(
         "a part takes more than the hold has",
@@ -176,7 +176,7 @@ EVENT_TAMPERINGS = (
     Tampering(
         "a key has a second effect",
         lambda c: add_event(c, lambda e: e.update(key="deposit-3"), like=28),
-        {"accounting": 36, "projections": 36},
+        {"accounting": SIZE + 1, "projections": SIZE + 1},
     ),
     Tampering(
         "a batch loses its middle: another key stands in it",
@@ -193,11 +193,21 @@ EVENT_TAMPERINGS = (
         lambda c: rewrite(c, 18, lambda e: e["streams"].update({"transaction:16": 3})),
         {"completeness": 11, "accounting": 18},
     ),
+    Tampering(
+        "an event is effective in a closed period",
+        lambda c: add_event(c, lambda e: e.update(effective_at="2021-06-01T00:00:00.000000Z"), like=28),
+        {"accounting": SIZE + 1, "projections": SIZE + 1},
+    ),
+    Tampering(
+        "a period is reopened that another event closed",
+        lambda c: rewrite(c, 37, lambda e: e["data"].update(closed_seq=36)),
+        {"completeness": 31, "accounting": 37},
+    ),
     Tampering("two events change places", swap, {"integrity": 27, "completeness": 21}),
     Tampering(
         "the last event gets a number further on",
-        lambda c: renumber(c, 35, 40),
-        {"integrity": 35, "completeness": 35, "accounting": 35},
+        lambda c: renumber(c, SIZE, SIZE + 5),
+        {"integrity": SIZE, "completeness": SIZE, "accounting": SIZE},
     ),
     Tampering(
         "an event in the middle is removed",
@@ -211,13 +221,13 @@ EVENT_TAMPERINGS = (
     ),
     Tampering(
         "the tail is removed with all that was derived from it, and the head set back",
-        lambda c: cut_tail(c, 34),
-        {"completeness": 35},
+        lambda c: cut_tail(c, SIZE - 1),
+        {"completeness": SIZE},
     ),
     Tampering(
         "an old backup is restored and written on: the tree forks",
         restore_backup,
-        {"completeness": 31, "projections": 35},
+        {"completeness": 31, "projections": SIZE},
     ),
     Tampering(
         "an event is put in the middle and all later ones are rewritten",
@@ -227,7 +237,7 @@ EVENT_TAMPERINGS = (
     Tampering(
         "an event is added beyond the head",
         lambda c: add_event(c, lambda event: None, like=27, head=False),
-        {"integrity": 36},
+        {"integrity": SIZE + 1},
     ),
     Tampering(
         "another ledger's events take the place of this one's",

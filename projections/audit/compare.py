@@ -48,8 +48,8 @@ def expected_rows(books: Books) -> Iterator[tuple[Table, Iterable[Row], Callable
     yield BALANCES, _balance_rows(books), lambda row: row[LAST_SEQ]
     holds = sorted((expires_at, seq) for seq, expires_at in books.subjects.holds().items())
     yield HOLDS, holds, lambda row: row[1]
-    # periods = [(period, *closed) for period, closed in sorted(books.periods.items())]
-    # yield PERIODS, periods, lambda row: row[3]
+    periods = [(period, *closed) for period, closed in sorted(books.periods.items())]
+    yield PERIODS, periods, lambda row: row[3]
 
 
 def _account_row(account: Account) -> Row:

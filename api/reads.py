@@ -28,7 +28,6 @@ from ledger.views import (
     TransactionView,
     TrialBalanceView,
 )
-from projections.balances_at import balances_at
 
 Path = dict[str, Any]
 
@@ -56,9 +55,7 @@ def account(reader: Reader, path: Path, query: Any) -> AccountView:
 
 
 def balances(reader: Reader, path: Path, query: BalancesQuery) -> BalancesView:
-    if query.as_of is None:
-        return reader.balances(path["ledger"], path["address"], query.known_at)
-    return balances_at(reader, path["ledger"], path["address"], query.as_of, query.known_at)
+    return reader.balances(path["ledger"], path["address"], query.known_at)
 
 
 def statement(reader: Reader, path: Path, query: StatementQuery) -> StatementView:

@@ -1,0 +1,240 @@
+"""One ledger up to a pinned seq, read in pieces, so that memory does not grow with the ledger.
+
+Later events do not show, whoever writes meanwhile: every query is bounded by the seq, and what it reads
+never changes. So no snapshot is held for the length of an export; what has to be sorted is sorted by
+PostgreSQL into a cursor WITH HOLD, which lies on its disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import date
+from functools import lru_cache
+from itertools import islice
+from typing import Any, NamedTuple
+
+import msgspec
+import psycopg
+from psycopg.conninfo import make_conninfo
+
+from ledger.chart import AccountType, Terms
+from ledger.events import Event, read_event
+from ledger.wire import Connection
+from ledger.writer import LedgerNotFound
+from sql import load as load_queries
+
+QUERIES = load_queries("exports.sql")
+FIND_LEDGER = load_queries("reader.sql")["find_ledger"]
+
+# A body has at most 64 KiB, so a page of them has at most 32 MiB.
+PAGE = 512
+CACHED_NATURES = 50_000
+EPOCH = date(1970, 1, 1).toordinal()
+
+_decode_terms = msgspec.json.Decoder(Terms).decode
+
+
+class Nature(NamedTuple):
+    """What an account is for ever: its terms without the limits, which change."""
+
+    type: AccountType
+    contra: bool
+    memo: bool
+    debit_normal: bool
+    assets: tuple[str, ...] | None
+
+
+@lru_cache(maxsize=4096)
+def _nature(text: str) -> Nature:
+    """Accounts of one pattern have one text."""
+    terms = _decode_terms(text)
+    return Nature(terms.type, terms.contra, terms.memo, terms.debit_normal, terms.assets)
+
+
+class ExportRefused(Exception):
+    """The export cannot be made as asked, or a format cannot carry something: a sentence that says what."""
+
+
+class Pin(NamedTuple):
+    """The ledger and the head that the export is of. `today` is a day number, as the database sees it."""
+
+    ledger_id: int
+    name: str
+    public_id: str
+    time_zone: str
+    incarnation: int
+    seq: int
+    root: bytes
+    today: int
+
+
+class Entry(NamedTuple):
+    """A stored event. `day` is its effective day: days since 1970-01-01 in the ledger's time zone."""
+
+    seq: int
+    day: int
+    leaf: bytes
+    body: bytes
+    event: Event
+
+
+class AccountRow(NamedTuple):
+    """An account as known at the pinned seq."""
+
+    number: int
+    address: str
+    nature: Nature
+    opened_seq: int
+    closed_seq: int | None
+
+
+class BalanceRow(NamedTuple):
+    """The four counters of an (account, asset) after its last leg up to the pinned seq, minor units."""
+
+    account: str
+    asset: str
+    debits_posted: int
+    credits_posted: int
+    debits_pending: int
+    credits_pending: int
+
+
+class PeriodBalance(NamedTuple):
+    """An (account, asset) before and after a period, debit positive. Period 0 is all before the range."""
+
+    period: int
+    account: str
+    nature: Nature
+    asset: str
+    opening: int
+    closing: int
+
+
+def iso_day(day: int, seq: int) -> str:
+    """`2026-01-31` of a day number (ExportRefused: before the year 1, which local time can make of it)."""
+    try:
+        return date.fromordinal(day + EPOCH).isoformat()
+    except ValueError:
+        raise ExportRefused(
+            f"Event {seq} counts on a local day before the year 1, which only jsonl and tlog can carry."
+        ) from None
+
+
+class Source:
+    """Reads one ledger. A context manager; one thread at a time."""
+
+    def __init__(self, conninfo: str, ledger: str) -> None:
+        """Pins the ledger's head (LedgerNotFound)."""
+        options = "-c timezone=UTC -c role=daybook_reader -c default_transaction_read_only=on"
+        self._connection: Connection = psycopg.connect(
+            make_conninfo(conninfo, application_name="daybook export", options=options), autocommit=True
+        )
+        try:
+            self.pin = self._pin(ledger)
+        except BaseException:
+            self._connection.close()
+            raise
+        self._known: dict[str, Nature] = {}
+        self._bounds = {
+            "ledger_id": self.pin.ledger_id,
+            "upto": self.pin.seq,
+            "zone": self.pin.time_zone,
+            "limit": PAGE,
+        }
+
+    def __enter__(self) -> Source:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._connection.close()
+
+    def _pin(self, ledger: str) -> Pin:
+        found = self._connection.execute(FIND_LEDGER, {"name": ledger}).fetchone()
+        if found is None:
+            raise LedgerNotFound(ledger)
+        ledger_id, name, public_id, time_zone, _ = found
+        parameters = {"ledger_id": ledger_id, "zone": time_zone}
+        self._connection.execute(QUERIES["set_ledger"], parameters)
+        head = self._connection.execute(QUERIES["pin"], parameters).fetchone()
+        assert head is not None
+        incarnation, seq, root, today = head
+        return Pin(ledger_id, name, public_id, time_zone, incarnation, seq, root, today)
+
+    def _rows(self, query: str, **parameters: Any) -> list[tuple[Any, ...]]:
+        with self._connection.cursor(binary=True) as cursor:
+            return cursor.execute(QUERIES[query], self._bounds | parameters).fetchall()
+
+    # ------------------------------------------------------------ events
+
+    def book(self) -> Iterator[Entry]:
+        """Every event up to the pinned seq, in order (UnknownEvent)."""
+        after = 0
+        while after < self.pin.seq:
+            rows = self._rows("book", after=after)
+            if not rows:
+                return
+            yield from map(_entry, rows)
+            after = rows[-1][0]
+
+    def posting_days(self) -> tuple[int, int] | None:
+        """The first and last effective day with a posted leg."""
+        ((first, last),) = self._rows("posting_days")
+        return None if first is None else (first, last)
+
+    def moved(self, first_day: int, last_day: int) -> int:
+        """How many events `effective` has."""
+        ((count,),) = self._rows("effective_count", first_day=first_day, last_day=last_day)
+        return int(count)
+
+    def effective(self, first_day: int, last_day: int) -> Iterator[Entry]:
+        """The events with legs in a range of effective days, by day, effective moment and seq."""
+        seqs = self._held("effective_order", first_day=first_day, last_day=last_day)
+        while page := [seq for (seq,) in islice(seqs, PAGE)]:
+            yield from map(_entry, self._rows("bodies", seqs=page))
+
+    # ------------------------------------------------------------ accounts and balances
+
+    def accounts(self) -> Iterator[AccountRow]:
+        """Every account opened up to the pinned seq, in the order of opening."""
+        after = 0
+        while rows := self._rows("accounts", after=after):
+            for number, address, terms, opened, closed in rows:
+                yield AccountRow(number, address, _nature(terms), opened, closed)
+            after = rows[-1][0]
+
+    def balances(self) -> Iterator[BalanceRow]:
+        """What the database keeps as each balance, by account in the order of opening, then asset."""
+        after = 0
+        while accounts := self._rows("accounts", after=after):
+            last = accounts[-1][0]
+            for row in self._rows("balances", after=after, last=last):
+                yield BalanceRow(*row[1:])
+            after = last
+
+    def period_balances(self, first_day: int, ends: list[int]) -> Iterator[PeriodBalance]:
+        """By period, then account in the order of opening, then asset; `ends` are the periods' last days."""
+        for period, account, terms, asset, opening, closing in self._held(
+            "period_balances", first_day=first_day, last_day=ends[-1], ends=ends
+        ):
+            yield PeriodBalance(period, account, _nature(terms), asset, opening, closing)
+
+    def natures(self, addresses: Iterable[str]) -> dict[str, Nature]:
+        """What some accounts are, at least; they are remembered for a while."""
+        missing = [address for address in addresses if address not in self._known]
+        if missing:
+            if len(self._known) > CACHED_NATURES:
+                self._known = {}
+                missing = list(addresses)
+            self._known |= {a: _nature(terms) for a, terms in self._rows("terms", addresses=missing)}
+        return self._known
+
+    def _held(self, query: str, **parameters: Any) -> Iterator[tuple[Any, ...]]:
+        with self._connection.cursor(query, withhold=True) as cursor:
+            cursor.itersize = 10 * PAGE
+            cursor.execute(QUERIES[query], self._bounds | parameters)
+            yield from cursor
+
+
+def _entry(row: tuple[Any, ...]) -> Entry:
+    seq, day, leaf, body = row
+    return Entry(seq, day, leaf, body, read_event(body))

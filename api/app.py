@@ -19,10 +19,11 @@ from starlette.types import Receive, Scope, Send
 from api import docs
 from api.bridge import Bridge
 from api.handlers import Call
-from api.http import Exchange, Gone, NoQuery, decode_path, decode_query, encode
+from api.http import JSON, Exchange, Gone, NoQuery, decode_path, decode_query, encode
 from api.openapi import document
 from api.operations import OPERATIONS, Operation
 from api.problems import Problem, Refused, make, of_error
+from ledger.keeping import Keeping
 
 log = structlog.get_logger("daybook.http")
 
@@ -31,19 +32,20 @@ HTML = b"text/html; charset=utf-8"
 Respond = Callable[[Exchange], Awaitable[None]]
 
 
-def create_app(conninfo: str, *, projecting: bool = True) -> Api:
+def create_app(conninfo: str, keeping: Keeping, *, projecting: bool = True) -> Api:
     """The application on a migrated database; writer, reader and engine live from start-up to shutdown.
 
     `projecting`: projections are kept and jobs are run in this process.
     """
-    return Api(conninfo, projecting)
+    return Api(conninfo, keeping, projecting)
 
 
 class Api:
     """The application of one process."""
 
-    def __init__(self, conninfo: str, projecting: bool) -> None:
+    def __init__(self, conninfo: str, keeping: Keeping, projecting: bool) -> None:
         self._conninfo = conninfo
+        self._keeping = keeping
         self._projecting = projecting
         self._bridge: Bridge | None = None
         self._router = Router(
@@ -81,7 +83,7 @@ class Api:
 
     @asynccontextmanager
     async def _lifespan(self, app: Any) -> AsyncIterator[None]:
-        self._bridge = Bridge(self._conninfo, projecting=self._projecting)
+        self._bridge = Bridge(self._conninfo, self._keeping, projecting=self._projecting)
         try:
             yield
         finally:
@@ -93,7 +95,10 @@ class Api:
             paths.setdefault(operation.path, {})[operation.method] = self._responder(operation)
         paths["/openapi.json"] = {"GET": _static(encode(document()), b"application/json")}
         paths["/docs"] = {"GET": _static(docs.PAGE, HTML)}
-        yield from (Route(path, _Path(methods)) for path, methods in paths.items())
+        # A tile's address is several segments.
+        yield from (
+            Route(path.replace("{tile}", "{tile:path}"), _Path(methods)) for path, methods in paths.items()
+        )
         yield docs.static_files()
 
     def _responder(self, operation: Operation) -> Respond:
@@ -106,7 +111,8 @@ class Api:
             if isinstance(reply.body, Problem):
                 await exchange.problem(reply.body, reply.headers)
             else:
-                await exchange.answer(reply.status, encode(reply.body), headers=reply.headers)
+                body = encode(reply.body) if operation.media == JSON else reply.body
+                await exchange.answer(reply.status, body, operation.media, reply.headers)
 
         return respond
 

@@ -18,8 +18,11 @@ from anyio import CapacityLimiter, to_thread
 
 from api.engine import Engine
 from ledger.batch import Outcome, Request
+from ledger.keeping import Keeping
 from ledger.reader import Reader
 from ledger.writer import Answer, ClockBehind, Writer, WriterError
+from projections.proving import Prover
+from projections.tree_heads import Keeper, TreeHeads
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -28,14 +31,16 @@ READERS = 4
 
 
 class Bridge:
-    """The writer, the reader and the engine of one process, for coroutines of one event loop."""
+    """The writer, reader, engine and prover of one process, for coroutines of one event loop."""
 
-    def __init__(self, conninfo: str, *, projecting: bool) -> None:
+    def __init__(self, conninfo: str, keeping: Keeping, *, projecting: bool) -> None:
         """Starts the threads; the connections are made when they are needed."""
         self.reader = Reader(conninfo, READERS)
         self._writer = Writer(conninfo)
         self.engine = Engine(conninfo, working=projecting)
         self.execute = self._writer.execute  # for threads that wait for the outcomes
+        self.prover = Prover(TreeHeads(self.reader, keeping))
+        self._keeper = Keeper(conninfo, keeping)
         self._loop = asyncio.get_running_loop()
         self._questions: list[tuple[str, Request, asyncio.Future[Answer]]] = []
         self._answers: deque[tuple[asyncio.Future[Answer], Answer]] = deque()
@@ -63,6 +68,7 @@ class Bridge:
     async def close(self) -> None:
         """Answer what is queued, then end the threads and close the connections."""
         await to_thread.run_sync(self._writer.close)
+        await to_thread.run_sync(self._keeper.close)
         await self.engine.close()
         await to_thread.run_sync(self.reader.close)
 

@@ -29,12 +29,13 @@ from api.database import DatabaseError, first_line, opened
 from api.import_command import import_command
 from api.import_files import InputError
 from api.settings import Settings, SettingsError, read
+from ledger.keeping import KeepingError
 from ledger.reader import AccountNotFound, AssetNeeded
 from ledger.writer import LedgerNotFound, WriterError
 from sql.embedded import EmbeddedPostgresError
 from sql.migrate import MigrationError
 
-_SENTENCES = (SettingsError, DatabaseError, InputError, EmbeddedPostgresError, MigrationError)
+_SENTENCES = (SettingsError, DatabaseError, InputError, EmbeddedPostgresError, MigrationError, KeepingError)
 
 
 class _Commands(click.Group):

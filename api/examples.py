@@ -56,6 +56,19 @@ _LEDGER = {
     "time_zone": "Europe/Prague",
     "opened_at": "2026-11-20T09:59:00.000000Z",
 }
+_TREE_HEAD = {
+    "origin": "daybook/0b0e2a4e-6f0c-4f62-9a53-0b4f6b3a7f10/1",
+    "ledger": "0b0e2a4e-6f0c-4f62-9a53-0b4f6b3a7f10",
+    "incarnation": 1,
+    "size": 2,
+    "root": "fac54203e7cc696cf0dfcb42c92a1d9dbaf70ad9e621f4bd8d98662f00e3c125",
+    "note": (
+        "daybook/0b0e2a4e-6f0c-4f62-9a53-0b4f6b3a7f10/1\n2\n+sVCA+fMaWzw38tCySodnbr3CtnmIfS9jZhmLwDjwSU=\n\n"
+        "— daybook-5b1a7f02 x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6K"
+        "E6RyyBwJnAM=\n"
+    ),
+}
+
 _JOB = {
     "id": "6d1c4f0e-53d7-4f0b-9c5e-0f4b6a1e2d3c",
     "kind": "rebuild",
@@ -309,6 +322,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     },
     "list_events": {
         "answer": {
+            "incarnation": 1,
             "events": [
                 {
                     "seq": 9,
@@ -326,6 +340,45 @@ EXAMPLES: dict[str, dict[str, Any]] = {
                 }
             ],
             "next": None,
+        }
+    },
+    "get_tree_head": {"answer": _TREE_HEAD},
+    "get_inclusion_proof": {
+        "answer": {
+            "proof": "inclusion",
+            "seq": 2,
+            "leaf": "70a4b0dc5c5ff1b1e2ac1c0ed59b5fb8c9d0ec3d3f3b5f3a6e8c1c3a3e0c6f5d",
+            "path": ["96a296d224f285c67bee93c30f8a309157f0daa35dc5b87e410b78630a09cfc7"],
+            "tree_head": _TREE_HEAD,
+            "body": {
+                "data": {"account": "customers:43:wallet"},
+                "effective_at": "2026-11-20T10:00:00.000000Z",
+                "ledger": "0b0e2a4e-6f0c-4f62-9a53-0b4f6b3a7f10",
+                "recorded_at": "2026-11-20T10:00:00.000000Z",
+                "request_id": "8c1d",
+                "schema_version": 1,
+                "seq": 2,
+                "type": "account_closed",
+            },
+        }
+    },
+    "get_consistency_proof": {
+        "answer": {
+            "proof": "consistency",
+            "first_size": 1,
+            "first_root": "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d",
+            "path": ["96a296d224f285c67bee93c30f8a309157f0daa35dc5b87e410b78630a09cfc7"],
+            "tree_head": _TREE_HEAD,
+        }
+    },
+    "get_checkpoint": {"answer": _TREE_HEAD["note"]},
+    "get_entry_bundle": {},
+    "get_tile": {},
+    "get_verifier_key": {
+        "answer": {
+            "name": "daybook-5b1a7f02",
+            "algorithm": "Ed25519",
+            "verifier_key": "daybook-5b1a7f02+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW",
         }
     },
     "get_job": {"answer": _JOB},

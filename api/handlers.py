@@ -30,6 +30,7 @@ from ledger.reader import Reader
 from ledger.rejections import RejectionCode
 from ledger.views import Acknowledged, ClosingView, EntryView, entry_view, legs_after
 from projections import jobs
+from projections.proving import Prover
 from projections.reading import Behind, check_head
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ def read(function: Callable[[Reader, dict[str, Any], Any], Any]) -> Handler:
     """
 
     def run(reader: Reader, path: dict[str, Any], query: Any) -> Any:
+        _check_incarnation(reader, path, query)
         min_seq: int | None = getattr(query, "min_seq", None)
         if min_seq is not None:
             check_head(reader, path["ledger"], min_seq)
@@ -94,6 +96,28 @@ def read(function: Callable[[Reader, dict[str, Any], Any], Any]) -> Handler:
             await asyncio.sleep(ASK_AGAIN_SECONDS)
 
     return handler
+
+
+def prove(function: Callable[[Prover, dict[str, Any], Any], Any]) -> Handler:
+    """A handler that proves: `function` runs in a thread."""
+
+    def run(call: Call) -> Any:
+        _check_incarnation(call.bridge.reader, call.path, call.query)
+        return function(call.bridge.prover, call.path, call.query)
+
+    async def handler(call: Call) -> Reply:
+        return Reply(call.operation.status, await call.bridge.read(run, call))
+
+    return handler
+
+
+def _check_incarnation(reader: Reader, path: dict[str, Any], query: Any) -> None:
+    """What the caller knows must be of the ledger's present life, if it says which life it knows."""
+    asked = getattr(query, "incarnation", None)
+    if asked is not None:
+        incarnation = reader.incarnation(path["ledger"])
+        if asked != incarnation:
+            raise Refused(make("incarnation_ended", evidence={"asked": asked, "incarnation": incarnation}))
 
 
 # ---------------------------------------------------------------- one command

@@ -20,12 +20,15 @@ from api.problems import RETRY_AFTER_SECONDS, Problem, Refused, make, of_validat
 from ledger.chart import MAX_AMOUNT
 from ledger.commands import Address, Key, Name, Period
 from ledger.periods import days_of
+from ledger.proofs import tile_at
 
 T = TypeVar("T")
 
 MAX_BODY_BYTES = 10 * 2**20
 JSON = b"application/json"
 PROBLEM = b"application/problem+json"
+NOTE = b"text/plain; charset=utf-8"
+OCTETS = b"application/octet-stream"
 
 JobId = Annotated[str, Meta(pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z")]
 Seq = Annotated[int, Meta(ge=1, le=MAX_AMOUNT)]
@@ -204,7 +207,7 @@ def decode_body(decoder: msgspec.json.Decoder[T], raw: bytes) -> T:
 
 def decode_query(query_string: bytes, shape: type[T]) -> T:
     """The query's parameters as their struct; unknown, repeated and bad ones are refused (Refused)."""
-    if not query_string:
+    if not query_string and shape is NoQuery:  # as on the busiest route
         return shape()
     try:
         pairs = parse_qsl(
@@ -258,11 +261,29 @@ def _period(text: str) -> str:
     return period
 
 
+_LEVEL = re.compile(r"(0|[1-9]|[1-5][0-9]|6[0-3])\Z")
+
+
+def _level(text: str) -> int:
+    if not _LEVEL.match(text):
+        raise msgspec.ValidationError("A level is 0 to 63")
+    return int(text)
+
+
+def _tile(text: str) -> tuple[int, int]:
+    try:
+        return tile_at(text)
+    except ValueError as error:
+        raise msgspec.ValidationError(str(error)) from None
+
+
 _PATH: dict[str, Callable[[str], Any]] = {
     "ledger": partial(msgspec.convert, type=Name),
     "address": partial(msgspec.convert, type=Address),
     "job": partial(msgspec.convert, type=JobId),
     "period": _period,
+    "level": _level,
+    "tile": _tile,
     "seq": lambda text: msgspec.convert(int(text) if _SEQ.match(text) else text, Seq),
 }
 

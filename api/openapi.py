@@ -22,6 +22,12 @@ _PATH_PARAMETERS = {
         {"type": "string", "pattern": r"^[A-Za-z0-9_.\-]+(:[A-Za-z0-9_.\-]+)*$", "maxLength": 255},
         "customers:42:wallet",
     ),
+    "level": ("The tile's level.", {"type": "integer", "minimum": 0, "maximum": 63}, 0),
+    "tile": (
+        "The tile's number in groups of three digits, and `.p/` with its width if it is less than 256.",
+        {"type": "string", "pattern": r"^(x[0-9]{3}/)*[0-9]{3}(\.p/[0-9]{1,3})?$"},
+        "x001/x234/067",
+    ),
     "job": (
         "The job's id.",
         {"type": "string", "format": "uuid"},
@@ -33,7 +39,7 @@ _PATH_PARAMETERS = {
         "2026-10",
     ),
     "seq": (
-        "The transaction's seq.",
+        "The seq of the event, that of a transaction where it is one.",
         {"type": "integer", "minimum": 1, "maximum": 2**63 - 1},
         3,
     ),
@@ -49,10 +55,11 @@ _STATUS_WORDS = {400: "Malformed request", 404: "Not found", 405: "Method not al
 
 def document() -> dict[str, Any]:
     """The whole document."""
-    structs = [t for o in OPERATIONS for t in (o.body, o.answer) if t is not None]
+    structs = [t for o in OPERATIONS for t in (o.body, o.answer) if t not in (None, bytes)]
     _, schemas = msgspec.json.schema_components([*structs, Problem, Event], ref_template=_REF)
     schemas = _ecma(schemas)
-    schemas["EventView"]["properties"]["body"] = {"$ref": _REF.format(name="Event")}
+    for name in ("EventView", "InclusionProof"):
+        schemas[name]["properties"]["body"] = {"$ref": _REF.format(name="Event")}
     schemas["Problem"]["properties"]["code"] = {"type": "string", "enum": list(CODES)}
     paths: dict[str, dict[str, Any]] = {}
     for operation in OPERATIONS:
@@ -185,13 +192,17 @@ def _present(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _responses(operation: Operation) -> dict[str, Any]:
-    schema = {"$ref": _REF.format(name=operation.answer.__name__)}
+    schema = (
+        {"$ref": _REF.format(name=operation.answer.__name__)}
+        if operation.answer is not bytes
+        else {"type": "string"}
+    )
     headers = ["X-Request-Id"]
     if operation.keyed:
         headers.append("Idempotency-Replayed")
     if operation.location is not None:
         headers.append("Location")
-    success = _response("Done", schema, operation.answer_example, headers)
+    success = _response("Done", schema, operation.answer_example, headers, operation.media.decode())
     responses = {str(operation.status): success}
     if operation.body is Transaction:
         responses["200"] = _response("The entry that it would be (`preview`)", schema, None, headers[:1])
@@ -210,12 +221,18 @@ def _responses(operation: Operation) -> dict[str, Any]:
     return responses
 
 
-def _response(description: str, schema: dict[str, Any], example: Any, headers: list[str]) -> dict[str, Any]:
+def _response(
+    description: str,
+    schema: dict[str, Any],
+    example: Any,
+    headers: list[str],
+    media: str = "application/json",
+) -> dict[str, Any]:
     content = {"schema": schema} | ({"example": example} if example is not None else {})
     return {
         "description": description,
         "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in headers},
-        "content": {"application/json": content},
+        "content": {media: content},
     }
 
 

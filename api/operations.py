@@ -11,21 +11,25 @@ from typing import Any, Literal
 
 import msgspec
 
-from api import handlers, reads
+from api import handlers, proofs, reads
 from api.examples import EXAMPLES
 from api.handlers import Handler
-from api.http import NoQuery
+from api.http import JSON, NOTE, OCTETS, NoQuery
 from api.queries import (
     AccountsPage,
     AccountsQuery,
     BalancesQuery,
+    ConsistencyQuery,
     EventsPage,
+    EventsQuery,
     LedgersPage,
     LedgersQuery,
     PageQuery,
+    ProofQuery,
     StatementQuery,
     TransactionsPage,
     TransactionsQuery,
+    TreeHeadQuery,
 )
 from ledger.chart import ChartDocument
 from ledger.commands import (
@@ -57,9 +61,10 @@ from ledger.views import (
     TrialBalanceView,
 )
 from projections.jobs import Job
+from projections.proving import ConsistencyProof, InclusionProof, TreeHeadView
 
 Scope = Literal["none", "ledger:read", "ledger:write", "ledger:admin"]
-Tag = Literal["Ledgers", "Accounts", "Transactions", "Periods", "Reports", "Jobs", "Service"]
+Tag = Literal["Ledgers", "Accounts", "Transactions", "Periods", "Reports", "Proofs", "Jobs", "Service"]
 
 # What may come of every operation, of every one with a body or a ledger, of every command, of every read.
 _ALWAYS = ("invalid_request", "internal_error")
@@ -68,6 +73,7 @@ _BODY = ("payload_too_large", "unsupported_media_type")
 _DATABASE = ("unavailable",)
 _PROJECTION = ("projection_behind", "projection_stopped")
 _COMMAND = ("idempotency_key_reused", "event_too_large", "overloaded", "clock_behind")
+_PROOF = ("ledger_differs", "signing_unavailable")
 _CHART = ("chart_patterns_overlap", "asset_scale_conflict")
 _POSTING = (
     "asset_not_in_chart",
@@ -88,7 +94,7 @@ _HOLD = ("not_a_hold", "hold_already_posted", "hold_already_voided", "hold_alrea
 
 
 class Operation:
-    """One method of one path. `status` and `answer` are those of success."""
+    """One method of one path. `status`, `media` and `answer` (bytes: as they are) are those of success."""
 
     def __init__(
         self,
@@ -109,6 +115,7 @@ class Operation:
         location: str | None = None,
         description: str = "",
         keyed: bool = True,
+        media: bytes = JSON,
     ) -> None:
         self.method = method
         self.path = path
@@ -128,6 +135,7 @@ class Operation:
         self.answer_example: Any = EXAMPLES.get(id, {}).get("answer")
         self._codes = codes
         self._keyed = keyed
+        self.media = media
 
     @cached_property
     def decoder(self) -> msgspec.json.Decoder[Any]:
@@ -156,6 +164,8 @@ class Operation:
             codes += _COMMAND
         if "min_seq" in self.query.__struct_fields__:
             codes += _PROJECTION
+        if "incarnation" in self.query.__struct_fields__:
+            codes += ("incarnation_ended",)
         if self.scope != "none":
             codes += _DATABASE
         return codes
@@ -168,6 +178,7 @@ _PERIOD = _ONE + "/periods/{period}"
 _TRANSACTIONS = _ONE + "/transactions"
 _TRANSACTION = _TRANSACTIONS + "/{seq}"
 _JOB = "/v1/jobs/{job}"
+_TLOG = _ONE + "/tlog"
 
 # The busiest route comes first: routes are tried in this order.
 OPERATIONS: tuple[Operation, ...] = (
@@ -532,8 +543,96 @@ OPERATIONS: tuple[Operation, ...] = (
         tag="Reports",
         scope="ledger:read",
         handler=handlers.read(reads.events),
-        query=PageQuery,
+        description="Beyond `after`, as a client that follows the ledger reads them.",
+        query=EventsQuery,
         answer=EventsPage,
+    ),
+    Operation(
+        "GET",
+        _ONE + "/tree-head",
+        "get_tree_head",
+        "The signed tree head",
+        description="Keep it: `consistency` proves later that nothing of the ledger was changed since.",
+        tag="Proofs",
+        scope="ledger:read",
+        handler=handlers.prove(proofs.tree_head),
+        query=TreeHeadQuery,
+        answer=TreeHeadView,
+        codes=_PROOF,
+    ),
+    Operation(
+        "GET",
+        _ONE + "/events/{seq}/proof",
+        "get_inclusion_proof",
+        "Proof that an event is in the ledger",
+        description="`daybook proof verify` checks it offline, and so can anybody: docs/proofs.md.",
+        tag="Proofs",
+        scope="ledger:read",
+        handler=handlers.prove(proofs.inclusion),
+        query=ProofQuery,
+        answer=InclusionProof,
+        codes=(*_PROOF, "event_not_found", "size_not_reached"),
+    ),
+    Operation(
+        "GET",
+        _ONE + "/consistency",
+        "get_consistency_proof",
+        "Proof that the ledger only grew",
+        tag="Proofs",
+        scope="ledger:read",
+        handler=handlers.prove(proofs.consistency),
+        query=ConsistencyQuery,
+        answer=ConsistencyProof,
+        codes=(*_PROOF, "size_not_reached"),
+    ),
+    Operation(
+        "GET",
+        _TLOG + "/checkpoint",
+        "get_checkpoint",
+        "The signed tree head as a note (C2SP tlog-checkpoint)",
+        tag="Proofs",
+        scope="ledger:read",
+        handler=handlers.prove(proofs.checkpoint),
+        answer=bytes,
+        media=NOTE,
+        codes=_PROOF,
+    ),
+    Operation(
+        "GET",
+        _TLOG + "/tile/entries/{tile}",
+        "get_entry_bundle",
+        "Bodies of 256 events (C2SP tlog-tiles)",
+        description="`.p/` and a width at the end of the path: the first so many.",
+        tag="Proofs",
+        scope="ledger:read",
+        handler=handlers.prove(proofs.bundle),
+        answer=bytes,
+        media=OCTETS,
+        codes=(*_PROOF, "not_found"),
+    ),
+    Operation(
+        "GET",
+        _TLOG + "/tile/{level}/{tile}",
+        "get_tile",
+        "256 hashes of the tree (C2SP tlog-tiles)",
+        description="`.p/` and a width at the end of the path: the first so many.",
+        tag="Proofs",
+        scope="ledger:read",
+        handler=handlers.prove(proofs.tile),
+        answer=bytes,
+        media=OCTETS,
+        codes=(*_PROOF, "not_found"),
+    ),
+    Operation(
+        "GET",
+        "/v1/verifier-key",
+        "get_verifier_key",
+        "The public key that signed tree heads are checked with",
+        tag="Service",
+        scope="none",
+        handler=handlers.prove(proofs.verifier_key),
+        answer=proofs.VerifierKeyView,
+        codes=("signing_unavailable",),
     ),
     Operation(
         "GET",

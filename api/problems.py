@@ -12,16 +12,22 @@ from typing import Any
 
 import msgspec
 import psycopg
+import structlog
 from msgspec import Struct
 
 from ledger import rejections
+from ledger.keeping import KeepingError
 from ledger.reader import AccountNotFound, AssetNeeded, TransactionNotFound
 from ledger.rejections import Rejection, RejectionCode
 from ledger.store import Trouble, why
 from ledger.views import EntryView
 from ledger.writer import ClockBehind, Defect, LedgerNotFound, Overloaded, Unavailable
 from projections.jobs import JobNotFound
+from projections.proving import EventNotFound, EventNotInTree, SizeNotReached, TileNotFound
 from projections.reading import Behind, Stopped
+from projections.tree_heads import LedgerDiffers
+
+log = structlog.get_logger("daybook.http")
 
 TABLE: tuple[RejectionCode, ...] = (
     RejectionCode("invalid_request", 400, False, "The request is malformed; `field` names what is wrong."),
@@ -31,6 +37,15 @@ TABLE: tuple[RejectionCode, ...] = (
         False,
         "The account has several assets, or none: name one.",
         ("account", "assets"),
+    ),
+    RejectionCode("event_not_found", 404, True, "No event has this seq yet.", ("seq",)),
+    RejectionCode("size_not_reached", 404, True, "The ledger has no so many events yet.", ("size", "seq")),
+    RejectionCode(
+        "incarnation_ended",
+        409,
+        False,
+        "What you know is of another incarnation: a backup was restored. Read again from the beginning.",
+        ("asked", "incarnation"),
     ),
     RejectionCode("job_not_found", 404, False, "No job has this id."),
     RejectionCode("not_found", 404, False, "There is nothing at this path."),
@@ -50,6 +65,19 @@ TABLE: tuple[RejectionCode, ...] = (
         False,
         "The read cannot come as far as `min_seq`: an event before it cannot be applied.",
         ("projection", "checkpoint", "error_seq"),
+    ),
+    RejectionCode(
+        "ledger_differs",
+        503,
+        False,
+        "The ledger is not what its kept tree head says; nothing is signed before that is resolved.",
+        ("difference",),
+    ),
+    RejectionCode(
+        "signing_unavailable",
+        503,
+        True,
+        "The folder of the signing key and of kept tree heads does not work.",
     ),
     RejectionCode("overloaded", 503, True, "Too many commands are waiting; nothing was done."),
     RejectionCode(
@@ -164,6 +192,23 @@ def of_error(error: Exception) -> Problem | None:
             name, _, checkpoint, error_seq = error.position
             evidence = {"projection": name, "checkpoint": checkpoint, "error_seq": error_seq}
             return make("projection_stopped", str(error), evidence=evidence)
+        case EventNotFound():
+            return make("event_not_found", evidence={"seq": error.args[0]})
+        case SizeNotReached():
+            return make(
+                "size_not_reached", field="size", evidence={"size": error.args[0], "seq": error.args[1]}
+            )
+        case EventNotInTree():
+            seq, size = error.args
+            return make("invalid_request", f"The tree of size {size} ends before event {seq}.", field="size")
+        case TileNotFound():
+            return make("not_found", "No tree of this ledger has this tile.")
+        case LedgerDiffers():
+            log.error("tree_heads.differs", difference=str(error.args[0]))
+            return make("ledger_differs", evidence={"difference": str(error.args[0])})
+        case KeepingError():
+            log.error("tree_heads.not_kept", error=str(error))
+            return make("signing_unavailable")
         case JobNotFound():
             return make("job_not_found", f"No job has the id {error.args[0]}.")
         case Overloaded():

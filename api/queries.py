@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
 from ledger.chart import MAX_AMOUNT, AccountType, AssetCode
 from ledger.commands import Address, Moment, Reference
@@ -19,6 +19,16 @@ MinSeq = Annotated[
     int,
     Meta(ge=0, le=MAX_AMOUNT, description="Wait, for five seconds at most, until the answer has this seq."),
 ]
+
+Incarnation = Annotated[
+    int,
+    Meta(
+        ge=1,
+        lt=2**31,
+        description="The ledger's incarnation that you know; refused when a restore has ended it.",
+    ),
+]
+Size = Annotated[int, Meta(ge=1, le=MAX_AMOUNT, description="Of the first so many events; now: all.")]
 
 TransactionType = Literal[
     "transaction_posted",
@@ -117,6 +127,45 @@ class TransactionsQuery(Struct, forbid_unknown_fields=True):
             check_text("reference", self.reference)
 
 
+class EventsQuery(Struct, forbid_unknown_fields=True):
+    """Events in seq order."""
+
+    after: After = 0
+    limit: Limit = 100
+    min_seq: MinSeq | None = None
+    incarnation: Incarnation | None = None
+
+
+class TreeHeadQuery(Struct, forbid_unknown_fields=True):
+    """The tree head."""
+
+    incarnation: Incarnation | None = None
+
+
+class ProofQuery(Struct, forbid_unknown_fields=True):
+    """Of which tree."""
+
+    size: Size | None = None
+    incarnation: Incarnation | None = None
+
+
+class ConsistencyQuery(Struct, forbid_unknown_fields=True):
+    """Two trees."""
+
+    from_: Annotated[int, Meta(ge=0, le=MAX_AMOUNT, description="Size of the earlier tree.")] = field(
+        name="from"
+    )
+    to: (
+        Annotated[int, Meta(ge=0, le=MAX_AMOUNT, description="Size of the later tree; now: all events.")]
+        | None
+    ) = None
+    incarnation: Incarnation | None = None
+
+    def __post_init__(self) -> None:
+        if self.to is not None and self.from_ > self.to:
+            raise ValueError("`from` is beyond `to`")
+
+
 class LedgersPage(Struct, frozen=True):
     """Ledgers; `next` continues as `after`, null at the end."""
 
@@ -139,7 +188,11 @@ class TransactionsPage(Struct, frozen=True):
 
 
 class EventsPage(Struct, frozen=True):
-    """Events in seq order. `next` is null at the head: ask again later beyond the last seq that you have."""
+    """Events in seq order. `next` is null at the head: ask again later beyond the last seq that you have.
 
+    Give `incarnation` back with the next request: after a restore, other events may have the same seqs.
+    """
+
+    incarnation: int
     events: list[EventView]
     next: int | None

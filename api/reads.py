@@ -9,6 +9,7 @@ from api.queries import (
     AccountsQuery,
     BalancesQuery,
     EventsPage,
+    EventsQuery,
     LedgersPage,
     LedgersQuery,
     PageQuery,
@@ -91,6 +92,8 @@ def periods(reader: Reader, path: Path, query: PageQuery) -> PeriodsView:
     return period_reads.periods(reader, path["ledger"], query.after, query.limit)
 
 
-def events(reader: Reader, path: Path, query: PageQuery) -> EventsPage:
+def events(reader: Reader, path: Path, query: EventsQuery) -> EventsPage:
+    # First the incarnation: if a new one begins in between, the next request says so.
+    incarnation = reader.incarnation(path["ledger"])
     found = reader.events(path["ledger"], query.after, query.limit)
-    return EventsPage(found, found[-1].seq if len(found) == query.limit else None)
+    return EventsPage(incarnation, found, found[-1].seq if len(found) == query.limit else None)

@@ -13,7 +13,7 @@ import shlex
 import signal
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import click
 import psycopg
@@ -24,6 +24,9 @@ from api.console import configure_logs
 from api.database import Database, opened
 from api.settings import DEFAULT_PORT, Settings
 from ledger import guards
+from ledger.keeping import TREE_HEADS, Keeping
+from ledger.reader import Reader
+from projections.tree_heads import TreeHeads
 
 GRACE_SECONDS = 30
 NEXT_PORTS = 100
@@ -52,9 +55,11 @@ def serve(settings: Settings, host: str, port: int | None) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with _listening(host, port) as listener, opened(settings, migrating=True) as database:
+            keeping = Keeping(settings.keys_dir, settings.key_file)
             _check_guards(database)
+            _check_tree_heads(database, keeping)
             _announce(database, listener, port)
-            _run(database, listener, settings.projecting)
+            _run(database, listener, keeping, settings.projecting)
     except KeyboardInterrupt:
         pass
     click.echo("Daybook has stopped.")
@@ -97,6 +102,24 @@ def _check_guards(database: Database) -> None:
         raise ServeError("\n  ".join(["The database does not guard the ledgers as it should:", *problems]))
 
 
+def _check_tree_heads(database: Database, keeping: Keeping) -> None:
+    keeping.key()  # made now, so that whoever cannot write the folder hears it now
+    with closing(Reader(database.conninfo, 1)) as reader:
+        differences = TreeHeads(reader, keeping).differences(database.conninfo)
+    if differences:
+        raise ServeError(
+            "\n  ".join(
+                [
+                    "This database is not what the tree heads that were kept of it say:",
+                    *map(str, differences),
+                    "If it is another database than it should be, start with the right one, or name another "
+                    "folder with DAYBOOK_KEYS. If a backup was restored, `daybook restore` goes on from it. "
+                    f"The tree heads are in {keeping.folder / TREE_HEADS}.",
+                ]
+            )
+        )
+
+
 def _announce(database: Database, listener: socket.socket, named: int | None) -> None:
     host, port = listener.getsockname()[:2]
     reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
@@ -116,10 +139,10 @@ def _announce(database: Database, listener: socket.socket, named: int | None) ->
     )
 
 
-def _run(database: Database, listener: socket.socket, projecting: bool) -> None:
+def _run(database: Database, listener: socket.socket, keeping: Keeping, projecting: bool) -> None:
     server = uvicorn.Server(
         uvicorn.Config(
-            create_app(database.conninfo, projecting=projecting),
+            create_app(database.conninfo, keeping, projecting=projecting),
             loop="uvloop",
             http="httptools",
             lifespan="on",

@@ -3,15 +3,21 @@
 DATABASE_URL   the PostgreSQL to use (15 or later); without it Daybook runs one of its own
 DAYBOOK_DATA   where the embedded PostgreSQL keeps its data
 DAYBOOK_HOST   the address to serve on (127.0.0.1)
+DAYBOOK_KEYS   the folder of the signing key and the kept tree heads (beside the data)
+DAYBOOK_KEY    the file of a signing key of your own, instead of one made in that folder
 DAYBOOK_PORT   the port to serve on (8000, or the next free one when this is not set)
 DAYBOOK_PROJECTIONS   `off`: the service keeps no projections; `daybook projections run` does
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
 
 from sql.embedded import default_data_dir
 
@@ -32,6 +38,8 @@ class Settings:
     host: str
     port: int | None
     projecting: bool
+    keys_dir: Path
+    key_file: Path | None
 
 
 def read(environment: Mapping[str, str]) -> Settings:
@@ -42,10 +50,32 @@ def read(environment: Mapping[str, str]) -> Settings:
     projecting = environment.get("DAYBOOK_PROJECTIONS") or "on"
     if projecting not in ("on", "off"):
         raise SettingsError(f"DAYBOOK_PROJECTIONS is {projecting!r}, which is neither on nor off.")
+    database_url = environment.get("DATABASE_URL") or None
+    data_dir = default_data_dir()
+    keys = environment.get("DAYBOOK_KEYS")
+    key = environment.get("DAYBOOK_KEY")
     return Settings(
-        database_url=environment.get("DATABASE_URL") or None,
-        data_dir=default_data_dir(),
+        database_url=database_url,
+        data_dir=data_dir,
         host=environment.get("DAYBOOK_HOST") or DEFAULT_HOST,
         port=None if port is None else int(port),
         projecting=projecting == "on",
+        keys_dir=Path(keys).absolute() if keys else _keys_dir(data_dir, database_url),
+        key_file=Path(key).absolute() if key else None,
     )
+
+
+def _keys_dir(data_dir: Path, database_url: str | None) -> Path:
+    """Beside the embedded data, not in it: a copy of the data must not bring its own tree heads along.
+
+    One folder for each database, because a folder tells which ledgers its database must have.
+    """
+    beside = data_dir.with_name(f"{data_dir.name}-keys")
+    if database_url is None:
+        return beside / "embedded"
+    try:
+        parts = conninfo_to_dict(database_url)
+    except psycopg.ProgrammingError:
+        parts = {}  # whoever connects says that it is no address
+    place = [str(parts.get(name) or "") for name in ("host", "hostaddr", "port", "dbname", "user")]
+    return beside / hashlib.sha256("\n".join(place).encode()).hexdigest()[:16]

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import msgspec
 from psycopg.conninfo import conninfo_to_dict
@@ -54,7 +55,10 @@ def daybook(conninfo: str) -> Iterator[int]:
     """`daybook serve` on a database; the port."""
     port = _free_port()
     command = [sys.executable, "-m", "api.cli", "serve", "--port", str(port)]
-    with _server(command, port, {"DATABASE_URL": conninfo}):
+    with (
+        TemporaryDirectory(prefix="daybook-bench-keys-") as keys,
+        _server(command, port, {"DATABASE_URL": conninfo, "DAYBOOK_KEYS": keys}),
+    ):
         yield port
 
 

@@ -10,6 +10,7 @@ Verification takes everything that it needs and never raises on bad input: what 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
 from itertools import pairwise
@@ -220,6 +221,21 @@ def tile_path(index: int, width: int = TILE_WIDTH) -> str:
     groups = [digits[i : i + 3] for i in range(0, len(digits), 3)]
     path = "/".join([*(f"x{group}" for group in groups[:-1]), groups[-1]])
     return path if width == TILE_WIDTH else f"{path}.p/{width}"
+
+
+def tile_at(path: str) -> tuple[int, int]:
+    """Index and width of the tile with this <N>[.p/<W>], the inverse of `tile_path` (ValueError)."""
+    found = _TILE_PATH.fullmatch(path)
+    if found is not None:
+        index, width = int(found[1].replace("/", "").replace("x", "")), int(found[2] or TILE_WIDTH)
+        if index < 2**63 and tile_path(index, width) == path:
+            return index, width
+    raise ValueError(f"{path!r} is not the address of a tile, such as x001/x234/067 or 000.p/5")
+
+
+_TILE_PATH = re.compile(
+    r"((?:x[0-9]{3}/)*[0-9]{3})(?:\.p/([1-9]|[1-9][0-9]|1[0-9][0-9]|2[0-4][0-9]|25[0-5]))?"
+)
 
 
 # ---------------------------------------------------------------- within

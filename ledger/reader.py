@@ -344,6 +344,13 @@ class Reader:
             accounts[-1][0] if len(accounts) == limit else None,
         )
 
+    def incarnation(self, ledger: str) -> int:
+        """Which life of the ledger this is."""
+        with self.snapshot(ledger) as (connection, parameters):
+            head = connection.execute(QUERIES["head"], parameters).fetchone()
+            assert head is not None
+            return int(head[0])
+
     def events(self, ledger: str, after: int, limit: int) -> list[EventView]:
         """Events beyond a seq, in order, as they are stored."""
         with self.snapshot(ledger) as (connection, parameters):

@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,9 @@ from sql.embedded import running
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMAND = (sys.executable, "-m", "api.cli")
+
+# Removed when the process ends; one folder in it for each database, as it is by default.
+_KEYS = tempfile.TemporaryDirectory(prefix="daybook-test-keys-")
 
 Done = subprocess.CompletedProcess[str]
 
@@ -25,6 +29,7 @@ def environment(database: str | None, **settings: str) -> dict[str, str]:
     kept = {n: v for n, v in os.environ.items() if n != "DATABASE_URL" and not n.startswith("DAYBOOK_")}
     if database is not None:
         kept["DATABASE_URL"] = database
+        kept["DAYBOOK_KEYS"] = f"{_KEYS.name}/{sha256(database.encode()).hexdigest()[:16]}"
     return kept | settings
 
 

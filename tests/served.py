@@ -12,6 +12,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
@@ -22,6 +24,7 @@ import uvicorn
 from api.app import create_app
 from api.openapi import document
 from api.problems import CODES
+from ledger.keeping import Keeping
 
 CHART: dict[str, Any] = {
     "assets": ["USD/2", "EUR/2", "JPY/0"],
@@ -85,7 +88,7 @@ class Service:
     def _operation(self, request: httpx.Request) -> Any:
         # The most literal path comes first: /transactions/batch is not /transactions/{seq}.
         for template in sorted(self._paths, key=lambda path: path.count("{")):
-            pattern = re.sub(r"\{\w+\}", "[^/]+", template)
+            pattern = re.sub(r"\{\w+\}", "[^/]+", template.replace("{tile}", ".+"))
             if re.fullmatch(pattern, request.url.raw_path.decode().partition("?")[0]):
                 return self._paths[template].get(request.method.lower())
         return None
@@ -148,29 +151,33 @@ def move(debit: str, credit: str, amount: Any, asset: str = "USD/2", **more: Any
 
 
 @contextmanager
-def served(conninfo: str) -> Iterator[Service]:
-    """A server on a free port of the loopback interface, as `daybook serve` runs it, stopped in order."""
+def served(conninfo: str, keys: Path | None = None) -> Iterator[Service]:
+    """A server on a free port of the loopback interface, as `daybook serve` runs it, stopped in order.
+
+    `keys`: the folder of the signing key and kept tree heads, if it is to outlive the server.
+    """
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
-    server = uvicorn.Server(
-        uvicorn.Config(
-            create_app(conninfo),
-            port=0,
-            loop="uvloop",
-            http="httptools",
-            lifespan="on",
-            log_config=None,
-            access_log=False,
+    with TemporaryDirectory(prefix="daybook-test-keys-") as folder:
+        server = uvicorn.Server(
+            uvicorn.Config(
+                create_app(conninfo, Keeping(keys or Path(folder))),
+                port=0,
+                loop="uvloop",
+                http="httptools",
+                lifespan="on",
+                log_config=None,
+                access_log=False,
+            )
         )
-    )
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        while not server.started:
-            assert thread.is_alive()
-            thread.join(0.01)
-        service = Service(f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}")
-        with service.client:
-            yield service
-    finally:
-        server.should_exit = True
-        thread.join()
+        thread = threading.Thread(target=server.run)
+        thread.start()
+        try:
+            while not server.started:
+                assert thread.is_alive()
+                thread.join(0.01)
+            service = Service(f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}")
+            with service.client:
+                yield service
+        finally:
+            server.should_exit = True
+            thread.join()

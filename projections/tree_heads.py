@@ -1,0 +1,241 @@
+"""Signed tree heads: handed out only when they continue what was handed out before, and kept first.
+
+Whoever holds a signed tree head can tell later that a ledger was cut, rewritten or exchanged. So the last one
+of every ledger is kept outside the database (`ledger.keeping`), and the ledger is compared with it: before
+another one is signed, at start-up, and by `daybook doctor`. A ledger may have moved on from what is kept; it
+may not be missing, shorter, of another root at that size, or in another incarnation. Only `daybook restore`
+ends an incarnation, with an event that names what was lost.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import Any, Literal, NamedTuple
+
+import psycopg
+import structlog
+
+from ledger import proofs
+from ledger.events import read_event
+from ledger.keeping import Keeping, KeepingError
+from ledger.notes import TreeHead
+from ledger.reader import Reader
+from ledger.wire import Connection
+from projections.tiles import TileReader
+from projections.versions import connect
+from sql import load as load_queries
+
+log = structlog.get_logger(__name__)
+
+QUERIES = load_queries("tree_heads.sql")
+
+KEEP_SECONDS = 3.0
+
+What = Literal["missing", "shorter", "root", "incarnation"]
+
+
+class Difference(NamedTuple):
+    """A ledger that is not what its kept tree head says. `found` is None when it is missing."""
+
+    what: What
+    name: str | None
+    kept: TreeHead
+    found: TreeHead | None
+
+    def __str__(self) -> str:
+        kept, found = self.kept, self.found
+        if found is None:
+            return f"Ledger {kept.ledger} is not in this database; its kept tree head says size {kept.size}."
+        said = f"its kept tree head says size {kept.size} in incarnation {kept.incarnation}"
+        match self.what:
+            case "shorter":
+                return f"Ledger {self.name} ends at seq {found.size}; {said}."
+            case "root":
+                return (
+                    f"Ledger {self.name} has other events up to seq {kept.size}; {said}, with another root."
+                )
+            case _:
+                return f"Ledger {self.name} is in incarnation {found.incarnation}; {said}."
+
+
+class LedgerDiffers(Exception):
+    """A ledger is not what its kept tree head says (`args[0]` is the Difference): nothing is signed."""
+
+
+class Lost(NamedTuple):
+    """What an incarnation had beyond the event that ended it: events `first` to `size` (none if less)."""
+
+    name: str
+    incarnation: int
+    first: int
+    size: int
+    reason: str
+
+
+class Snapshot:
+    """One ledger in one snapshot, with the tree head that was signed and kept for it."""
+
+    def __init__(self, connection: Connection, parameters: dict[str, Any], head: TreeHead) -> None:
+        self.connection = connection
+        self.parameters = parameters
+        self.head = head
+        self.tiles = TileReader(connection, parameters)
+
+    def root(self, size: int) -> bytes:
+        """The root of the first `size` events, at most as many as there are."""
+        return self.head.root if size == self.head.size else proofs.root(self.tiles.hashes(size), size)
+
+    def body(self, seq: int) -> bytes:
+        """The body of an event that is there."""
+        row = self.connection.execute(QUERIES["event"], {**self.parameters, "seq": seq}).fetchone()
+        assert row is not None
+        body: bytes = row[0]
+        return body
+
+
+class TreeHeads:
+    """Signs the tree heads of one database and keeps them. Threads may share it."""
+
+    def __init__(self, reader: Reader, keeping: Keeping) -> None:
+        self._reader = reader
+        self.keeping = keeping
+
+    @contextmanager
+    def signed(self, ledger: str) -> Iterator[Snapshot]:
+        """A snapshot of a ledger whose tree head is signed and kept by now.
+
+        Raises LedgerNotFound, LedgerDiffers, KeepingError.
+        """
+        kept = None
+        while True:
+            with self._reader.snapshot(ledger) as (connection, parameters):
+                _, head = _head(connection, parameters)
+                known = kept
+                if kept is None:
+                    latest = self.keeping.latest(head.ledger)
+                    kept = latest.head if latest is not None else None
+                what = _compare(connection, parameters, kept, head) if kept is not None else None
+                if what is None:
+                    if kept is None or (kept.incarnation, kept.size) < (head.incarnation, head.size):
+                        self.keeping.keep(head)
+                    yield Snapshot(connection, parameters, head)
+                    return
+                # What was kept after this snapshot was taken may be ahead of it; a new one has to reach it.
+                if known is not None:
+                    raise LedgerDiffers(Difference(what, ledger, known, head))
+
+    def differences(self, conninfo: str) -> list[Difference]:
+        """Every ledger that is not what its latest kept tree head says (KeepingError, psycopg.Error)."""
+        here = {head.ledger: (name, head) for name, head in all_heads(conninfo)}
+        latest = {kept.head.ledger: kept.head for kept in self.keeping.everything()}
+        found = []
+        for kept in latest.values():
+            name, head = here.get(kept.ledger, (None, None))
+            if name is None:
+                found.append(Difference("missing", None, kept, None))
+            elif kept != head:
+                with self._reader.snapshot(name) as (connection, parameters):
+                    _, head = _head(connection, parameters)
+                    what = _compare(connection, parameters, kept, head)
+                if what is not None:
+                    found.append(Difference(what, name, kept, head))
+        return found
+
+    def lost(self, conninfo: str) -> list[Lost]:
+        """What restores have lost, of every ledger with a kept tree head (KeepingError, psycopg.Error)."""
+        names = {head.ledger: name for name, head in all_heads(conninfo)}
+        found = []
+        for ledger in dict.fromkeys(kept.head.ledger for kept in self.keeping.everything()):
+            if ledger in names:
+                with self._reader.snapshot(names[ledger]) as (connection, parameters):
+                    found += [
+                        Lost(names[ledger], r["lost_incarnation"], seq, r["lost_size"], r["reason"])
+                        for seq, r in _restorations(connection, parameters)
+                    ]
+        return found
+
+
+class Keeper:
+    """A thread that keeps the tree heads of ledgers that moved. `close` looks a last time and ends it."""
+
+    def __init__(self, conninfo: str, keeping: Keeping, seconds: float = KEEP_SECONDS) -> None:
+        self._conninfo = conninfo
+        self._keeping = keeping
+        self._seconds = seconds
+        self._seen: dict[str, TreeHead] = {}
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="daybook-tree-heads", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Keep what has moved until now, and end."""
+        self._closing.set()
+        self._thread.join()
+
+    def _work(self) -> None:
+        with closing(Reader(self._conninfo, 1)) as reader:
+            tree_heads = TreeHeads(reader, self._keeping)
+            while True:
+                last = self._closing.wait(self._seconds)
+                try:
+                    self._look(tree_heads)
+                except (psycopg.Error, KeepingError) as error:
+                    log.warning("tree_heads.not_kept", error=str(error).strip())
+                except Exception as error:
+                    log.error("tree_heads.defect", exc_info=error)
+                if last:
+                    return
+
+    def _look(self, tree_heads: TreeHeads) -> None:
+        for name, head in all_heads(self._conninfo):
+            if self._seen.get(name) == head:
+                continue
+            try:
+                with tree_heads.signed(name):
+                    pass
+            except LedgerDiffers as error:
+                log.error("tree_heads.differs", difference=str(error.args[0]))
+            self._seen[name] = head
+
+
+def all_heads(conninfo: str) -> list[tuple[str, TreeHead]]:
+    """Name and tree head of every ledger (psycopg.Error)."""
+    with closing(connect(conninfo)) as connection:
+        return [(name, TreeHead(*head)) for name, *head in connection.execute(QUERIES["heads"])]
+
+
+def _head(connection: Connection, parameters: dict[str, Any]) -> tuple[str, TreeHead]:
+    row = connection.execute(QUERIES["head"], parameters).fetchone()
+    assert row is not None
+    name, *head = row
+    return name, TreeHead(*head)
+
+
+def _compare(
+    connection: Connection, parameters: dict[str, Any], kept: TreeHead, found: TreeHead
+) -> What | None:
+    """What of the ledger is not as was kept; None when it is the same or has moved on from there."""
+    if kept.incarnation > found.incarnation:
+        return "incarnation"
+    if kept.incarnation < found.incarnation and any(
+        restored["lost_incarnation"] == kept.incarnation
+        and (
+            kept.size < restored["lost_size"]
+            or (kept.size, kept.root.hex()) == (restored["lost_size"], restored["lost_root"])
+        )
+        for _, restored in _restorations(connection, parameters)
+    ):
+        return None
+    if kept.size > found.size:
+        return "shorter"
+    hashes = TileReader(connection, parameters).hashes(kept.size)
+    root = found.root if kept.size == found.size else proofs.root(hashes, kept.size)
+    return None if root == kept.root else "root"
+
+
+def _restorations(connection: Connection, parameters: dict[str, Any]) -> list[tuple[int, dict[str, Any]]]:
+    """seq and data of the events that began new incarnations."""
+    found = connection.execute(QUERIES["restorations"], parameters)
+    return [(seq, read_event(body).data) for seq, body in found]

@@ -13,7 +13,7 @@ from typing import Any
 
 import structlog
 from starlette.exceptions import HTTPException
-from starlette.routing import BaseRoute, Route, Router
+from starlette.routing import BaseRoute, Route, Router, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 
 from api import docs
@@ -21,8 +21,9 @@ from api.bridge import Bridge
 from api.handlers import Call
 from api.http import JSON, Exchange, Gone, NoQuery, decode_path, decode_query, encode
 from api.openapi import document
-from api.operations import OPERATIONS, Operation
+from api.operations import FEED, OPERATIONS, Operation
 from api.problems import Problem, Refused, make, of_error
+from api.streaming import denial
 from ledger.keeping import Keeping
 
 log = structlog.get_logger("daybook.http")
@@ -54,11 +55,11 @@ class Api:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request, or the life of the process."""
-        if scope["type"] != "http":
+        if scope["type"] == "lifespan":
             await self._router(scope, receive, send)
             return
         began = time.perf_counter()
-        exchange = Exchange(scope, receive, send)
+        exchange = Exchange(scope, receive, denial(send) if scope["type"] == "websocket" else send)
         scope["exchange"] = exchange
         try:
             exchange.take_request_id()
@@ -71,15 +72,20 @@ class Api:
                 await exchange.problem(problem)
         ms = (time.perf_counter() - began) * 1_000
         # A line for every request would cost the ledger a tenth of its throughput.
-        if exchange.status >= 500 or ms >= SLOW_MS:
+        if exchange.status >= 500 or (ms >= SLOW_MS and not exchange.streaming):
             log.warning(
                 "http.request",
-                method=scope["method"],
+                method=scope.get("method", "WEBSOCKET"),
                 path=scope["path"],
                 status=exchange.status,
                 ms=round(ms, 2),
                 request_id=exchange.request_id,
             )
+
+    def end_feeds(self) -> None:
+        """Let the requests end that have no end of their own, because the process does."""
+        if self._bridge is not None:
+            self._bridge.feeds.end()
 
     @asynccontextmanager
     async def _lifespan(self, app: Any) -> AsyncIterator[None]:
@@ -99,6 +105,7 @@ class Api:
         yield from (
             Route(path.replace("{tile}", "{tile:path}"), _Path(methods)) for path, methods in paths.items()
         )
+        yield from (WebSocketRoute(path, _Path(methods)) for path, methods in paths.items() if path == FEED)
         yield docs.static_files()
 
     def _responder(self, operation: Operation) -> Respond:
@@ -108,6 +115,8 @@ class Api:
             query = decode_query(scope["query_string"], operation.query)
             assert self._bridge is not None
             reply = await operation.handler(Call(self._bridge, exchange, operation, path, query))
+            if reply is None:
+                return
             if isinstance(reply.body, Problem):
                 await exchange.problem(reply.body, reply.headers)
             else:
@@ -127,7 +136,7 @@ class _Path:
         self._allowed = sorted(self._methods)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        respond = self._methods.get(scope["method"])
+        respond = self._methods.get(scope.get("method", "GET"))  # a WebSocket begins as a GET
         if respond is None:
             raise Refused(make("method_not_allowed", evidence={"allowed": self._allowed}))
         await respond(scope["exchange"])

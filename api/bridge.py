@@ -17,6 +17,7 @@ from typing import ParamSpec, TypeVar
 from anyio import CapacityLimiter, to_thread
 
 from api.engine import Engine
+from api.feeds import Feeds
 from ledger.batch import Outcome, Request
 from ledger.keeping import Keeping
 from ledger.reader import Reader
@@ -36,6 +37,7 @@ class Bridge:
     def __init__(self, conninfo: str, keeping: Keeping, *, projecting: bool) -> None:
         """Starts the threads; the connections are made when they are needed."""
         self.reader = Reader(conninfo, READERS)
+        self.feeds = Feeds(conninfo)
         self._writer = Writer(conninfo)
         self.engine = Engine(conninfo, working=projecting)
         self.execute = self._writer.execute  # for threads that wait for the outcomes
@@ -59,6 +61,7 @@ class Bridge:
             if isinstance(answer, ClockBehind):
                 self.clock_behind_at = time.monotonic()
             raise answer
+        self.feeds.hint(ledger)
         return answer
 
     async def read(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -71,6 +74,7 @@ class Bridge:
         await to_thread.run_sync(self._keeper.close)
         await self.engine.close()
         await to_thread.run_sync(self.reader.close)
+        await self.feeds.close()
 
     def _ask(self) -> None:
         for ledger, request, future in self._questions:

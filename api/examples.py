@@ -340,6 +340,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
                 }
             ],
             "next": None,
+            "position": 9,
         }
     },
     "get_tree_head": {"answer": _TREE_HEAD},

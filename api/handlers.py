@@ -68,17 +68,18 @@ class Reply(Struct, gc=False):
     headers: tuple[Header, ...] = ()
 
 
-Handler = Callable[[Call], Awaitable[Reply]]
+# None: the handler has answered by itself.
+Handler = Callable[[Call], Awaitable[Reply | None]]
 
 
-def read(function: Callable[[Reader, dict[str, Any], Any], Any]) -> Handler:
+def read(function: Callable[[Reader, dict[str, Any], Any], Any]) -> Callable[[Call], Awaitable[Reply]]:
     """A handler that reads: `function` runs in a thread, again while what it reads is behind `min_seq`.
 
     It waits between, without a thread, so that nobody else has to.
     """
 
     def run(reader: Reader, path: dict[str, Any], query: Any) -> Any:
-        _check_incarnation(reader, path, query)
+        check_incarnation(reader, path, query)
         min_seq: int | None = getattr(query, "min_seq", None)
         if min_seq is not None:
             check_head(reader, path["ledger"], min_seq)
@@ -102,7 +103,7 @@ def prove(function: Callable[[Prover, dict[str, Any], Any], Any]) -> Handler:
     """A handler that proves: `function` runs in a thread."""
 
     def run(call: Call) -> Any:
-        _check_incarnation(call.bridge.reader, call.path, call.query)
+        check_incarnation(call.bridge.reader, call.path, call.query)
         return function(call.bridge.prover, call.path, call.query)
 
     async def handler(call: Call) -> Reply:
@@ -111,7 +112,7 @@ def prove(function: Callable[[Prover, dict[str, Any], Any], Any]) -> Handler:
     return handler
 
 
-def _check_incarnation(reader: Reader, path: dict[str, Any], query: Any) -> None:
+def check_incarnation(reader: Reader, path: dict[str, Any], query: Any) -> None:
     """What the caller knows must be of the ledger's present life, if it says which life it knows."""
     asked = getattr(query, "incarnation", None)
     if asked is not None:

@@ -58,6 +58,7 @@ class Exchange:
         "request_id",
         "scope",
         "status",
+        "streaming",
     )
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -65,6 +66,7 @@ class Exchange:
         self._receive = receive
         self._send = send
         self.status = 0  # of the answer, once it was begun
+        self.streaming = False  # whether the answer has no end of its own
         self._content_length = self._content_type = b""
         self._encoded = False
         self._keys: list[bytes] = []
@@ -151,6 +153,30 @@ class Exchange:
             }
         )
         await self._send({"type": "http.response.body", "body": body})
+
+    async def begin_stream(self, content_type: bytes, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        """Begin an answer that goes on by `part` until the client or the process leaves."""
+        self.status, self.streaming = 200, True
+        named = [(b"content-type", content_type), (b"x-request-id", self.request_id.encode()), *headers]
+        await self._send({"type": "http.response.start", "status": 200, "headers": named})
+
+    async def part(self, body: bytes, *, last: bool = False) -> None:
+        """Send a part; waits until the client has taken those before."""
+        await self._send({"type": "http.response.body", "body": body, "more_body": not last})
+
+    async def accept(self) -> None:
+        """Open the WebSocket that the request asks for."""
+        self.status, self.streaming = 101, True
+        headers = [(b"x-request-id", self.request_id.encode())]
+        await self._send({"type": "websocket.accept", "headers": headers})
+
+    async def receive(self) -> Message:
+        """The next message of the client."""
+        return await self._receive()
+
+    async def send(self, message: Message) -> None:
+        """Send a message on an open WebSocket; waits until the client has taken those before."""
+        await self._send(message)
 
     async def pass_on(self, message: Message) -> None:
         """Send a part of an answer that is made elsewhere (static files), with our header."""

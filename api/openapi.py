@@ -11,6 +11,7 @@ import msgspec
 from api.handlers import BatchResults, Ready
 from api.operations import OPERATIONS, Operation
 from api.problems import CODES, RETRY_AFTER_SECONDS, Problem, make
+from ledger.chart import MAX_AMOUNT
 from ledger.commands import Transaction
 from ledger.events import Event
 
@@ -107,6 +108,12 @@ _HEADER_PARAMETERS: dict[str, Any] = {
         "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!#-~]([ -~]*[!-~])?$"},
         "example": "order-1842",
     },
+    "Last-Event-ID": {
+        "name": "Last-Event-ID",
+        "in": "header",
+        "description": "Of a feed: go on beyond this seq, whatever `after` says.",
+        "schema": {"type": "integer", "minimum": 0, "maximum": MAX_AMOUNT},
+    },
     "X-Request-Id": {
         "name": "X-Request-Id",
         "in": "header",
@@ -176,6 +183,8 @@ def _parameters(operation: Operation) -> list[dict[str, Any]]:
         parameters.append(parameter)
     if operation.keyed:
         parameters.append({"$ref": "#/components/parameters/Idempotency-Key"})
+    if operation.feed:
+        parameters.append({"$ref": "#/components/parameters/Last-Event-ID"})
     parameters.append({"$ref": "#/components/parameters/X-Request-Id"})
     return parameters
 
@@ -204,6 +213,10 @@ def _responses(operation: Operation) -> dict[str, Any]:
         headers.append("Location")
     success = _response("Done", schema, operation.answer_example, headers, operation.media.decode())
     responses = {str(operation.status): success}
+    if operation.feed:
+        event = operation.answer_example["events"][0]
+        example = f"id: {event['seq']}\ndata: {msgspec.json.encode(event).decode()}\n\n"
+        success["content"]["text/event-stream"] = {"schema": {"type": "string"}, "example": example}
     if operation.body is Transaction:
         responses["200"] = _response("The entry that it would be (`preview`)", schema, None, headers[:1])
     elif operation.answer is BatchResults:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from api import handlers, proofs, reads
+from api import handlers, proofs, reads, streaming
 from api.examples import EXAMPLES
 from api.handlers import Handler
 from api.http import JSON, NOTE, OCTETS, NoQuery
@@ -116,6 +116,7 @@ class Operation:
         description: str = "",
         keyed: bool = True,
         media: bytes = JSON,
+        feed: bool = False,
     ) -> None:
         self.method = method
         self.path = path
@@ -131,6 +132,7 @@ class Operation:
         self.query = query
         self.location = location
         self.description = description
+        self.feed = feed
         self.example: Any = EXAMPLES.get(id, {}).get("body")
         self.answer_example: Any = EXAMPLES.get(id, {}).get("answer")
         self._codes = codes
@@ -179,6 +181,8 @@ _TRANSACTIONS = _ONE + "/transactions"
 _TRANSACTION = _TRANSACTIONS + "/{seq}"
 _JOB = "/v1/jobs/{job}"
 _TLOG = _ONE + "/tlog"
+
+FEED = _ONE + "/events"
 
 # The busiest route comes first: routes are tried in this order.
 OPERATIONS: tuple[Operation, ...] = (
@@ -537,15 +541,22 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         "GET",
-        _ONE + "/events",
+        FEED,
         "list_events",
-        "Events as they are stored",
+        "Events as they are stored, by page or as a feed",
+        description=(
+            "With `Accept: text/event-stream` the events beyond `after`, and those to come, as Server-Sent "
+            "Events: `id` is the seq; one without data says how far a filter has looked. As a WebSocket "
+            '(`Upgrade: websocket`): a text message for each event, and `{"position": n}` for how far '
+            "a filter has looked. Either may be resumed from any seq; docs/feed.md has the rest."
+        ),
         tag="Reports",
         scope="ledger:read",
-        handler=handlers.read(reads.events),
-        description="Beyond `after`, as a client that follows the ledger reads them.",
+        handler=streaming.events,
         query=EventsQuery,
         answer=EventsPage,
+        codes=("cursor_ahead", "too_many_feeds"),
+        feed=True,
     ),
     Operation(
         "GET",

@@ -50,6 +50,13 @@ TABLE: tuple[RejectionCode, ...] = (
     RejectionCode("job_not_found", 404, False, "No job has this id."),
     RejectionCode("not_found", 404, False, "There is nothing at this path."),
     RejectionCode("method_not_allowed", 405, False, "This path has other methods.", ("allowed",)),
+    RejectionCode(
+        "cursor_ahead",
+        409,
+        False,
+        "The feed is asked to go on from beyond the ledger's last event.",
+        ("after", "head"),
+    ),
     RejectionCode("payload_too_large", 413, False, "The body is longer than allowed.", ("limit",)),
     RejectionCode("unsupported_media_type", 415, False, "A body must be plain application/json."),
     RejectionCode(
@@ -79,6 +86,7 @@ TABLE: tuple[RejectionCode, ...] = (
         True,
         "The folder of the signing key and of kept tree heads does not work.",
     ),
+    RejectionCode("too_many_feeds", 503, True, "As many feeds are open as this process serves.", ("limit",)),
     RejectionCode("overloaded", 503, True, "Too many commands are waiting; nothing was done."),
     RejectionCode(
         "clock_behind", 503, True, "The clock is behind the ledger's last event; nothing was done."
@@ -101,7 +109,13 @@ TABLE: tuple[RejectionCode, ...] = (
 ALL: tuple[RejectionCode, ...] = (*TABLE, *rejections.TABLE)
 CODES: dict[str, RejectionCode] = {row.code: row for row in ALL}
 
-RETRY_AFTER_SECONDS = {"projection_behind": 1, "overloaded": 1, "clock_behind": 10, "unavailable": 1}
+RETRY_AFTER_SECONDS = {
+    "projection_behind": 1,
+    "too_many_feeds": 5,
+    "overloaded": 1,
+    "clock_behind": 10,
+    "unavailable": 1,
+}
 
 
 class Problem(Struct, frozen=True, omit_defaults=True, kw_only=True):

@@ -9,6 +9,8 @@ from msgspec import Meta, Struct, field
 
 from ledger.chart import MAX_AMOUNT, AccountType, AssetCode
 from ledger.commands import Address, Moment, Reference
+from ledger.events import SCHEMA_VERSIONS
+from ledger.feed import Filter
 from ledger.text import check_text
 from ledger.views import AccountView, EntryView, EventView, LedgerName
 
@@ -60,6 +62,45 @@ class PageQuery(Struct, forbid_unknown_fields=True):
     after: After = 0
     limit: Limit = 100
     min_seq: MinSeq | None = None
+
+
+class EventsQuery(Struct, forbid_unknown_fields=True):
+    """Events in seq order. Of a stream only `after` and the filters count."""
+
+    after: After = 0
+    limit: Limit = 100
+    min_seq: MinSeq | None = None
+    incarnation: Incarnation | None = None
+    types: (
+        Annotated[
+            str,
+            Meta(
+                pattern=r"^[a-z_]{1,64}(,[a-z_]{1,64}){0,99}\Z",
+                description="Only events of these types, separated by commas.",
+            ),
+        ]
+        | None
+    ) = None
+    stream: (
+        Annotated[
+            str,
+            Meta(min_length=1, max_length=255, description="Only events of this stream: `transaction:42`."),
+        ]
+        | None
+    ) = None
+
+    def __post_init__(self) -> None:
+        unknown = sorted(set(self.types.split(",") if self.types else ()) - SCHEMA_VERSIONS.keys())
+        if unknown:
+            raise ValueError(f"`types` names {unknown[0]}, which is no type of event")
+        if self.stream is not None:
+            check_text("stream", self.stream)
+
+    @property
+    def filter(self) -> Filter:
+        """The events that are asked for."""
+        types = tuple(dict.fromkeys(self.types.split(","))) if self.types else None
+        return Filter(types, self.stream)
 
 
 class AccountsQuery(Struct, forbid_unknown_fields=True):
@@ -127,15 +168,6 @@ class TransactionsQuery(Struct, forbid_unknown_fields=True):
             check_text("reference", self.reference)
 
 
-class EventsQuery(Struct, forbid_unknown_fields=True):
-    """Events in seq order."""
-
-    after: After = 0
-    limit: Limit = 100
-    min_seq: MinSeq | None = None
-    incarnation: Incarnation | None = None
-
-
 class TreeHeadQuery(Struct, forbid_unknown_fields=True):
     """The tree head."""
 
@@ -188,7 +220,9 @@ class TransactionsPage(Struct, frozen=True):
 
 
 class EventsPage(Struct, frozen=True):
-    """Events in seq order. `next` is null at the head: ask again later beyond the last seq that you have.
+    """Events in seq order. `next` continues as `after`, null at the head.
+
+    All that was asked for up to `position` has been seen: ask again later beyond it.
 
     Give `incarnation` back with the next request: after a restore, other events may have the same seqs.
     """
@@ -196,3 +230,4 @@ class EventsPage(Struct, frozen=True):
     incarnation: int
     events: list[EventView]
     next: int | None
+    position: int

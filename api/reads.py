@@ -18,6 +18,7 @@ from api.queries import (
     TransactionsQuery,
 )
 from ledger import period_reads
+from ledger.feed import head_seq, read_page
 from ledger.reader import Reader
 from ledger.views import (
     AccountView,
@@ -30,6 +31,7 @@ from ledger.views import (
     TrialBalanceView,
 )
 
+PAGE_BYTES = 10 * 2**20
 Path = dict[str, Any]
 
 
@@ -95,5 +97,6 @@ def periods(reader: Reader, path: Path, query: PageQuery) -> PeriodsView:
 def events(reader: Reader, path: Path, query: EventsQuery) -> EventsPage:
     # First the incarnation: if a new one begins in between, the next request says so.
     incarnation = reader.incarnation(path["ledger"])
-    found = reader.events(path["ledger"], query.after, query.limit)
-    return EventsPage(incarnation, found, found[-1].seq if len(found) == query.limit else None)
+    page = read_page(reader, path["ledger"], query.after, query.limit, query.filter, PAGE_BYTES)
+    more = page.position > query.after and page.position < head_seq(reader, path["ledger"])
+    return EventsPage(incarnation, page.events, page.position if more else None, page.position)

@@ -17,18 +17,17 @@ from contextlib import closing, contextmanager
 
 import click
 import psycopg
-import uvicorn
 
 from api.app import create_app
 from api.console import configure_logs
 from api.database import Database, opened
+from api.server import TAKES_NOTHING_SECONDS, Server
 from api.settings import DEFAULT_PORT, Settings
 from ledger import guards
 from ledger.keeping import TREE_HEADS, Keeping
 from ledger.reader import Reader
 from projections.tree_heads import TreeHeads
 
-GRACE_SECONDS = 30
 NEXT_PORTS = 100
 BACKLOG = 2_048
 
@@ -76,13 +75,16 @@ def _bind(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         # It listens at once: two processes can both bind a port on which none listens yet.
-        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+        listener = socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise ServeError(
                 f"Port {port} of {host} is taken: choose another with --port or DAYBOOK_PORT."
             ) from error
         raise ServeError(f"{host}, port {port}, cannot be served on: {error.strerror}.") from error
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; the connections inherit it
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, TAKES_NOTHING_SECONDS * 1_000)
+    return listener
 
 
 def _bind_free(host: str) -> socket.socket:
@@ -140,19 +142,7 @@ def _announce(database: Database, listener: socket.socket, named: int | None) ->
 
 
 def _run(database: Database, listener: socket.socket, keeping: Keeping, projecting: bool) -> None:
-    server = uvicorn.Server(
-        uvicorn.Config(
-            create_app(database.conninfo, keeping, projecting=projecting),
-            loop="uvloop",
-            http="httptools",
-            lifespan="on",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            timeout_graceful_shutdown=GRACE_SECONDS,
-        )
-    )
+    server = Server(create_app(database.conninfo, keeping, projecting=projecting))
     # After its shutdown uvicorn raises the signal again, for whoever handled it before.
     signal.signal(signal.SIGTERM, lambda number, frame: None)
     try:

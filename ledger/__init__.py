@@ -29,5 +29,5 @@
    Kept by the triggers `own_ledger` and row-level security. Attacked by tests/test_isolation.py.
 
 Read in this order: text, chart, commands, rejections, events, merkle, state, decide (with entry, moves,
-transactions, accounts), batch, rows, wire, store, writer; then views, reader, guards, proofs and notes.
+transactions, accounts), batch, rows, wire, store, writer; then views, reader, feed, guards, proofs and notes.
 """

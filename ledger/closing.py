@@ -28,6 +28,7 @@ from ledger.commands import (
     fingerprint,
 )
 from ledger.events import read_event
+from ledger.feed import read_page
 from ledger.period_reads import PeriodResult, result_of_period
 from ledger.reader import Reader
 from ledger.text import moment
@@ -109,7 +110,8 @@ def _finished(outcomes: list[Outcome], reader: Reader, ledger: str) -> Closed | 
     """What became of the group, now or before; None: its preview shows that it can be posted."""
     first = outcomes[0]
     if isinstance(first, Replayed):
-        events = [read_event(bytes(e.body)) for e in reader.events(ledger, first.seq - 1, first.events)]
+        stored = read_page(reader, ledger, first.seq - 1, first.events).events
+        events = [read_event(bytes(event.body)) for event in stored]
     else:
         events = [outcome.event for outcome in outcomes if isinstance(outcome, Recorded)]
     if events:

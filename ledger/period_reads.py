@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from ledger.events import read_event
+from ledger.feed import read_page
 from ledger.reader import QUERIES, Reader
 from ledger.text import from_iso, iso, micros, moment
 from ledger.views import ClosedPeriod, PeriodEvent, PeriodsView, period_event_view
@@ -36,7 +37,7 @@ def periods(reader: Reader, ledger: str, after: int, limit: int) -> PeriodsView:
 
 def period_event(reader: Reader, ledger: str, seq: int) -> PeriodEvent:
     """The closing or reopening with this seq, which must be one."""
-    [stored] = reader.events(ledger, seq - 1, 1)
+    [stored] = read_page(reader, ledger, seq - 1, 1).events
     return period_event_view(read_event(bytes(stored.body)))
 
 

@@ -1,4 +1,4 @@
-"""Reads: balances, statements, transactions, accounts, the trial balance and the event log.
+"""Reads: balances, statements, transactions, accounts and the trial balance.
 
 Every read is one short read-only transaction as the reader role, to which row-level security shows one
 ledger. A balance, now or known at a seq, is one look-up in an index however long the ledger is.
@@ -24,7 +24,6 @@ from ledger.views import (
     BalancesView,
     ChartView,
     EntryView,
-    EventView,
     LedgerName,
     LedgerView,
     LegAfter,
@@ -350,12 +349,6 @@ class Reader:
             head = connection.execute(QUERIES["head"], parameters).fetchone()
             assert head is not None
             return int(head[0])
-
-    def events(self, ledger: str, after: int, limit: int) -> list[EventView]:
-        """Events beyond a seq, in order, as they are stored."""
-        with self.snapshot(ledger) as (connection, parameters):
-            found = connection.execute(QUERIES["events_page"], {**parameters, "after": after, "limit": limit})
-            return [EventView(seq, leaf.hex(), msgspec.Raw(body)) for seq, leaf, body in found]
 
 
 def _account(

@@ -170,7 +170,3 @@ SELECT a.address, s.asset, p.net
   JOIN daybook.accounts a ON a.ledger_id = %(ledger_id)s AND a.account_id = p.account_id
   JOIN daybook.assets s ON s.ledger_id = %(ledger_id)s AND s.asset_id = p.asset_id
  ORDER BY s.asset, a.account_id;
-
--- name: events_page
-SELECT seq, leaf, body FROM daybook.events
- WHERE ledger_id = %(ledger_id)s AND seq > %(after)s ORDER BY ledger_id, seq LIMIT %(limit)s;

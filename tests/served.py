@@ -19,11 +19,11 @@ from typing import Any
 import httpx
 import msgspec
 import structlog
-import uvicorn
 
 from api.app import create_app
 from api.openapi import document
 from api.problems import CODES
+from api.server import Server
 from ledger.keeping import Keeping
 
 CHART: dict[str, Any] = {
@@ -158,17 +158,7 @@ def served(conninfo: str, keys: Path | None = None) -> Iterator[Service]:
     """
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     with TemporaryDirectory(prefix="daybook-test-keys-") as folder:
-        server = uvicorn.Server(
-            uvicorn.Config(
-                create_app(conninfo, Keeping(keys or Path(folder))),
-                port=0,
-                loop="uvloop",
-                http="httptools",
-                lifespan="on",
-                log_config=None,
-                access_log=False,
-            )
-        )
+        server = Server(create_app(conninfo, Keeping(keys or Path(folder))), port=0)
         thread = threading.Thread(target=server.run)
         thread.start()
         try:

@@ -26,6 +26,7 @@ from api.data_commands import (
     trial_balance_command,
 )
 from api.database import DatabaseError, first_line, opened
+from api.export_command import export_command
 from api.import_command import import_command
 from api.import_files import InputError
 from api.settings import Settings, SettingsError, read
@@ -126,6 +127,8 @@ def doctor_command(settings: Settings, json_: bool) -> None:
             f"{problems} findings are problems." if problems > 1 else "One finding is a problem."
         )
 
+
+audit.add_command(export_command)
 
 _COLOURS = {"ok": "green", "note": "yellow", "problem": "red"}
 

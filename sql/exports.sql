@@ -6,7 +6,7 @@
 SELECT set_config('daybook.ledger_id', %(ledger_id)s::text, false);
 
 -- name: pin
-SELECT h.incarnation, h.seq, h.root, (clock_timestamp() AT TIME ZONE %(zone)s)::date - DATE '1970-01-01'
+SELECT h.incarnation, h.seq, (clock_timestamp() AT TIME ZONE %(zone)s)::date - DATE '1970-01-01'
   FROM daybook.heads h WHERE h.ledger_id = %(ledger_id)s;
 
 -- name: book

@@ -14,8 +14,8 @@ from zoneinfo import ZoneInfo
 
 import psycopg
 
-from ledger.notes import new_key
-from projections.exports.export import FORMATS, Asked, Exported, Format, export
+from ledger.notes import TreeHead, new_key
+from projections.exports.export import FORMATS, Asked, Exported, Format, Signed, export
 
 KEY = new_key("daybook-test")
 
@@ -85,7 +85,19 @@ def make(
 ) -> Exported:
     """An export with a key of the tests, in every format unless some are named."""
     asked = Asked(ledger, frozenset(formats or FORMATS), first, last)
-    return export(conninfo, asked, target, KEY, "test", lambda *_: None)
+    return export(conninfo, asked, target, signed_head(conninfo, ledger), lambda *_: None)
+
+
+def signed_head(conninfo: str, ledger: str) -> Signed:
+    """The ledger's head, signed with a key of the tests."""
+    with psycopg.connect(conninfo) as connection:
+        row = connection.execute(
+            "SELECT public_id::text, incarnation, seq, root FROM daybook.heads"
+            " JOIN daybook.ledgers USING (ledger_id) WHERE name = %s",
+            (ledger,),
+        ).fetchone()
+    assert row is not None
+    return Signed(KEY.sign(TreeHead(*row).text), KEY.verifier)
 
 
 def minor_units(text: str, asset: str) -> int:

@@ -29,7 +29,7 @@ from tests.audit import audited
 from tests.bookkeeping import do, done, writing
 from tests.books import Books
 from tests.conftest import NewDatabase
-from tests.export_oracle import KEY, Truth, make, minor_units
+from tests.export_oracle import KEY, Truth, make, minor_units, signed_head
 from tests.troubled_ledger import NAME, TIME_ZONE, open_troubled
 
 Rows = list[dict[str, Any]]
@@ -356,7 +356,8 @@ def test_an_export_is_of_the_head_when_it_began(database: str, tmp_path: Path) -
                 written.append(done(do(writer, c.Transaction(postings=legs), ledger=NAME)))
 
         target = tmp_path / "export"
-        made = export(database, Asked(NAME, frozenset(FORMATS)), target, KEY, "test", progress)
+        head = signed_head(database, NAME)
+        made = export(database, Asked(NAME, frozenset(FORMATS)), target, head, progress)
     assert written == [len(truth.bodies) + 1]
     assert made.pin.seq == len(truth.bodies)
     assert (target / "events.jsonl").read_bytes().count(b"\n") == len(truth.bodies)

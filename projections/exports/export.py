@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, date, datetime
+from importlib.metadata import version
 from itertools import groupby, islice
 from operator import attrgetter
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any, Literal, NamedTuple, TypeVar, get_args
 
 import msgspec
 
-from ledger.notes import SigningKey, TreeHead
+from ledger.notes import TreeHead, VerifierKey, open_tree_head
 from ledger.text import iso, micros
 from projections.exports.ads import AdsFiles, ads_dictionary
 from projections.exports.beancount import BeancountJournal
@@ -73,34 +74,36 @@ class Asked(NamedTuple):
     last: date | None = None
 
 
+class Signed(NamedTuple):
+    """A signed tree head as a note, and the public key that it is checked with."""
+
+    note: str
+    verifier: VerifierKey
+
+
 class Exported(NamedTuple):
-    """What was made: the pinned seq, the accounting range, and the manifest's SHA-256 in hex."""
+    """What was made: the pinned seq, the formats, the accounting range, and the manifest's SHA-256 in hex."""
 
     pin: Pin
+    formats: list[Format]
     days: Days | None
     manifest: str
 
 
-def export(
-    conninfo: str,
-    asked: Asked,
-    target: Path,
-    key: SigningKey,
-    software: str,
-    progress: Progress,
-) -> Exported:
-    """Write an export of a ledger at its head, signed with `key`, to the folder `target`.
+def export(conninfo: str, asked: Asked, target: Path, signed: Signed, progress: Progress) -> Exported:
+    """Write an export of a ledger, as of a signed tree head of it, to the folder `target`.
 
-    LedgerNotFound; ExportRefused: nothing stands at `target` then, nor after any other exception.
+    LedgerNotFound; NoteError: the tree head is not signed so; ExportRefused: nothing stands at `target` then,
+    nor after any other exception.
     """
-    with Source(conninfo, asked.ledger) as source, new_folder(target) as folder:
+    head = open_tree_head(signed.note, [signed.verifier])
+    with Source(conninfo, asked.ledger, head) as source, new_folder(target) as folder:
         days = _days(source, asked) if asked.formats & ACCOUNTING else None
         pin = source.pin
-        head = TreeHead(pin.public_id, pin.incarnation, pin.seq, pin.root)
-        folder.whole("tlog/checkpoint", key.sign(head.text).encode())
-        folder.whole("tlog/verifier-key", f"{key.verifier}\n".encode())
+        folder.whole("tlog/checkpoint", signed.note.encode())
+        folder.whole("tlog/verifier-key", f"{signed.verifier}\n".encode())
         totals = _book(source, folder, asked.formats, progress)
-        manifest = _manifest(pin, asked, head, totals, software)
+        manifest = _manifest(pin, asked, head, totals)
         if days is not None:
             manifest["range"] = {"from": days.first.isoformat(), "to": days.last.isoformat()}
             journals = _journals(asked.formats, folder, pin, days, totals.sums.assets())
@@ -108,7 +111,7 @@ def export(
         dictionary = _dictionary(asked.formats, days)
         if dictionary:
             folder.whole("dictionary.json", _pretty(dictionary))
-        return Exported(pin, days, folder.finish(manifest))
+        return Exported(pin, manifest["formats"], days, folder.finish(manifest))
 
 
 def _days(source: Source, asked: Asked) -> Days:
@@ -249,7 +252,7 @@ def _posted(
 # ---------------------------------------------------------------- what describes the rest
 
 
-def _manifest(pin: Pin, asked: Asked, head: TreeHead, totals: BookTotals, software: str) -> dict[str, Any]:
+def _manifest(pin: Pin, asked: Asked, head: TreeHead, totals: BookTotals) -> dict[str, Any]:
     return {
         "format": "daybook-audit-export",
         "version": VERSION,
@@ -260,7 +263,7 @@ def _manifest(pin: Pin, asked: Asked, head: TreeHead, totals: BookTotals, softwa
         "tree_head": {"origin": head.origin, "size": head.size, "root": head.root.hex()},
         "formats": [format for format in FORMATS if format in asked.formats | {"jsonl"}],
         "exported_at": iso(micros(datetime.now(UTC))),
-        "daybook": software,
+        "daybook": version("daybook"),
         "totals": totals.manifest(),
     }
 

@@ -19,6 +19,7 @@ from psycopg.conninfo import make_conninfo
 
 from ledger.chart import AccountType, Terms
 from ledger.events import Event, read_event
+from ledger.notes import TreeHead
 from ledger.wire import Connection
 from ledger.writer import LedgerNotFound
 from sql import load as load_queries
@@ -56,7 +57,7 @@ class ExportRefused(Exception):
 
 
 class Pin(NamedTuple):
-    """The ledger and the head that the export is of. `today` is a day number, as the database sees it."""
+    """The ledger and the tree that the export is of. `today` is a day number, as the database sees it."""
 
     ledger_id: int
     name: str
@@ -64,7 +65,6 @@ class Pin(NamedTuple):
     time_zone: str
     incarnation: int
     seq: int
-    root: bytes
     today: int
 
 
@@ -123,14 +123,14 @@ def iso_day(day: int, seq: int) -> str:
 class Source:
     """Reads one ledger. A context manager; one thread at a time."""
 
-    def __init__(self, conninfo: str, ledger: str) -> None:
-        """Pins the ledger's head (LedgerNotFound)."""
+    def __init__(self, conninfo: str, ledger: str, head: TreeHead) -> None:
+        """Pins the ledger at a tree head of it (LedgerNotFound, ExportRefused)."""
         options = "-c timezone=UTC -c role=daybook_reader -c default_transaction_read_only=on"
         self._connection: Connection = psycopg.connect(
             make_conninfo(conninfo, application_name="daybook export", options=options), autocommit=True
         )
         try:
-            self.pin = self._pin(ledger)
+            self.pin = self._pin(ledger, head)
         except BaseException:
             self._connection.close()
             raise
@@ -148,17 +148,19 @@ class Source:
     def __exit__(self, *exception: object) -> None:
         self._connection.close()
 
-    def _pin(self, ledger: str) -> Pin:
+    def _pin(self, ledger: str, head: TreeHead) -> Pin:
         found = self._connection.execute(FIND_LEDGER, {"name": ledger}).fetchone()
         if found is None:
             raise LedgerNotFound(ledger)
         ledger_id, name, public_id, time_zone, _ = found
         parameters = {"ledger_id": ledger_id, "zone": time_zone}
         self._connection.execute(QUERIES["set_ledger"], parameters)
-        head = self._connection.execute(QUERIES["pin"], parameters).fetchone()
-        assert head is not None
-        incarnation, seq, root, today = head
-        return Pin(ledger_id, name, public_id, time_zone, incarnation, seq, root, today)
+        row = self._connection.execute(QUERIES["pin"], parameters).fetchone()
+        assert row is not None
+        incarnation, seq, today = row
+        if (public_id, incarnation) != (head.ledger, head.incarnation) or seq < head.size:
+            raise ExportRefused(f"The tree head of {head.origin}, size {head.size}, is not one of {ledger}.")
+        return Pin(ledger_id, name, public_id, time_zone, incarnation, head.size, today)
 
     def _rows(self, query: str, **parameters: Any) -> list[tuple[Any, ...]]:
         with self._connection.cursor(binary=True) as cursor:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
-from contextlib import closing as closes
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import Any
 
 import psycopg
@@ -105,7 +110,7 @@ def chart_opened(writer: Writer) -> None:
 @pytest.fixture
 def shop(database: str) -> Iterator[Shop]:
     """Sales, refunds, wages and rebates of October 2020 in two assets, and some of September and November."""
-    with writing(database) as writer, closes(Reader(database)) as reader:
+    with writing(database) as writer, closing(Reader(database)) as reader:
         chart_opened(writer)
         shop = Shop(database, writer, reader)
         for entry in (
@@ -194,3 +199,169 @@ def test_year_closes_over_its_closed_months(shop: Shop) -> None:
     found = periods(shop.reader, "main", 0, 100).closed
     assert [each.period for each in found] == ["2020", "2020-Q4", "2020-10", "2020-12", "2020-12-31"]
     assert shop.balances("2021-01-01Z")["retained", USD] == -(100 + 1_000 + 500 - 30 - 400 + 7 + 8_000)
+
+
+# ---------------------------------------------------------------- keys, crashes, company
+
+
+def test_replay_answers_as_the_first_time(shop: Shop) -> None:
+    """The same key finds the closing and its entries again, also when the period has long been reopened."""
+    first = shop.closed("2020-10", "key")
+    head = shop.head()
+    assert shop.closed("2020-10", "key") == Closed(first.seq, first.entries, True)
+    shop.reopen("2020-10")
+    done(shop.move("cash", "sales:1", 25, "2020-10-30"))
+    shop.close("2020-10", body=c.PeriodClosing())
+    assert shop.closed("2020-10", "key") == Closed(first.seq, first.entries, True)
+    assert shop.balances()["sales:1", USD] == -25
+    assert shop.head() == head + 3
+    other = shop.close("2020-10", "key", c.PeriodClosing(retained_earnings="narrow"))
+    assert isinstance(other, Refusal)
+    assert other.rejection.code == "idempotency_key_reused"
+
+
+def test_replay_of_a_closing_without_entries_makes_none_later(shop: Shop) -> None:
+    """What was done without entries stays so, though there would be some now."""
+    shop.closed("2020-10", "entries")
+    shop.reopen("2020-10")
+    nothing = shop.closed("2020-10", "key")
+    assert nothing.entries == []
+    shop.reopen("2020-10")
+    done(shop.move("cash", "sales:1", 25, "2020-10-30"))
+    shop.close("2020-10", body=c.PeriodClosing())
+    assert shop.closed("2020-10", "key") == Closed(nothing.seq, [], True)
+    assert shop.balances()["sales:1", USD] == -25
+
+
+DYING = """
+import os, signal, sys
+from ledger import closing, commands as c
+from ledger.reader import Reader
+from ledger.writer import Writer
+
+conninfo, moment, key = sys.argv[1:]
+die = lambda *args: os.kill(os.getpid(), signal.SIGKILL)
+writer, reader = Writer(conninfo), Reader(conninfo)
+
+def execute(ledger, request):
+    outcomes = writer.execute(ledger, request)
+    if {"closed": not request.preview, "probed": request.preview, "posted": request.atomic}.get(moment):
+        die()
+    return outcomes
+
+if moment == "read":
+    closing.closing_entries = die
+command = c.command(c.PeriodClosing(retained_earnings="retained"), "2020-10", key=key or None)
+closing.close_period(execute, reader, "main", command)
+"""
+
+
+@pytest.mark.parametrize("key", ["key", None])
+@pytest.mark.parametrize("moment", ["closed", "probed", "read", "posted"])
+def test_a_crash_between_the_steps_is_mended_by_asking_again(
+    shop: Shop, moment: str, key: str | None
+) -> None:
+    """Wherever the process is killed, the period is closed, and the next request posts what is missing."""
+    dying = (sys.executable, "-c", DYING, shop.database, moment, key or "")
+    assert subprocess.run(dying, timeout=60).returncode == -signal.SIGKILL
+    assert code(shop.move("cash", "sales:1", 1, "2020-10-15")) == "period_closed"
+    assert (("retained", USD) in shop.balances()) == (moment == "posted")
+    again = shop.close("2020-10", key)
+    if moment == "posted" and key is None:
+        assert isinstance(again, Refusal)
+        assert again.rejection.code == "period_already_closed"
+    else:
+        assert isinstance(again, Closed)
+        assert len(again.entries) == 2
+    assert {"sales:1", "sales:2", "refunds", "wages", "rebates"}.isdisjoint(a for a, _ in shop.balances())
+    assert [about for _, _, about in shop.events()].count("Closing entries 2020-10") == 2
+
+
+def test_many_at_once_close_once(shop: Shop) -> None:
+    """Equal requests and others with keys of their own: the entries are made once."""
+    with ThreadPoolExecutor(8) as pool:
+        keys = ["same", "same", "same", "a", "b", None, None, None]
+        found = list(pool.map(lambda key: shop.close("2020-10", key), keys))
+    assert any(isinstance(each, Closed) for each in found)
+    shop.close("2020-10")  # whoever closed it may have been overtaken before it posted
+    for each in found:
+        if isinstance(each, Refusal):
+            assert each.rejection.code in ("period_already_closed", "period_not_closed")
+    assert [about for _, _, about in shop.events()].count("Closing entries 2020-10") == 2
+    assert shop.balances()["retained", EUR] == 39
+
+
+def test_nobody_comes_between_closing_and_entries(shop: Shop) -> None:
+    """While periods close with entries, no late posting gets in; what is refused is refused as closed."""
+    late: list[str] = []
+    stop = False
+
+    def post() -> None:
+        while not stop:
+            outcome = shop.move("cash", "sales:1", 1, "2020-10-15")
+            late.append(outcome.rejection.code if isinstance(outcome, Refusal) else "posted")
+
+    with ThreadPoolExecutor(2) as pool:
+        posting = [pool.submit(post) for _ in range(2)]
+        while not late:
+            time.sleep(0.001)
+        shop.closed("2020-10")
+        after = len(late)
+        shop.closed("2020-11")
+        stop = True
+        for each in posting:
+            each.result(60)
+    assert set(late[after + 2 :]) <= {"period_closed"}
+    assert ("sales:1", USD) not in shop.balances()
+
+
+# ---------------------------------------------------------------- limits
+
+
+def test_entries_that_are_refused_leave_the_period_closed(shop: Shop) -> None:
+    """An account's limit binds closing entries too; all of them are refused together, and it is said why."""
+    refused = shop.close("2020-10", body=c.PeriodClosing(retained_earnings="narrow"))
+    assert isinstance(refused, Refusal)
+    assert refused.rejection.code == "max_balance_exceeded"
+    assert shop.balances()["sales:2", USD] == -500
+    assert [each.period for each in periods(shop.reader, "main", 0, 9).closed] == ["2020-10"]
+    assert len(shop.closed("2020-10").entries) == 2  # without a key, those that are missing are made
+
+
+@pytest.mark.parametrize(
+    ("account", "wanted"),
+    [
+        ("wages", "retained_earnings_not_equity"),
+        ("old", "retained_earnings_not_equity"),
+        ("nowhere", "account_not_in_chart"),
+    ],
+)
+def test_retained_earnings_are_equity(shop: Shop, account: str, wanted: str) -> None:
+    """Refused before anything is closed."""
+    head = shop.head()
+    refused = shop.close("2020-10", body=c.PeriodClosing(retained_earnings=account))
+    assert isinstance(refused, Refusal)
+    assert (refused.rejection.code, shop.head()) == (wanted, head)
+
+
+def test_entries_of_many_accounts_fit_their_events(shop: Shop) -> None:
+    """More accounts than one transaction holds legs, with addresses as long as they may be, in one group."""
+    long = "x" * 240
+    legs = []
+    for n in range(700):
+        address = f"sales:{long}{n:04}" if n % 2 else f"sales:{n}"
+        legs.append(c.Posting(address, "credit", n + 1, USD))
+    at = moment(from_iso("2020-10-15T10:00:00.000000Z"))
+    for part in (legs[i : i + 100] for i in range(0, 700, 100)):
+        cash = c.Posting("cash", "debit", sum(p.amount for p in part), USD)
+        done(do(shop.writer, c.Transaction(postings=[cash, *part], effective_at=at)))
+    closed = shop.closed("2020-10")
+    assert len(closed.entries) > 4
+    assert {address for address, _ in shop.balances()} == {
+        "cash",
+        "retained",
+        "statistics",
+        "statistics:other",
+    }
+    views = shop.reader.entries("main", closed.entries)
+    assert max(len(view.postings) for view in views) <= c.MAX_LEGS

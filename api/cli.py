@@ -29,6 +29,7 @@ from api.database import DatabaseError, first_line, opened
 from api.export_command import export_command
 from api.import_command import import_command
 from api.import_files import InputError
+from api.period_commands import assert_command, period_group
 from api.settings import Settings, SettingsError, read
 from ledger.keeping import KeepingError
 from ledger.reader import AccountNotFound, AssetNeeded
@@ -139,6 +140,8 @@ for _command in (
     balance_command,
     statement_command,
     trial_balance_command,
+    period_group,
+    assert_command,
     audit,
 ):
     main.add_command(_command)

@@ -96,8 +96,7 @@ def _whole(context: click.Context, parameter: click.Parameter, value: str | None
 def post_command(settings: Settings, /, ledger: str, source: str | None, json_: bool, **given: Any) -> None:
     """Post a transaction: two accounts and an amount, or `-` and the API's JSON on standard input."""
     key = given.pop("key")
-    if key is not None:
-        _check_key(key)
+    check_key(key)
     if source is None:
         transaction = _two_legs(given)
     elif source != "-":
@@ -116,7 +115,7 @@ def post_command(settings: Settings, /, ledger: str, source: str | None, json_: 
         if isinstance(outcome, Replayed):
             (entry,) = reader.entries(ledger, [outcome.seq])
         elif isinstance(outcome, Refusal):
-            _refuse(outcome, json_)
+            refuse(outcome, json_)
         else:
             entry = entry_view(outcome.event, legs_after(outcome.legs), preview=transaction.preview)
     if json_:
@@ -125,9 +124,10 @@ def post_command(settings: Settings, /, ledger: str, source: str | None, json_: 
         _show_entry(entry, replayed=isinstance(outcome, Replayed))
 
 
-def _check_key(key: str) -> None:
+def check_key(key: str | None) -> None:
+    """Whether it can be an idempotency key, if there is one (click.BadParameter)."""
     try:
-        msgspec.convert(key, commands.Key)
+        msgspec.convert(key, commands.Key | None)
     except msgspec.ValidationError:
         raise click.BadParameter("a key is 1 to 255 printable ASCII characters", param_hint="--key") from None
 
@@ -148,7 +148,8 @@ def _two_legs(given: dict[str, Any]) -> commands.Transaction:
     return commands.decode_transaction(msgspec.json.encode(request))
 
 
-def _refuse(refusal: Refusal, json_: bool) -> NoReturn:
+def refuse(refusal: Refusal, json_: bool) -> NoReturn:
+    """End with a refusal (click.ClickException)."""
     if json_:
         show_json(refusal.rejection)
     before = ", as when this key was first used" if refusal.replayed else ""

@@ -28,6 +28,7 @@
 9. Isolated. A transaction writes one ledger and a reader sees one ledger.
    Kept by the triggers `own_ledger` and row-level security. Attacked by tests/test_isolation.py.
 
-Read in this order: text, chart, commands, rejections, events, merkle, state, decide (with entry, moves,
-transactions, accounts), batch, rows, wire, store, writer; then views, reader, feed, guards, proofs and notes.
+Read in this order: text, periods, chart, commands, rejections, events, merkle, state, decide (with entry,
+moves, transactions, accounts, control), batch, rows, wire, store, writer; then views, reader, feed,
+period_reads, closing, guards, proofs and notes.
 """

@@ -30,6 +30,7 @@ from api.export_command import export_command
 from api.import_command import import_command
 from api.import_files import InputError
 from api.period_commands import assert_command, period_group
+from api.projection_commands import projections
 from api.settings import Settings, SettingsError, read
 from ledger.keeping import KeepingError
 from ledger.reader import AccountNotFound, AssetNeeded
@@ -143,6 +144,7 @@ for _command in (
     period_group,
     assert_command,
     audit,
+    projections,
 ):
     main.add_command(_command)
 

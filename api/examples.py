@@ -77,7 +77,7 @@ _JOB = {
     "attempts": 1,
     "progress": 250000,
     "total": 1000000,
-    "parameters": {"projection": "daily_balances"},
+    "parameters": {"projection": "tiles", "workers": 4, "accept_differences": False},
     "result": None,
     "error": None,
     "made_at": "2026-11-21T10:00:00.000000Z",
@@ -92,6 +92,44 @@ _CLOSING = {
     "recorded_at": "2026-11-20T11:30:00.000000Z",
     "starts_at": "2026-09-30T22:00:00.000000Z",
     "ends_at": "2026-10-31T23:00:00.000000Z",
+}
+_QUEUED = {
+    "state": "queued",
+    "attempts": 0,
+    "progress": 0,
+    "total": None,
+    "started_at": None,
+    "heartbeat": None,
+}
+_PROJECTION_LEDGER = {
+    "ledger": "main",
+    "version": 3,
+    "head": 1024,
+    "checkpoint": 1000,
+    "state": "stopped",
+    "lag_events": 24,
+    "lag_seconds": 61.5,
+    "rate": 52000.0,
+    "eta_seconds": 0.0,
+    "error_seq": 1001,
+    "error": "ValueError: level 0: hashes of tiles 3 to 3 are missing",
+    "moved_at": "2026-11-21T10:00:00.000000Z",
+}
+_PROJECTION = {
+    "projection": "tiles",
+    "version": 3,
+    "state": "live",
+    "outdated": False,
+    "ledgers": 2,
+    "head": 2048,
+    "checkpoint": 2024,
+    "lag_events": 24,
+    "lag_seconds": 61.5,
+    "rate": 52000.0,
+    "eta_seconds": 0.0,
+    "stopped": 1,
+    "errors": [_PROJECTION_LEDGER],
+    "difference": None,
 }
 _ACCOUNT = {
     "address": "customers:42:wallet",
@@ -381,6 +419,25 @@ EXAMPLES: dict[str, dict[str, Any]] = {
             "algorithm": "Ed25519",
             "verifier_key": "daybook-5b1a7f02+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW",
         }
+    },
+    "list_projections": {"answer": {"projections": [_PROJECTION]}},
+    "get_projection": {"answer": {"ledgers": [_PROJECTION_LEDGER], "next": None}},
+    "rebuild_projection": {"body": {"workers": 4}, "answer": {**_JOB, **_QUEUED}},
+    "verify_projection": {
+        "body": {"ledger": "main"},
+        "answer": {
+            **_JOB,
+            **_QUEUED,
+            "kind": "verify",
+            "parameters": {"projection": "tiles", "ledger": "main"},
+        },
+    },
+    "rollback_projection": {
+        "answer": {**_JOB, **_QUEUED, "kind": "rollback", "parameters": {"projection": "tiles"}}
+    },
+    "retry_projection": {
+        "body": {},
+        "answer": {**_JOB, **_QUEUED, "kind": "retry", "parameters": {"projection": "tiles", "ledger": None}},
     },
     "get_job": {"answer": _JOB},
     "cancel_job": {"answer": {**_JOB, "cancelling": True}},

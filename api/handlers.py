@@ -271,8 +271,10 @@ def job(kind: str, parameters: Callable[[dict[str, Any], Any], dict[str, Any]]) 
     """A handler that queues a job; `parameters` makes its JSON of path and body (Refused)."""
 
     async def handler(call: Call) -> Reply:
-        raw = await call.exchange.body()
-        body = decode_body(call.operation.decoder, raw or call.operation.empty_body)
+        body = None
+        if call.operation.body is not None:
+            raw = await call.exchange.body()
+            body = decode_body(call.operation.decoder, raw or call.operation.empty_body)
         asked = await call.bridge.engine.ask(kind, parameters(call.path, body))
         return Reply(call.operation.status, asked, ((b"location", f"/v1/jobs/{asked.id}".encode()),))
 

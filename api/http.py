@@ -30,6 +30,7 @@ PROBLEM = b"application/problem+json"
 NOTE = b"text/plain; charset=utf-8"
 OCTETS = b"application/octet-stream"
 
+ProjectionName = Annotated[str, Meta(pattern=r"^[a-z][a-z_]{0,62}\Z")]
 JobId = Annotated[str, Meta(pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z")]
 Seq = Annotated[int, Meta(ge=1, le=MAX_AMOUNT)]
 
@@ -306,6 +307,7 @@ def _tile(text: str) -> tuple[int, int]:
 _PATH: dict[str, Callable[[str], Any]] = {
     "ledger": partial(msgspec.convert, type=Name),
     "address": partial(msgspec.convert, type=Address),
+    "projection": partial(msgspec.convert, type=ProjectionName),
     "job": partial(msgspec.convert, type=JobId),
     "period": _period,
     "level": _level,

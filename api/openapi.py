@@ -29,6 +29,11 @@ _PATH_PARAMETERS = {
         {"type": "string", "pattern": r"^(x[0-9]{3}/)*[0-9]{3}(\.p/[0-9]{1,3})?$"},
         "x001/x234/067",
     ),
+    "projection": (
+        "The projection's name.",
+        {"type": "string", "pattern": r"^[a-z][a-z_]{0,62}$"},
+        "tiles",
+    ),
     "job": (
         "The job's id.",
         {"type": "string", "format": "uuid"},

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from api import handlers, proofs, reads, streaming
+from api import handlers, projections, proofs, reads, streaming
 from api.examples import EXAMPLES
 from api.handlers import Handler
 from api.http import JSON, NOTE, OCTETS, NoQuery
@@ -64,14 +64,24 @@ from projections.jobs import Job
 from projections.proving import ConsistencyProof, InclusionProof, TreeHeadView
 
 Scope = Literal["none", "ledger:read", "ledger:write", "ledger:admin"]
-Tag = Literal["Ledgers", "Accounts", "Transactions", "Periods", "Reports", "Proofs", "Jobs", "Service"]
+Tag = Literal[
+    "Ledgers",
+    "Accounts",
+    "Transactions",
+    "Periods",
+    "Reports",
+    "Proofs",
+    "Projections",
+    "Jobs",
+    "Service",
+]
 
 # What may come of every operation, of every one with a body or a ledger, of every command, of every read.
 _ALWAYS = ("invalid_request", "internal_error")
 _LEDGER = ("ledger_not_found",)
 _BODY = ("payload_too_large", "unsupported_media_type")
 _DATABASE = ("unavailable",)
-_PROJECTION = ("projection_behind", "projection_stopped")
+_MIN_SEQ = ("projection_behind", "projection_stopped")
 _COMMAND = ("idempotency_key_reused", "event_too_large", "overloaded", "clock_behind")
 _PROOF = ("ledger_differs", "signing_unavailable")
 _CHART = ("chart_patterns_overlap", "asset_scale_conflict")
@@ -165,7 +175,7 @@ class Operation:
         if self.keyed:
             codes += _COMMAND
         if "min_seq" in self.query.__struct_fields__:
-            codes += _PROJECTION
+            codes += _MIN_SEQ
         if "incarnation" in self.query.__struct_fields__:
             codes += ("incarnation_ended",)
         if self.scope != "none":
@@ -181,6 +191,8 @@ _TRANSACTIONS = _ONE + "/transactions"
 _TRANSACTION = _TRANSACTIONS + "/{seq}"
 _JOB = "/v1/jobs/{job}"
 _TLOG = _ONE + "/tlog"
+_PROJECTIONS = "/v1/projections"
+_PROJECTION = _PROJECTIONS + "/{projection}"
 
 FEED = _ONE + "/events"
 
@@ -644,6 +656,100 @@ OPERATIONS: tuple[Operation, ...] = (
         handler=handlers.prove(proofs.verifier_key),
         answer=proofs.VerifierKeyView,
         codes=("signing_unavailable",),
+    ),
+    Operation(
+        "GET",
+        _PROJECTIONS,
+        "list_projections",
+        "How projections stand",
+        description="Head, checkpoint, lag, rate, ETA and errors of every version, over all ledgers.",
+        tag="Projections",
+        scope="ledger:read",
+        handler=projections.list_projections,
+        answer=projections.ProjectionsPage,
+    ),
+    Operation(
+        "GET",
+        _PROJECTION,
+        "get_projection",
+        "How a projection stands in each ledger",
+        tag="Projections",
+        scope="ledger:read",
+        handler=projections.get_projection,
+        query=projections.LedgersQuery,
+        answer=projections.ProjectionPage,
+        codes=("projection_not_found",),
+    ),
+    Operation(
+        "POST",
+        _PROJECTION + "/rebuild",
+        "rebuild_projection",
+        "Rebuild a projection",
+        description=(
+            "A job: a new version is built beside the live one, compared with it, and takes its place. "
+            "`result`: the versions, the events applied, the first difference accepted."
+        ),
+        tag="Projections",
+        scope="ledger:admin",
+        handler=handlers.job("rebuild", projections.rebuild_parameters),
+        body=projections.RebuildOrder,
+        optional_body=True,
+        keyed=False,
+        answer=Job,
+        status=202,
+        codes=("projection_not_found",),
+        location=_JOB,
+    ),
+    Operation(
+        "POST",
+        _PROJECTION + "/verify",
+        "verify_projection",
+        "Verify a projection",
+        description=(
+            "A job: rows are recomputed from event bodies and compared. `inline` verifies balances, streams "
+            "and postings. `result`: how many ledgers and events, and what is `wrong` first, if anything is."
+        ),
+        tag="Projections",
+        scope="ledger:admin",
+        handler=handlers.job("verify", projections.verify_parameters),
+        body=projections.LedgerChoice,
+        optional_body=True,
+        keyed=False,
+        answer=Job,
+        status=202,
+        codes=("projection_not_found",),
+        location=_JOB,
+    ),
+    Operation(
+        "POST",
+        _PROJECTION + "/rollback",
+        "rollback_projection",
+        "Go back to the version before",
+        description="A job: the kept version is drained and takes the place of the live one, which is kept.",
+        tag="Projections",
+        scope="ledger:admin",
+        handler=handlers.job("rollback", projections.rollback_parameters),
+        answer=Job,
+        status=202,
+        codes=("projection_not_found",),
+        location=_JOB,
+    ),
+    Operation(
+        "POST",
+        _PROJECTION + "/retry",
+        "retry_projection",
+        "Try again where a projection has stopped",
+        description="A job. `result`: in how many ledgers it had stopped.",
+        tag="Projections",
+        scope="ledger:admin",
+        handler=handlers.job("retry", projections.retry_parameters),
+        body=projections.LedgerChoice,
+        optional_body=True,
+        keyed=False,
+        answer=Job,
+        status=202,
+        codes=("projection_not_found",),
+        location=_JOB,
     ),
     Operation(
         "GET",

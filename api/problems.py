@@ -25,6 +25,7 @@ from ledger.writer import ClockBehind, Defect, LedgerNotFound, Overloaded, Unava
 from projections.jobs import JobNotFound
 from projections.proving import EventNotFound, EventNotInTree, SizeNotReached, TileNotFound
 from projections.reading import Behind, Stopped
+from projections.registry import ProjectionNotFound
 from projections.tree_heads import LedgerDiffers
 
 log = structlog.get_logger("daybook.http")
@@ -47,6 +48,7 @@ TABLE: tuple[RejectionCode, ...] = (
         "What you know is of another incarnation: a backup was restored. Read again from the beginning.",
         ("asked", "incarnation"),
     ),
+    RejectionCode("projection_not_found", 404, False, "No projection has this name."),
     RejectionCode("job_not_found", 404, False, "No job has this id."),
     RejectionCode("not_found", 404, False, "There is nothing at this path."),
     RejectionCode("method_not_allowed", 405, False, "This path has other methods.", ("allowed",)),
@@ -223,6 +225,8 @@ def of_error(error: Exception) -> Problem | None:
         case KeepingError():
             log.error("tree_heads.not_kept", error=str(error))
             return make("signing_unavailable")
+        case ProjectionNotFound():
+            return make("projection_not_found", f"No projection is named {error.args[0]}.")
         case JobNotFound():
             return make("job_not_found", f"No job has the id {error.args[0]}.")
         case Overloaded():

@@ -6,3 +6,15 @@ from projections.projection import Projection
 from projections.tiles import Tiles
 
 PROJECTIONS: tuple[Projection, ...] = (Tiles(),)
+
+
+class ProjectionNotFound(LookupError):
+    """No projection has this name."""
+
+
+def find(name: str) -> Projection:
+    """The projection of a name (ProjectionNotFound)."""
+    for projection in PROJECTIONS:
+        if projection.name == name:
+            return projection
+    raise ProjectionNotFound(name)

@@ -16,6 +16,7 @@ from psycopg import sql as composed
 
 from ledger.events import Event, read_event
 from ledger.wire import Connection
+from ledger.writer import LedgerNotFound
 from projections.compare import Columns, Difference, columns, first_difference
 from projections.projection import Projection, Subject
 from projections.versions import QUERIES, connect, live_version, partition, snapshot
@@ -27,14 +28,18 @@ Report = Callable[[int, int], None]
 
 
 class Verified(Struct, frozen=True, kw_only=True):
-    """What verifying one projection of one ledger found, at which checkpoint; no difference: it is right."""
+    """What verifying one projection of one ledger found, at which seq; no finding: all is right.
+
+    `rows` were recomputed; null where nobody counts them.
+    """
 
     projection: str
     ledger: str
     version: int
     seq: int
-    rows: int
+    rows: int | None
     difference: Difference | None
+    finding: str | None
 
 
 def subjects(connection: Connection, projection: Projection, ledger: str | None) -> list[Subject]:
@@ -49,12 +54,14 @@ def subjects(connection: Connection, projection: Projection, ledger: str | None)
 def verify(
     conninfo: str, projection: Projection, ledger: str | None, report: Report = lambda done, total: None
 ) -> Iterator[Verified]:
-    """Verify one projection, ledger by ledger (psycopg.Error).
+    """Verify one projection, ledger by ledger (LedgerNotFound, psycopg.Error).
 
     `report(events done, events in all)` is called as it goes on, and may raise to end it.
     """
     with closing(connect(conninfo)) as connection:
         chosen = subjects(connection, projection, ledger)
+        if ledger is not None and not chosen:
+            raise LedgerNotFound(ledger)
         total = sum(subject.seq for subject in chosen)
         before = 0
         for subject in chosen:
@@ -96,6 +103,7 @@ def _verify(
         seq=seq,
         rows=sum(counts.values()),
         difference=difference,
+        finding=None if difference is None else str(difference),
     )
 
 

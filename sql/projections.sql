@@ -187,3 +187,40 @@ SELECT count(*) FROM {table};
 
 -- name: drop_temporary
 DROP TABLE {stored}, {recomputed};
+
+-- name: status
+-- A row for each version, over all ledgers. Lag in seconds is the age of the oldest event that a ledger lacks.
+-- Work to do in seconds: events lacking by the rate at which the last ones were applied, as if by one worker.
+SELECT v.projection, v.version, v.state, v.code_version, v.difference, count(h.ledger_id),
+       coalesce(sum(h.seq), 0)::bigint, coalesce(sum(c.seq), 0)::bigint,
+       coalesce(sum(greatest(h.seq - coalesce(c.seq, 0), 0)), 0)::bigint,
+       coalesce(max(extract(epoch FROM clock_timestamp() - e.recorded_at)), 0)::float8,
+       sum((h.seq - coalesce(c.seq, 0)) / nullif(c.rate, 0)) FILTER (WHERE h.seq > coalesce(c.seq, 0))::float8,
+       (sum(c.rate * c.seq) / nullif(sum(c.seq) FILTER (WHERE c.rate IS NOT NULL), 0))::float8,
+       count(*) FILTER (WHERE c.state = 'stopped')
+  FROM projections.versions v
+  LEFT JOIN daybook.heads h ON h.seq > 0
+  LEFT JOIN projections.checkpoints c
+    ON c.ledger_id = h.ledger_id AND c.projection = v.projection AND c.version = v.version
+  LEFT JOIN LATERAL (
+    SELECT recorded_at FROM daybook.events e
+     WHERE h.seq > coalesce(c.seq, 0) AND e.ledger_id = h.ledger_id AND e.seq = coalesce(c.seq, 0) + 1) e ON true
+ WHERE v.projection = ANY (%(projections)s)
+ GROUP BY v.projection, v.version ORDER BY v.projection, v.version;
+
+-- name: ledger_status
+-- The live version of one projection, ledger by ledger; those beyond a name, or only those stopped.
+SELECT l.name, v.version, h.seq, coalesce(c.seq, 0), coalesce(c.state, 'running'),
+       coalesce(extract(epoch FROM clock_timestamp() - (
+           SELECT recorded_at FROM daybook.events e
+            WHERE h.seq > coalesce(c.seq, 0) AND e.ledger_id = h.ledger_id AND e.seq = coalesce(c.seq, 0) + 1)),
+           0)::float8,
+       c.rate::float8, c.error_seq, c.error, c.moved_at
+  FROM projections.versions v
+ CROSS JOIN daybook.heads h
+  JOIN daybook.ledgers l ON l.ledger_id = h.ledger_id
+  LEFT JOIN projections.checkpoints c
+    ON c.ledger_id = h.ledger_id AND c.projection = v.projection AND c.version = v.version
+ WHERE v.projection = %(projection)s AND v.state = 'live' AND h.seq > 0 AND l.name > %(after)s
+   AND (NOT %(stopped)s OR c.state = 'stopped')
+ ORDER BY l.name LIMIT %(limit)s;

@@ -151,14 +151,15 @@ def move(debit: str, credit: str, amount: Any, asset: str = "USD/2", **more: Any
 
 
 @contextmanager
-def served(conninfo: str, keys: Path | None = None) -> Iterator[Service]:
+def served(conninfo: str, keys: Path | None = None, *, projecting: bool = True) -> Iterator[Service]:
     """A server on a free port of the loopback interface, as `daybook serve` runs it, stopped in order.
 
     `keys`: the folder of the signing key and kept tree heads, if it is to outlive the server.
     """
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     with TemporaryDirectory(prefix="daybook-test-keys-") as folder:
-        server = Server(create_app(conninfo, Keeping(keys or Path(folder))), port=0)
+        app = create_app(conninfo, Keeping(keys or Path(folder)), projecting=projecting)
+        server = Server(app, port=0)
         thread = threading.Thread(target=server.run)
         thread.start()
         try:

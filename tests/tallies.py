@@ -22,7 +22,7 @@ from ledger import commands as c
 from ledger.batch import Request
 from ledger.events import Event
 from ledger.wire import Connection
-from projections.projection import Range, Subject
+from projections.projection import Projection, Range, Subject
 from projections.workers import Workers
 from tests.bookkeeping import CHART, deposit, do, done, writing
 
@@ -138,7 +138,7 @@ def stored(conninfo: str, state: str = "live") -> dict[str, Counter[str]]:
 
 
 @contextmanager
-def working(conninfo: str, *projections: Tallies, threads: int = 2) -> Iterator[Workers]:
+def working(conninfo: str, *projections: Projection, threads: int = 2) -> Iterator[Workers]:
     """Workers, closed at the end."""
     workers = Workers(conninfo, projections, threads=threads)
     try:

@@ -31,8 +31,10 @@ from api.import_command import import_command
 from api.import_files import InputError
 from api.period_commands import assert_command, period_group
 from api.projection_commands import projections
+from api.proof_commands import proof, tree_head_command, verifier_key_command
+from api.restore_command import restore_command
 from api.settings import Settings, SettingsError, read
-from ledger.keeping import KeepingError
+from ledger.keeping import Keeping, KeepingError
 from ledger.reader import AccountNotFound, AssetNeeded
 from ledger.writer import LedgerNotFound, WriterError
 from sql.embedded import EmbeddedPostgresError
@@ -117,7 +119,8 @@ def doctor_command(settings: Settings, json_: bool) -> None:
 
     problems = 0
     with opened(settings) as database:
-        for finding in examine(database):
+        keeping = Keeping(settings.keys_dir, settings.key_file)
+        for finding in examine(database, keeping):
             problems += finding.status == "problem"
             if json_:
                 show_json(finding)
@@ -145,6 +148,10 @@ for _command in (
     assert_command,
     audit,
     projections,
+    tree_head_command,
+    verifier_key_command,
+    proof,
+    restore_command,
 ):
     main.add_command(_command)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, LiteralString
@@ -17,6 +18,9 @@ from msgspec import Struct
 
 from api.database import Database, check_version
 from ledger import guards
+from ledger.keeping import Keeping, KeepingError
+from ledger.reader import Reader
+from projections.tree_heads import TreeHeads
 from sql import load as load_queries
 from sql.migrate import MigrationError, pending
 
@@ -36,7 +40,7 @@ class Finding(Struct, frozen=True):
     detail: str
 
 
-def examine(database: Database) -> Iterator[Finding]:
+def examine(database: Database, keeping: Keeping) -> Iterator[Finding]:
     """Every check in turn (psycopg.Error when the server goes away)."""
     with psycopg.connect(database.conninfo, autocommit=True) as connection:
         yield Finding("ok", "server", f"PostgreSQL {check_version(connection.info.server_version)}")
@@ -51,6 +55,7 @@ def examine(database: Database) -> Iterator[Finding]:
             "guards", guards.problems(connection), "grants, triggers and policies are in place"
         )
         yield from _ledgers(connection)
+    yield from _tree_heads(database.conninfo, keeping)
 
 
 def _migrations(connection: Connection) -> Finding:
@@ -152,6 +157,27 @@ _LEDGER_CHECKS: tuple[tuple[str, LiteralString, str, str], ...] = (
         "every balance is the sum of its postings",
     ),
 )
+
+
+def _tree_heads(conninfo: str, keeping: Keeping) -> Iterator[Finding]:
+    try:
+        kept = len(keeping.everything())
+        with closing(Reader(conninfo, 1)) as reader:
+            tree_heads = TreeHeads(reader, keeping)
+            differences = tree_heads.differences(conninfo)
+            lost = tree_heads.lost(conninfo)
+    except KeepingError as error:
+        yield Finding("problem", "tree heads", str(error))
+        return
+    fine = f"every ledger continues its kept tree head ({kept} in {keeping.folder})"
+    yield from _findings("tree heads", [str(difference) for difference in differences], fine)
+    for one in lost:
+        lost_events = f"events {one.first} to {one.size} were" if one.first <= one.size else "no event was"
+        detail = (
+            f"{one.name}: {lost_events} lost with incarnation {one.incarnation}, whose last tree head was"
+        )
+        detail += f" of size {one.size}; event {one.first} began the next one ({one.reason})"
+        yield Finding("note", "restored", detail)
 
 
 def _findings(check: str, problems: list[str], fine: str) -> Iterator[Finding]:

@@ -71,6 +71,10 @@ class Keeping:
     def _make_key(self, path: Path) -> None:
         key = new_key(f"daybook-{secrets.token_hex(4)}")
         with _sentences(path), self._locked():
+            if any((self.folder / TREE_HEADS).iterdir()) and not path.exists():
+                raise KeepingError(
+                    f"The signing key {path} is missing, and there are tree heads signed by it: put it back."
+                )
             if not path.exists():
                 _write(path, f"{key.encode()}\n")
 

@@ -220,11 +220,8 @@ def _compare(
     if kept.incarnation > found.incarnation:
         return "incarnation"
     if kept.incarnation < found.incarnation and any(
-        restored["lost_incarnation"] == kept.incarnation
-        and (
-            kept.size < restored["lost_size"]
-            or (kept.size, kept.root.hex()) == (restored["lost_size"], restored["lost_root"])
-        )
+        (restored["lost_incarnation"] == kept.incarnation and kept.size < restored["lost_size"])
+        or (restored["lost_size"], restored["lost_root"]) == (kept.size, kept.root.hex())
         for _, restored in _restorations(connection, parameters)
     ):
         return None

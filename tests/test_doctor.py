@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -13,12 +14,15 @@ from api.doctor import Finding, examine
 from ledger import commands as c
 from ledger.batch import Recorded, Request
 from ledger.chart import AccountPattern, ChartDocument
+from ledger.keeping import Keeping
 from ledger.writer import Writer
 from tests.daybook_command import daybook, fails, own_data, succeeds
 
 CHART = ChartDocument(
     ("USD/2",), (AccountPattern("cash", "asset"), AccountPattern("customers:{n}", "liability"))
 )
+
+NOTHING_KEPT = Keeping(Path("/nowhere"))
 
 
 @pytest.fixture
@@ -65,7 +69,7 @@ def damage(database: str, table: str, statement: str) -> None:
 
 
 def problems(database: str) -> list[str]:
-    found = examine(Database(database, "here", None, []))
+    found = examine(Database(database, "here", None, []), NOTHING_KEPT)
     return [f"{finding.check}: {finding.detail}" for finding in found if finding.status == "problem"]
 
 
@@ -176,7 +180,7 @@ def test_a_missing_migration_is_found(database: str) -> None:
     """Nothing further is asked of a schema that is not this code's."""
     with psycopg.connect(database, autocommit=True) as connection:
         connection.execute("DELETE FROM daybook.migrations")
-    found = list(examine(Database(database, "here", None, [])))
+    found = list(examine(Database(database, "here", None, []), NOTHING_KEPT))
     assert found[1].status == "problem"
     assert found[1].detail.startswith("missing 0001_core")
     assert found[-1].check == "disk"

@@ -1,0 +1,385 @@
+"""A backup that is older than what was seen: noticed, refused, and gone on from knowingly."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+import pytest
+from psycopg import sql as composed
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from ledger import commands as c
+from ledger.batch import Request
+from ledger.keeping import Keeping, KeepingError
+from ledger.merkle import EMPTY_ROOT
+from ledger.notes import TreeHead, open_tree_head
+from ledger.reader import Reader
+from ledger.writer import LedgerNotFound
+from projections.proving import Prover, check
+from projections.tree_heads import Keeper, LedgerDiffers, TreeHeads, all_heads
+from tests.bookkeeping import deposit, do, done, open_ledger, writing
+from tests.conftest import NewDatabase
+from tests.daybook_command import daybook, fails, own_data, succeeds
+from tests.test_serve import paste, post, service
+
+
+@contextmanager
+def tree_heads(conninfo: str, folder: Path) -> Iterator[TreeHeads]:
+    with closing(Reader(conninfo, 4)) as reader:
+        yield TreeHeads(reader, Keeping(folder))
+
+
+def grow(conninfo: str, ledger: str, events: int) -> int:
+    """Add events to a ledger, which is opened if need be; its head."""
+    with writing(conninfo) as writer:
+        try:
+            writer.execute(ledger, Request([c.command(deposit(1, 1)) for _ in range(events)]))
+        except LedgerNotFound:
+            open_ledger(writer, ledger)
+            writer.execute(ledger, Request([c.command(deposit(1, 1)) for _ in range(events - 1)]))
+    return dict(all_heads(conninfo))[ledger].size
+
+
+def said(conninfo: str, folder: Path) -> list[tuple[str, str | None]]:
+    """What differs: of what kind, in which ledger."""
+    with tree_heads(conninfo, folder) as heads:
+        return [(difference.what, difference.name) for difference in heads.differences(conninfo)]
+
+
+def keep_all(conninfo: str, folder: Path) -> None:
+    with tree_heads(conninfo, folder) as heads:
+        for name, _ in all_heads(conninfo):
+            with heads.signed(name):
+                pass
+
+
+@contextmanager
+def copied(conninfo: str) -> Iterator[str]:
+    """A second database that is now as the first, as a restored backup would be. Nobody may be connected."""
+    name = conninfo_to_dict(conninfo)["dbname"]
+    copy = f"daybook_test_{uuid4().hex}"
+    with psycopg.connect(make_conninfo(conninfo, dbname="postgres"), autocommit=True) as admin:
+        names = map(composed.Identifier, (copy, str(name)))
+        admin.execute(composed.SQL("CREATE DATABASE {} TEMPLATE {}").format(*names))
+        try:
+            yield make_conninfo(conninfo, dbname=copy)
+        finally:
+            admin.execute(composed.SQL("DROP DATABASE {} WITH (FORCE)").format(composed.Identifier(copy)))
+
+
+# ---------------------------------------------------------------- compared
+
+
+def test_a_ledger_that_moved_on_is_what_was_kept(database: str, tmp_path: Path) -> None:
+    """At the kept head, beyond it, and when nothing was kept yet."""
+    grow(database, "main", 300)
+    assert said(database, tmp_path) == []
+    keep_all(database, tmp_path)
+    assert said(database, tmp_path) == []
+    grow(database, "main", 300)
+    grow(database, "second", 3)
+    assert said(database, tmp_path) == []
+    [kept] = Keeping(tmp_path).everything()
+    assert kept.head.size == 300
+
+
+def test_an_old_backup_is_shorter_and_then_another(database: str, tmp_path: Path) -> None:
+    """Restored it is too short; with new events it is long enough, and other: neither is ever signed."""
+    grow(database, "main", 10)
+    with copied(database) as backup:
+        grow(database, "main", 10)
+        keep_all(database, tmp_path)
+        for events, what in ((0, "shorter"), (5, "shorter"), (5, "root"), (300, "root")):
+            if events:
+                grow(backup, "main", events)
+            assert said(backup, tmp_path) == [(what, "main")]
+            with tree_heads(backup, tmp_path) as heads, pytest.raises(LedgerDiffers), heads.signed("main"):
+                pass
+        assert said(database, tmp_path) == []
+    [kept] = Keeping(tmp_path).everything()
+    assert kept.head == dict(all_heads(database))["main"]
+
+
+def test_a_missing_ledger_and_another_database(
+    database: str, new_database: NewDatabase, tmp_path: Path
+) -> None:
+    """A ledger of the same name in another database is another ledger."""
+    grow(database, "main", 3)
+    keep_all(database, tmp_path)
+    with new_database() as other:
+        grow(other, "main", 3)
+        with tree_heads(other, tmp_path) as heads:
+            [difference] = heads.differences(other)
+    assert (difference.what, difference.name) == ("missing", None)
+    assert difference.kept.ledger in str(difference)
+
+
+def test_a_changed_event_is_another_root(database: str, tmp_path: Path) -> None:
+    """Also where the head row still says the old one, because more has been recorded since."""
+    grow(database, "main", 5)
+    keep_all(database, tmp_path)
+    grow(database, "main", 5)
+    with psycopg.connect(database) as connection:
+        connection.execute("ALTER TABLE daybook.events DISABLE TRIGGER USER")
+        connection.execute(
+            "UPDATE daybook.events SET body = body || ' '::bytea,"
+            " leaf = sha256('\\x00' || body || ' '::bytea) WHERE seq = 3"
+        )
+    assert said(database, tmp_path) == [("root", "main")]
+
+
+# ---------------------------------------------------------------- kept
+
+
+def test_a_tree_head_is_kept_before_it_is_handed_out(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where it cannot be kept, there is none; an earlier size is signed beside the kept head."""
+    grow(database, "main", 9)
+    with tree_heads(database, tmp_path / "keys") as heads:
+        prover = Prover(heads)
+        assert prover.tree_head("main", 4).size == 4
+        [kept] = heads.keeping.everything()
+        assert kept.head.size == 9
+        grow(database, "main", 1)
+
+        def full(*arguments: object) -> None:
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr("os.fsync", full)
+        with pytest.raises(KeepingError, match="No space left"):
+            prover.tree_head("main")
+        monkeypatch.undo()
+        assert heads.keeping.everything() == [kept]
+        assert prover.tree_head("main").size == 10
+
+
+def test_readers_of_a_growing_ledger_never_see_a_difference(database: str, tmp_path: Path) -> None:
+    """Snapshots taken before and kept after one another do not look like a ledger cut short."""
+    grow(database, "main", 2)
+    failures: list[Exception] = []
+    sizes: list[int] = []
+
+    def ask() -> None:
+        try:
+            while not stop:
+                sizes.append(prover.tree_head("main").size)
+        except Exception as error:
+            failures.append(error)
+
+    stop: list[bool] = []
+    with tree_heads(database, tmp_path) as heads:
+        prover = Prover(heads)
+        threads = [threading.Thread(target=ask) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for _ in range(40):
+            grow(database, "main", 3)
+        stop.append(True)
+        for thread in threads:
+            thread.join()
+    assert failures == []
+    assert len(set(sizes)) > 5
+
+
+def test_the_keeper_follows_ledgers_that_move(database: str, tmp_path: Path) -> None:
+    """Within a moment, and at its end whatever is left."""
+    grow(database, "main", 3)
+    keeping = Keeping(tmp_path)
+    keeper = Keeper(database, keeping, 0.05)
+    deadline = time.monotonic() + 20
+    while not keeping.everything():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    grow(database, "second", 4)
+    grow(database, "main", 1)
+    keeper.close()
+    assert sorted(kept.head.size for kept in keeping.everything()) == [4, 4]
+
+
+# ---------------------------------------------------------------- restored
+
+
+def test_restoring_an_old_backup_from_end_to_end(database: str, tmp_path: Path) -> None:
+    """Refused, restored, served again as incarnation 2; the lost part stays on record; old cursors end."""
+    keys: dict[str, Any] = {"DAYBOOK_KEYS": str(tmp_path / "keys")}
+    with service(database, "--port", "0", **keys) as (process, printed):
+        paste(printed["Try"])
+        for number in range(4):
+            assert post(printed["API"], number) == 201
+        process.terminate()
+        assert process.wait(30) == 0
+    with copied(database) as backup:
+        with service(database, "--port", "0", **keys) as (process, printed):
+            for number in range(10, 13):
+                assert post(printed["API"], number) == 201
+            old = get(f"{printed['API']}/ledgers/demo/tree-head")
+            process.terminate()
+            assert process.wait(30) == 0
+        assert old["size"] == 8
+
+        refusal = fails(backup, "serve", "--port", "0", **keys)
+        assert "Ledger demo ends at seq 5; its kept tree head says size 8 in incarnation 1." in refusal
+        assert "daybook restore" in refusal
+        assert "tree heads: Ledger demo ends at seq 5" in daybook(backup, "doctor", **keys).stdout
+
+        assert fails(backup, "restore", "--reason", "disk lost", stdin="n\n", **keys) == "Aborted!\n"
+        told = succeeds(backup, "restore", "--reason", "disk lost", "--yes", **keys)
+        assert told.endswith("Ledger demo goes on in incarnation 2 from seq 6.\n")
+
+        with service(backup, "--port", "0", **keys) as (_, printed):
+            api = f"{printed['API']}/ledgers/demo"
+            assert post(printed["API"], 99) == 201
+            head = get(f"{api}/tree-head")
+            assert (head["incarnation"], head["size"]) == (2, 7)
+            page = get(f"{api}/events?after=5")
+            assert page["incarnation"] == 2
+            assert page["events"][0]["body"]["type"] == "ledger_restored"
+            assert page["events"][0]["body"]["data"] == {
+                "incarnation": 2,
+                "lost_incarnation": 1,
+                "lost_size": 8,
+                "lost_root": old["root"],
+                "reason": "disk lost",
+            }
+            with pytest.raises(urllib.error.HTTPError) as ended:
+                get(f"{api}/events?after=5&incarnation=1")
+            problem = json.load(ended.value)
+            assert (problem["code"], problem["evidence"]["incarnation"]) == ("incarnation_ended", 2)
+        examined = daybook(backup, "doctor", **keys).stdout
+        assert re.search(
+            r"NOTE +restored: demo: events 6 to 8 were lost with incarnation 1, whose last tree head was of "
+            r"size 8; event 6 began the next one \(disk lost\)",
+            examined,
+        )
+        assert "PROBLEM  tree heads" not in examined
+        # The database that was given up is, for this folder, a former life.
+        assert "is in incarnation 1; its kept tree head says size 7 in incarnation 2" in fails(
+            database, "serve", "--port", "0", **keys
+        )
+    lives = [kept.head for kept in Keeping(tmp_path / "keys").everything()]
+    assert [(head.incarnation, head.size) for head in lives] == [(1, 8), (2, 7)]
+
+
+def get(url: str) -> Any:
+    return json.load(urllib.request.urlopen(url, timeout=30))
+
+
+def test_a_copy_of_the_files_is_noticed_too() -> None:
+    """A data directory that was copied back knows nothing of it; the folder beside it does."""
+    with own_data() as data:
+        with service(None, "--port", "0", DAYBOOK_DATA=str(data)) as (process, printed):
+            paste(printed["Try"])
+            process.terminate()
+            assert process.wait(60) == 0
+        backup = data.with_name("backup")
+        shutil.copytree(data, backup, symlinks=True)
+        status = (data / "pgdata").stat()
+        with service(None, "--port", "0", DAYBOOK_DATA=str(data)) as (process, printed):
+            assert post(printed["API"], 1) == 201
+            process.terminate()
+            assert process.wait(60) == 0
+        shutil.rmtree(data)
+        backup.rename(data)
+        for path in (data, *data.rglob("*")):
+            shutil.chown(path, status.st_uid, status.st_gid)
+        refusal = fails(None, "serve", "--port", "0", DAYBOOK_DATA=str(data))
+        assert "Ledger demo ends at seq 1; its kept tree head says size 2" in refusal
+
+
+def test_only_the_named_ledgers_are_restored_and_a_missing_one_never(database: str, tmp_path: Path) -> None:
+    """One by one or all; what is not there is said plainly; a second loss begins a third incarnation."""
+    keys: dict[str, Any] = {"DAYBOOK_KEYS": str(tmp_path)}
+    for name in ("first", "second"):
+        grow(database, name, 3)
+    with copied(database) as backup:
+        grow(database, "third", 3)
+        for name in ("first", "second"):
+            grow(database, name, 3)
+        keep_all(database, tmp_path)
+        assert sorted(said(backup, tmp_path), key=str) == [
+            ("missing", None),
+            ("shorter", "first"),
+            ("shorter", "second"),
+        ]
+        assert "no ledger fourth" in fails(
+            backup, "restore", "--ledger", "fourth", "--reason", "x", "--yes", **keys
+        )
+        succeeds(backup, "restore", "--ledger", "first", "--reason", "x", "--yes", **keys)
+        assert sorted(said(backup, tmp_path), key=str) == [("missing", None), ("shorter", "second")]
+        refusal = fails(backup, "restore", "--reason", "x", "--yes", **keys)
+        assert "cannot be restored by this command" in refusal
+        assert said(backup, tmp_path) == [("missing", None)]
+        for path in (tmp_path / "tree-heads").glob(f"{dict(all_heads(database))['third'].ledger}.*"):
+            path.unlink()
+        assert "Nothing to restore" in succeeds(backup, "restore", "--reason", "x", "--yes", **keys)
+        with copied(backup) as again:
+            grow(backup, "first", 2)
+            keep_all(backup, tmp_path)
+            succeeds(again, "restore", "--reason", "twice", "--yes", **keys)
+            assert dict(all_heads(again))["first"].incarnation == 3
+            assert said(again, tmp_path) == []
+
+
+def test_a_backup_from_before_a_restore_goes_on_beyond_it(database: str, tmp_path: Path) -> None:
+    """Its next incarnation is later than any that was seen, and says which one was lost."""
+    keys: dict[str, Any] = {"DAYBOOK_KEYS": str(tmp_path)}
+    grow(database, "main", 3)
+    with copied(database) as backup:
+        grow(database, "main", 3)
+        keep_all(database, tmp_path)
+        with writing(database) as writer:
+            lost = c.Restoration(reason="drill", lost_size=9, lost_root=EMPTY_ROOT.hex())
+            done(do(writer, lost))
+        keep_all(database, tmp_path)
+        assert said(backup, tmp_path) == [("incarnation", "main")]
+        succeeds(backup, "restore", "--reason", "back", "--yes", **keys)
+        head = dict(all_heads(backup))["main"]
+        assert (head.incarnation, head.size) == (3, 4)
+        assert said(backup, tmp_path) == []
+
+
+# ---------------------------------------------------------------- on the command line
+
+
+def test_proofs_on_the_command_line(database: str, tmp_path: Path) -> None:
+    """Made with the database, checked without it; a bent file and another key are refused."""
+    grow(database, "main", 20)
+    keys: dict[str, Any] = {"DAYBOOK_KEYS": str(tmp_path / "keys")}
+    key = succeeds(database, "verifier-key", **keys).strip()
+    kept, file = tmp_path / "kept", tmp_path / "proof.json"
+    kept.write_text(succeeds(database, "tree-head", "main", **keys))
+    head = open_tree_head(kept.read_text(), [Keeping(tmp_path / "keys").verifier()])
+    assert head == dict(all_heads(database))["main"]
+    assert isinstance(head, TreeHead)
+
+    file.write_text(succeeds(database, "proof", "inclusion", "main", "7", **keys))
+    nowhere: dict[str, Any] = {"DATABASE_URL": "postgresql://127.0.0.1:1/none", "DAYBOOK_DATA": "/nowhere"}
+    verify = ("proof", "verify", file, "--key", key)
+    assert succeeds(None, *verify, "--tree-head", kept, **nowhere).startswith("Event 7 is in ledger ")
+    assert json.loads(succeeds(None, *verify, "--json", **nowhere))["proven"] is True
+    check(file.read_bytes(), [Keeping(tmp_path / "keys").verifier()])
+
+    grow(database, "main", 20)
+    file.write_text(succeeds(database, "proof", "consistency", "main", "20", **keys))
+    assert "The first 20 events" in succeeds(None, *verify, "--tree-head", kept, **nowhere)
+    file.write_text(succeeds(database, "proof", "consistency", "main", "19", "30", **keys))
+    assert "does not begin at" in fails(None, *verify, "--tree-head", kept, **nowhere)
+
+    file.write_text(file.read_text().replace('"first_size":19', '"first_size":18'))
+    assert "does not lead" in fails(None, *verify, **nowhere)
+    other = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW"
+    assert "none of these keys" in fails(None, "proof", "verify", file, "--key", other)
+    assert "--key" in fails(None, "proof", "verify", file, code=2)
+    assert "only 40 events" in fails(database, "proof", "consistency", "main", "41", **keys)

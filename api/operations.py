@@ -422,7 +422,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "GET",
         _ACCOUNT + "/balances",
         "get_balances",
-        "Balances of an account, now or as known",
+        "Balances of an account, now, as of a time, as known",
         tag="Accounts",
         scope="ledger:read",
         handler=handlers.read(reads.balances),

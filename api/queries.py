@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import Annotated, Literal
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
 from ledger.chart import MAX_AMOUNT, AccountType, AssetCode
 from ledger.commands import Address, Moment, Reference
+from ledger.days import day_or_moment
 from ledger.events import SCHEMA_VERSIONS
 from ledger.feed import Filter
 from ledger.text import check_text
@@ -31,6 +32,17 @@ Incarnation = Annotated[
     ),
 ]
 Size = Annotated[int, Meta(ge=1, le=MAX_AMOUNT, description="Of the first so many events; now: all.")]
+if TYPE_CHECKING:
+    AsOf = date | datetime
+else:
+    AsOf = Annotated[
+        str,
+        Meta(
+            max_length=40,
+            examples=["2026-10-31", "2026-10-31T22:00:00Z"],
+            description="What counts by the end of this day of the ledger's time zone, or by this moment.",
+        ),
+    ]
 
 TransactionType = Literal[
     "transaction_posted",
@@ -116,21 +128,28 @@ class AccountsQuery(Struct, forbid_unknown_fields=True):
     min_seq: MinSeq | None = None
 
 
-class BalancesQuery(Struct, forbid_unknown_fields=True):
-    """Balances now, or as they were known."""
+KnownAt = (
+    Annotated[int, Meta(ge=0, le=MAX_AMOUNT)]
+    | Annotated[datetime, Meta(tz=True, description="As known at this seq, or at this moment of recording.")]
+)
 
-    known_at: (
-        Annotated[int, Meta(ge=0, le=MAX_AMOUNT)]
-        | Annotated[
-            datetime, Meta(tz=True, description="As known at this seq, or at this moment of recording.")
-        ]
-        | None
-    ) = None
+
+class TimeQuery(Struct, forbid_unknown_fields=True, kw_only=True):
+    """As of an effective time, as known at a seq, or both."""
+
+    as_of: AsOf | None = None
+    known_at: KnownAt | None = None
     min_seq: MinSeq | None = None
 
     def __post_init__(self) -> None:
+        if isinstance(self.as_of, str):
+            self.as_of = day_or_moment("as_of", self.as_of)
         if isinstance(self.known_at, datetime):
             self.known_at = _utc("known_at", self.known_at)
+
+
+class BalancesQuery(TimeQuery, forbid_unknown_fields=True, kw_only=True):
+    """Balances now, as of an effective time, as they were known."""
 
 
 class StatementQuery(Struct, forbid_unknown_fields=True):

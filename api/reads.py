@@ -30,6 +30,7 @@ from ledger.views import (
     TransactionView,
     TrialBalanceView,
 )
+from projections.balances_at import balances_at
 
 PAGE_BYTES = 10 * 2**20
 Path = dict[str, Any]
@@ -58,7 +59,9 @@ def account(reader: Reader, path: Path, query: Any) -> AccountView:
 
 
 def balances(reader: Reader, path: Path, query: BalancesQuery) -> BalancesView:
-    return reader.balances(path["ledger"], path["address"], query.known_at)
+    if query.as_of is None:
+        return reader.balances(path["ledger"], path["address"], query.known_at)
+    return balances_at(reader, path["ledger"], path["address"], query.as_of, query.known_at)
 
 
 def statement(reader: Reader, path: Path, query: StatementQuery) -> StatementView:

@@ -105,7 +105,7 @@ class Reader:
             found = connection.execute(QUERIES["find_ledger"], {"name": name}).fetchone()
             if found is None:
                 raise LedgerNotFound(name)
-            parameters = {"ledger_id": found[0]}
+            parameters = {"ledger_id": found[0], "time_zone": found[3]}
             connection.execute(QUERIES["set_ledger"], parameters)
             yield connection, parameters
 
@@ -156,7 +156,7 @@ class Reader:
     def account(self, ledger: str, address: str) -> AccountView:
         """One account (AccountNotFound)."""
         with self.snapshot(ledger) as (connection, parameters):
-            _, view = _account(connection, parameters, address)[:2]
+            _, view = find_account(connection, parameters, address)[:2]
             return view
 
     def accounts(
@@ -177,7 +177,7 @@ class Reader:
     def balances(self, ledger: str, address: str, known_at: int | datetime | None = None) -> BalancesView:
         """Balances of every asset of an account, now or as known at a seq or a recorded moment."""
         with self.snapshot(ledger) as (connection, parameters):
-            account_id, _, terms = _account(connection, parameters, address)
+            account_id, _, terms = find_account(connection, parameters, address)
             wanted = {**parameters, "account_id": account_id}
             if known_at is None:
                 found = connection.execute(QUERIES["balances_now"], wanted).fetchall()
@@ -186,7 +186,7 @@ class Reader:
                     found[0][0],
                     [balance_view(terms, row[1], row[2:6], row[6]) for row in found if row[1] is not None],
                 )
-            seq = _known_at(connection, parameters, known_at)
+            seq = known_seq(connection, parameters, known_at)
             found = connection.execute(QUERIES["balances_at"], {**wanted, "seq": seq}).fetchall()
             return BalancesView(address, seq, [balance_view(terms, row[0], row[1:5]) for row in found])
 
@@ -195,17 +195,9 @@ class Reader:
     ) -> StatementView:
         """The legs of one asset of an account in seq order, beyond (seq, leg) (AssetNeeded)."""
         with self.snapshot(ledger) as (connection, parameters):
-            account_id, _, terms = _account(connection, parameters, address)
+            account_id, _, terms = find_account(connection, parameters, address)
             wanted = {**parameters, "account_id": account_id}
-            if asset is None:
-                assets = [
-                    row[1]
-                    for row in connection.execute(QUERIES["balances_now"], wanted)
-                    if row[1] is not None
-                ]
-                if len(assets) != 1:
-                    raise AssetNeeded(address, assets)
-                asset = assets[0]
+            asset = asset or only_asset(connection, wanted, address)
             found = connection.execute(
                 QUERIES["statement"],
                 {**wanted, "asset": asset, "after_seq": after[0], "after_leg": after[1], "limit": limit},
@@ -245,7 +237,7 @@ class Reader:
                 read_event(body)
                 for _, body in connection.execute(QUERIES["event_bodies"], {**parameters, "seqs": list(seqs)})
             ]
-            legs = _legs(connection, parameters, events)
+            legs = legs_of(connection, parameters, events)
         return [entry_view(event, legs[event.seq]) for event in events]
 
     def transaction(self, ledger: str, seq: int) -> TransactionView:
@@ -255,7 +247,7 @@ class Reader:
             event = read_event(row[1]) if row is not None else None
             if event is None or event.type not in TRANSACTION_TYPES:
                 raise TransactionNotFound(seq)
-            legs = _legs(connection, parameters, [event])[seq]
+            legs = legs_of(connection, parameters, [event])[seq]
             stream = connection.execute(
                 QUERIES["stream"], {**parameters, "stream": stream_of(seq)}
             ).fetchone()
@@ -305,7 +297,7 @@ class Reader:
             query = "scan_events"
             if account is not None:
                 query = "scan_account"
-                wanted["account_id"] = _account(connection, parameters, account)[0]
+                wanted["account_id"] = find_account(connection, parameters, account)[0]
             events: list[Event] = []
             scanned, last = 0, None
             for seq, body in connection.execute(QUERIES[query], wanted):
@@ -314,7 +306,7 @@ class Reader:
                     events.append(read_event(body))
                     if len(events) == limit:
                         break
-            legs = _legs(connection, parameters, events)
+            legs = legs_of(connection, parameters, events)
         more = len(events) == limit or scanned == wanted["scan"]
         return [entry_view(event, legs[event.seq]) for event in events], last if more else None
 
@@ -351,9 +343,10 @@ class Reader:
             return int(head[0])
 
 
-def _account(
+def find_account(
     connection: Connection, parameters: dict[str, Any], address: str
 ) -> tuple[int, AccountView, Terms]:
+    """An account's number, view and terms (AccountNotFound)."""
     row = connection.execute(QUERIES["find_account"], {**parameters, "address": address}).fetchone()
     if row is None:
         raise AccountNotFound(address)
@@ -362,19 +355,31 @@ def _account(
     return account_id, account_view(address, opened_seq, closed_seq, terms), terms
 
 
-def _known_at(connection: Connection, parameters: dict[str, Any], known_at: int | datetime) -> int:
-    if isinstance(known_at, int):
+def only_asset(connection: Connection, wanted: dict[str, Any], address: str) -> str:
+    """The asset of an account that has one only (AssetNeeded)."""
+    rows = connection.execute(QUERIES["balances_now"], wanted).fetchall()
+    assets = [row[1] for row in rows if row[1] is not None]
+    if len(assets) != 1:
+        raise AssetNeeded(address, assets)
+    asset: str = assets[0]
+    return asset
+
+
+def known_seq(connection: Connection, parameters: dict[str, Any], known_at: int | datetime | None) -> int:
+    """The seq that was known then: never beyond the head, which it is unless asked."""
+    if not isinstance(known_at, datetime):
         head = connection.execute(QUERIES["head"], parameters).fetchone()
         assert head is not None
-        return min(known_at, int(head[1]))
+        return int(head[1]) if known_at is None else min(known_at, int(head[1]))
     row = connection.execute(QUERIES["seq_at"], {**parameters, "moment": known_at}).fetchone()
     assert row is not None
     return int(row[0])
 
 
-def _legs(
+def legs_of(
     connection: Connection, parameters: dict[str, Any], events: Sequence[Event]
 ) -> dict[int, list[LegAfter]]:
+    """The legs of some events, with the counters after them, by seq."""
     wanted = {(event.seq, p.account, p.asset) for event in events for p in event.postings}
     legs: dict[int, list[LegAfter]] = {event.seq: [] for event in events}
     if wanted:

@@ -71,11 +71,12 @@ class BalanceView(Struct, frozen=True):
 
 
 class BalancesView(Struct, frozen=True):
-    """An account's balances as of everything up to `seq`."""
+    """An account's balances from everything up to `seq`; with `as_of`, from what is effective by then."""
 
     account: str
     seq: int
     balances: list[BalanceView]
+    as_of: str | UnsetType = UNSET
 
 
 class PostingView(Struct, frozen=True, gc=False):

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from projections.activity import Activity
+from projections.assertions import Assertions
+from projections.daily_balances import DailyBalances
 from projections.projection import Projection
+from projections.search import Search
 from projections.tiles import Tiles
 
-PROJECTIONS: tuple[Projection, ...] = (Tiles(),)
+PROJECTIONS: tuple[Projection, ...] = (DailyBalances(), Activity(), Search(), Assertions(), Tiles())
 
 
 class ProjectionNotFound(LookupError):

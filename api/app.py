@@ -6,9 +6,11 @@ logs what failed or was slow.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -33,20 +35,22 @@ HTML = b"text/html; charset=utf-8"
 Respond = Callable[[Exchange], Awaitable[None]]
 
 
-def create_app(conninfo: str, keeping: Keeping, *, projecting: bool = True) -> Api:
+def create_app(conninfo: str, keeping: Keeping, exports: Path, *, projecting: bool = True) -> Api:
     """The application on a migrated database; writer, reader and engine live from start-up to shutdown.
 
-    `projecting`: projections are kept and jobs are run in this process.
+    `exports`: where folders of exports are made. `projecting`: projections are kept and jobs are run in this
+    process.
     """
-    return Api(conninfo, keeping, projecting)
+    return Api(conninfo, keeping, exports, projecting)
 
 
 class Api:
     """The application of one process."""
 
-    def __init__(self, conninfo: str, keeping: Keeping, projecting: bool) -> None:
+    def __init__(self, conninfo: str, keeping: Keeping, exports: Path, projecting: bool) -> None:
         self._conninfo = conninfo
         self._keeping = keeping
+        self._exports = exports
         self._projecting = projecting
         self._bridge: Bridge | None = None
         self._router = Router(
@@ -89,7 +93,7 @@ class Api:
 
     @asynccontextmanager
     async def _lifespan(self, app: Any) -> AsyncIterator[None]:
-        self._bridge = Bridge(self._conninfo, self._keeping, projecting=self._projecting)
+        self._bridge = Bridge(self._conninfo, self._keeping, self._exports, projecting=self._projecting)
         try:
             yield
         finally:
@@ -101,9 +105,10 @@ class Api:
             paths.setdefault(operation.path, {})[operation.method] = self._responder(operation)
         paths["/openapi.json"] = {"GET": _static(encode(document()), b"application/json")}
         paths["/docs"] = {"GET": _static(docs.PAGE, HTML)}
-        # A tile's address is several segments.
+        # The addresses of a tile and of an export's file are several segments.
         yield from (
-            Route(path.replace("{tile}", "{tile:path}"), _Path(methods)) for path, methods in paths.items()
+            Route(re.sub(r"\{(tile|file)\}", r"{\1:path}", path), _Path(methods))
+            for path, methods in paths.items()
         )
         yield from (WebSocketRoute(path, _Path(methods)) for path, methods in paths.items() if path == FEED)
         yield docs.static_files()

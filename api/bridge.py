@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from anyio import CapacityLimiter, to_thread
@@ -34,9 +35,10 @@ READERS = 4
 class Bridge:
     """The writer, reader, engine and prover of one process, for coroutines of one event loop."""
 
-    def __init__(self, conninfo: str, keeping: Keeping, *, projecting: bool) -> None:
+    def __init__(self, conninfo: str, keeping: Keeping, exports: Path, *, projecting: bool) -> None:
         """Starts the threads; the connections are made when they are needed."""
         self.reader = Reader(conninfo, READERS)
+        self.exports = exports
         self.feeds = Feeds(conninfo)
         self._writer = Writer(conninfo)
         self.engine = Engine(conninfo, working=projecting)

@@ -413,6 +413,29 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "get_checkpoint": {"answer": _TREE_HEAD["note"]},
     "get_entry_bundle": {},
     "get_tile": {},
+    "create_export": {
+        "body": {"formats": ["csv", "hledger"], "from": "2026-01-01", "to": "2026-03-31"},
+        "answer": {
+            **_JOB,
+            "kind": "export",
+            "state": "queued",
+            "attempts": 0,
+            "progress": 0,
+            "total": None,
+            "parameters": {
+                "ledger": "main",
+                "formats": ["csv", "hledger"],
+                "from": "2026-01-01",
+                "to": "2026-03-31",
+                "tree_head": _TREE_HEAD["note"],
+                "verifier_key": "daybook-5b1a7f02+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW",
+                "folder": "/var/lib/daybook/data-exports/main-2-5f0c1e7a9b3d",
+            },
+            "started_at": None,
+            "heartbeat": None,
+        },
+    },
+    "get_export_file": {},
     "get_verifier_key": {
         "answer": {
             "name": "daybook-5b1a7f02",

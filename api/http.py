@@ -8,10 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from functools import partial
+from pathlib import Path
 from random import getrandbits
 from typing import Annotated, Any, TypeVar
 from urllib.parse import parse_qsl
 
+import anyio
 import msgspec
 from msgspec import Meta, Struct
 from starlette.types import Message, Receive, Scope, Send
@@ -25,6 +27,7 @@ from ledger.proofs import tile_at
 T = TypeVar("T")
 
 MAX_BODY_BYTES = 10 * 2**20
+FILE_PIECE = 2**18
 JSON = b"application/json"
 PROBLEM = b"application/problem+json"
 NOTE = b"text/plain; charset=utf-8"
@@ -32,6 +35,7 @@ OCTETS = b"application/octet-stream"
 
 ProjectionName = Annotated[str, Meta(pattern=r"^[a-z][a-z_]{0,62}\Z")]
 JobId = Annotated[str, Meta(pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z")]
+FileName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.\-/]{1,200}\Z")]
 Seq = Annotated[int, Meta(ge=1, le=MAX_AMOUNT)]
 
 encode = msgspec.json.Encoder().encode
@@ -179,6 +183,20 @@ class Exchange:
         """Send a message on an open WebSocket; waits until the client has taken those before."""
         await self._send(message)
 
+    async def file(self, status: int, path: Path, content_type: bytes) -> None:
+        """Send a file, a piece at a time."""
+        self.status = status
+        async with await anyio.open_file(path, "rb") as source:
+            headers = [
+                (b"content-type", content_type),
+                (b"content-length", b"%d" % (await anyio.Path(path).stat()).st_size),
+                (b"x-request-id", self.request_id.encode()),
+            ]
+            await self._send({"type": "http.response.start", "status": status, "headers": headers})
+            while piece := await source.read(FILE_PIECE):
+                await self._send({"type": "http.response.body", "body": piece, "more_body": True})
+        await self._send({"type": "http.response.body", "body": b""})
+
     async def pass_on(self, message: Message) -> None:
         """Send a part of an answer that is made elsewhere (static files), with our header."""
         if message["type"] == "http.response.start":
@@ -308,6 +326,7 @@ _PATH: dict[str, Callable[[str], Any]] = {
     "ledger": partial(msgspec.convert, type=Name),
     "address": partial(msgspec.convert, type=Address),
     "projection": partial(msgspec.convert, type=ProjectionName),
+    "file": partial(msgspec.convert, type=FileName),
     "job": partial(msgspec.convert, type=JobId),
     "period": _period,
     "level": _level,

@@ -34,6 +34,11 @@ _PATH_PARAMETERS = {
         {"type": "string", "pattern": r"^[a-z][a-z_]{0,62}$"},
         "tiles",
     ),
+    "file": (
+        "The path of a file in the folder, as the manifest has it.",
+        {"type": "string", "pattern": r"^[A-Za-z0-9_.\-/]{1,200}$"},
+        "manifest.json",
+    ),
     "job": (
         "The job's id.",
         {"type": "string", "format": "uuid"},

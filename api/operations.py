@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from api import handlers, projections, proofs, reads, streaming
+from api import exports, handlers, projections, proofs, reads, streaming
 from api.examples import EXAMPLES
 from api.handlers import Handler
 from api.http import JSON, NOTE, OCTETS, NoQuery
@@ -645,6 +645,39 @@ OPERATIONS: tuple[Operation, ...] = (
         answer=bytes,
         media=OCTETS,
         codes=(*_PROOF, "not_found"),
+    ),
+    Operation(
+        "POST",
+        _ONE + "/exports",
+        "create_export",
+        "Export the ledger",
+        description=(
+            "A job: a folder of files that can be checked without Daybook (docs/audit-export.md), as of the "
+            "present head, which is signed. `result`: its folder, seq, files, bytes, and its manifest's hash."
+        ),
+        tag="Reports",
+        scope="ledger:admin",
+        handler=exports.order,
+        body=exports.ExportOrder,
+        optional_body=True,
+        keyed=False,
+        answer=Job,
+        status=202,
+        codes=_PROOF,
+        location=_JOB,
+    ),
+    Operation(
+        "GET",
+        _ONE + "/exports/{job}/files/{file}",
+        "get_export_file",
+        "A file of a finished export",
+        description="`manifest.json` names all the others.",
+        tag="Reports",
+        scope="ledger:read",
+        handler=exports.file,
+        answer=bytes,
+        media=OCTETS,
+        codes=("job_not_found", "not_found"),
     ),
     Operation(
         "GET",

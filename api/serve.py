@@ -58,7 +58,7 @@ def serve(settings: Settings, host: str, port: int | None) -> None:
             _check_guards(database)
             _check_tree_heads(database, keeping)
             _announce(database, listener, port)
-            _run(database, listener, keeping, settings.projecting)
+            _run(database, listener, keeping, settings)
     except KeyboardInterrupt:
         pass
     click.echo("Daybook has stopped.")
@@ -141,8 +141,10 @@ def _announce(database: Database, listener: socket.socket, named: int | None) ->
     )
 
 
-def _run(database: Database, listener: socket.socket, keeping: Keeping, projecting: bool) -> None:
-    server = Server(create_app(database.conninfo, keeping, projecting=projecting))
+def _run(database: Database, listener: socket.socket, keeping: Keeping, settings: Settings) -> None:
+    server = Server(
+        create_app(database.conninfo, keeping, settings.exports_dir, projecting=settings.projecting)
+    )
     # After its shutdown uvicorn raises the signal again, for whoever handled it before.
     signal.signal(signal.SIGTERM, lambda number, frame: None)
     try:

@@ -2,6 +2,7 @@
 
 DATABASE_URL   the PostgreSQL to use (15 or later); without it Daybook runs one of its own
 DAYBOOK_DATA   where the embedded PostgreSQL keeps its data
+DAYBOOK_EXPORTS   where exports that are asked for over the API are made (beside the data)
 DAYBOOK_HOST   the address to serve on (127.0.0.1)
 DAYBOOK_KEYS   the folder of the signing key and the kept tree heads (beside the data)
 DAYBOOK_KEY    the file of a signing key of your own, instead of one made in that folder
@@ -40,6 +41,7 @@ class Settings:
     projecting: bool
     keys_dir: Path
     key_file: Path | None
+    exports_dir: Path
 
 
 def read(environment: Mapping[str, str]) -> Settings:
@@ -54,6 +56,7 @@ def read(environment: Mapping[str, str]) -> Settings:
     data_dir = default_data_dir()
     keys = environment.get("DAYBOOK_KEYS")
     key = environment.get("DAYBOOK_KEY")
+    exports = environment.get("DAYBOOK_EXPORTS")
     return Settings(
         database_url=database_url,
         data_dir=data_dir,
@@ -62,6 +65,7 @@ def read(environment: Mapping[str, str]) -> Settings:
         projecting=projecting == "on",
         keys_dir=Path(keys).absolute() if keys else _keys_dir(data_dir, database_url),
         key_file=Path(key).absolute() if key else None,
+        exports_dir=Path(exports).absolute() if exports else data_dir.with_name(f"{data_dir.name}-exports"),
     )
 
 

@@ -10,6 +10,7 @@ import msgspec
 
 from ledger.writer import LedgerNotFound
 from projections.advance import resume
+from projections.exports import job as export
 from projections.inline import NAME, verify_inline
 from projections.jobs import JobFailed, Run, Task
 from projections.rebuild import RebuildError, rebuild, rollback
@@ -77,4 +78,5 @@ KINDS: dict[str, Run] = {
     "verify": _verify,
     "rollback": _rollback,
     "retry": _retry,
+    export.KIND: export.run,
 }

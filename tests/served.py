@@ -88,7 +88,7 @@ class Service:
     def _operation(self, request: httpx.Request) -> Any:
         # The most literal path comes first: /transactions/batch is not /transactions/{seq}.
         for template in sorted(self._paths, key=lambda path: path.count("{")):
-            pattern = re.sub(r"\{\w+\}", "[^/]+", template.replace("{tile}", ".+"))
+            pattern = re.sub(r"\{\w+\}", "[^/]+", re.sub(r"\{(tile|file)\}", ".+", template))
             if re.fullmatch(pattern, request.url.raw_path.decode().partition("?")[0]):
                 return self._paths[template].get(request.method.lower())
         return None
@@ -158,7 +158,9 @@ def served(conninfo: str, keys: Path | None = None, *, projecting: bool = True) 
     """
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     with TemporaryDirectory(prefix="daybook-test-keys-") as folder:
-        app = create_app(conninfo, Keeping(keys or Path(folder)), projecting=projecting)
+        app = create_app(
+            conninfo, Keeping(keys or Path(folder)), Path(folder, "exports"), projecting=projecting
+        )
         server = Server(app, port=0)
         thread = threading.Thread(target=server.run)
         thread.start()

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import httpx
 import msgspec
@@ -99,6 +100,7 @@ def test_no_operation_knows_a_ledger_that_is_not_there(service: Service) -> None
     for operation in OPERATIONS:
         if "{ledger}" in operation.path:
             place = {"address": "cash", "seq": 1, "period": "2020", "level": 0, "tile": "000"}
+            place |= {"job": str(UUID(int=0)), "file": "manifest.json"}
             path = operation.path.format(ledger="nowhere", **place)
             query = {"get_statement": {"asset": "USD/2"}, "get_consistency_proof": {"from": "0"}}.get(
                 operation.id, {}

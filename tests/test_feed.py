@@ -261,7 +261,7 @@ def test_a_client_that_takes_nothing_is_cut_off(
     option = (sockets.IPPROTO_TCP, sockets.TCP_USER_TIMEOUT)
     assert listener.getsockopt(*option) == 60_000
     listener.setsockopt(*option, 1_000)  # a minute is long for a test
-    server = Server(create_app(database, Keeping(tmp_path)))
+    server = Server(create_app(database, Keeping(tmp_path), tmp_path))
     thread = threading.Thread(target=server.run, args=([listener],))
     thread.start()
     try:

@@ -89,6 +89,7 @@ def _whole(context: click.Context, parameter: click.Parameter, value: str | None
 @click.option("--reference")
 @click.option("--description")
 @click.option("--effective-at", help="When it counts, such as 2026-11-20T10:00:00Z; now if absent.")
+@click.option("--original-effective-at", help="When it would have counted, had its period not been closed.")
 @click.option("--pending", is_flag=True, help="Hold the amount instead of posting it.")
 @click.option("--timeout", type=int, metavar="SECONDS", help="When the hold ends by itself.")
 @as_json

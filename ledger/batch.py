@@ -69,13 +69,18 @@ _decode_rejections = msgspec.json.Decoder(list[Rejection]).decode
 
 
 class Request(Struct):
-    """What came in together. Atomic: all or none, under one key. Preview: decided, then undone."""
+    """What came in together. Atomic: all or none, under one key. Preview: decided, then undone.
+
+    Alone: in a batch of its own, before the holds that are due expire. That is for a `Restoration`, whose
+    event is to be the first after those that the ledger still shares with the one that was lost.
+    """
 
     commands: list[Command]
     atomic: bool = False
     preview: bool = False
     key: str | None = None
     fingerprint: bytes = b""
+    alone: bool = False
 
 
 class Plan:

@@ -117,7 +117,7 @@ TABLE: tuple[RejectionCode, ...] = (
         422,
         False,
         "A part or a reversal cannot count earlier than its original.",
-        ("effective_at", "original_effective_at"),
+        ("effective_at", "transaction_effective_at"),
     ),
     RejectionCode(
         "unbalanced", 422, False, "Debits and credits of an asset differ.", ("asset", "debits", "credits")

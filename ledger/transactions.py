@@ -108,7 +108,7 @@ def _after_original(subject: Subject, effective_at: int) -> None:
         refuse(
             "effective_before_original",
             effective_at=iso(effective_at),
-            original_effective_at=iso(subject.effective_at),
+            transaction_effective_at=iso(subject.effective_at),
         )
 
 

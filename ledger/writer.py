@@ -205,9 +205,13 @@ class Writer:
         requests: list[tuple[Request, Done]] = []
         taken = 0
         while book.queue and (not requests or taken + len(book.queue[0][0].commands) <= self._batch_size):
+            if requests and book.queue[0][0].alone:
+                break
             request, done = book.queue.popleft()
             requests.append((request, done))
             taken += max(1, len(request.commands))
+            if request.alone:
+                break
         book.queued -= taken
         self._waiting -= taken
         batch = _Batch(requests, book.under_way[0] if book.under_way else None)
@@ -434,7 +438,7 @@ class Writer:
         now = max(clock, head.recorded_at + 1)
         due: list[int] = []
         next_expiry = head.next_expiry
-        if next_expiry is not None and next_expiry <= now:
+        if next_expiry is not None and next_expiry <= now and not batch.requests[0][0].alone:
             due, next_expiry = store.due_holds(connection, book.ledger_id, now, EXPIRIES_PER_BATCH)
             store.load(connection, state, (), due)
             if next_expiry is not None and next_expiry <= now:

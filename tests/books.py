@@ -55,7 +55,8 @@ def fold(books: Books, event: dict[str, Any]) -> None:
     seq = event["seq"]
     while books.expiries and books.streams[f"{TRANSACTION}{books.expiries[0][1]}"]["status"] != "pending":
         heappop(books.expiries)
-    if books.expiries and books.expiries[0][0] <= event["recorded_at"]:
+    restored = event["type"] == "ledger_restored"
+    if books.expiries and books.expiries[0][0] <= event["recorded_at"] and not restored:
         expiring = event["type"] == "hold_expired" and event["data"]["transaction"] == books.expiries[0][1]
         books.check(expiring, f"seq {seq}: decided while the hold {books.expiries[0][1]} was due")
     for asset in event.get("data", {}).get("chart", {}).get("assets", ()):

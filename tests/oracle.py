@@ -314,7 +314,7 @@ class Oracle:
         if original is not None and at < original["effective_at"]:
             evidence = {
                 "effective_at": written(at),
-                "original_effective_at": written(original["effective_at"]),
+                "transaction_effective_at": written(original["effective_at"]),
             }
             reasons.append(("effective_before_original", evidence))
         return at, reasons

@@ -492,10 +492,10 @@ def test_parts_and_reversals_do_not_count_before_their_original() -> None:
           Dr customers:1  40
           Cr cash         40
         part 3 1 1 at=-10.000002
-        ! effective_before_original  effective_at=@-9.999998 original_effective_at=@-9.999997
+        ! effective_before_original  effective_at=@-9.999998 transaction_effective_at=@-9.999997
         part 3 1 1 at=-10.000002
         void 3 at=-11
-        ! effective_before_original  original_effective_at=@-9.999997
+        ! effective_before_original  transaction_effective_at=@-9.999997
         reverse 4 at=-11
         ! effective_before_original
         reverse 4 at=-9

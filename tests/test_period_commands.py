@@ -50,7 +50,7 @@ def test_period_closes_reopens_and_is_listed(shop: str) -> None:
     reopen = ("period", "reopen", "shop", "2020-10", "--reason", "an invoice came late", "--closed-seq", "6")
     assert succeeds(shop, *reopen) == "Reopened 2020-10 as seq 7.\n"
     assert "period_not_closed" in fails(shop, *reopen)
-    sale(shop, "2020-10-01T00:00:00Z")
+    sale(shop, "2020-10-01T00:00:00Z", "--original-effective-at", "2020-09-30T00:00:00Z")
     succeeds(shop, "period", "close", "shop", "2020-10")
     rows = [line.split("\t") for line in succeeds(shop, "period", "list", "shop").splitlines()]
     assert [(row[0], *row[2:]) for row in rows] == [

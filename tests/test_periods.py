@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import Future
 from datetime import date, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -18,6 +20,7 @@ from ledger.decide import decide
 from ledger.periods import Closing, Closings, bounds_of, days_of, start_of
 from ledger.state import Accepted
 from ledger.text import from_iso, moment
+from ledger.writer import Answer
 from tests.audit import audited
 from tests.bookkeeping import (
     CHART,
@@ -343,6 +346,35 @@ def test_restore_moves_the_head_to_another_incarnation(database: str) -> None:
         done(do(other, deposit(1, 5)))
         done(do(other, body))
         assert incarnation() == 3
+    audited(database)
+
+
+def test_restore_comes_before_the_holds_that_are_due(database: str) -> None:
+    """Its event follows right after what the ledger shares with the lost one; then the holds expire."""
+    body = c.Restoration(reason="disk lost", lost_size=70, lost_root="cd" * 32)
+    with writing(database, sweep_seconds=60) as writer:
+        open_ledger(writer)
+        done(do(writer, deposit(1, 500)))
+        for _ in range(2):
+            done(do(writer, withdrawal(1, 5, pending=True, timeout_seconds=1)))
+        time.sleep(1.1)
+        with head_locked(database):
+            before = submit(writer, c.command(c.PeriodClosing(), "2019"))
+            while not writer._books["main"].under_way:
+                time.sleep(0.001)
+            restored: Future[Answer] = Future()
+            alone = Request([c.command(body)], alone=True)
+            writer.submit("main", alone, restored.set_result)
+            after = submit(writer, c.command(deposit(1, 5)))
+        assert done(outcomes(before)[0]) == 7
+        assert done(outcomes(restored)[0]) == 8
+        assert done(outcomes(after)[0]) == 9
+        for _ in range(2):
+            done(do(writer, withdrawal(1, 5, pending=True, timeout_seconds=1)))
+        time.sleep(1.1)
+        [outcome] = writer.execute("main", Request([c.command(body)], alone=True))
+        assert done(outcome) == 12
+        assert done(do(writer, deposit(1, 5))) == 15
     audited(database)
 
 

@@ -85,7 +85,7 @@ REFUSALS = {
         ! effective_at_in_future  effective_at=@1.000003 now=@0.000003""",
     "effective_before_original": """
         reverse 2 at=-1
-        ! effective_before_original  effective_at=@-0.999997 original_effective_at=@0.000002""",
+        ! effective_before_original  effective_at=@-0.999997 transaction_effective_at=@0.000002""",
     "asserted_in_future": """
         assert cash 100 on=2027-01-15
         ! asserted_in_future  at=@57599.999999 now=@0.000003""",

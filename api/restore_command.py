@@ -52,7 +52,8 @@ def restore_command(settings: Settings, names: tuple[str, ...], reason: str, yes
             return
         if differing:
             _confirm(differing, yes)
-            with closing(Writer(database.conninfo, connections=1)) as writer:
+            # Nothing may be stored before the event that begins the incarnation, expiries neither.
+            with closing(Writer(database.conninfo, connections=1, sweep_seconds=86_400)) as writer:
                 for difference in differing:
                     _restore(writer, tree_heads, difference, reason)
         if missing and not names:
@@ -85,7 +86,7 @@ def _restore(writer: Writer, tree_heads: TreeHeads, difference: Difference, reas
         )
     except msgspec.ValidationError as error:
         raise click.BadParameter(str(error), param_hint="--reason") from error
-    (outcome,) = writer.execute(name, Request([c.command(body, actor="daybook restore")]))
+    (outcome,) = writer.execute(name, Request([c.command(body, actor="daybook restore")], alone=True))
     if isinstance(outcome, Refusal):
         raise click.ClickException(f"Refused: {explain(outcome.rejection)}")
     with tree_heads.signed(name) as snapshot:

@@ -28,6 +28,7 @@ from ledger.reader import Reader
 from ledger.writer import LedgerNotFound
 from projections.proving import Prover, check
 from projections.tree_heads import Keeper, LedgerDiffers, TreeHeads, all_heads
+from tests.audit import audited
 from tests.bookkeeping import deposit, do, done, open_ledger, writing
 from tests.conftest import NewDatabase
 from tests.daybook_command import daybook, fails, own_data, succeeds
@@ -348,6 +349,24 @@ def test_a_backup_from_before_a_restore_goes_on_beyond_it(database: str, tmp_pat
         head = dict(all_heads(backup))["main"]
         assert (head.incarnation, head.size) == (3, 4)
         assert said(backup, tmp_path) == []
+
+
+def test_nothing_comes_before_the_new_incarnation(database: str, tmp_path: Path) -> None:
+    """Holds that ran out while the backup lay there expire after the event, not in the lost incarnation."""
+    grow(database, "main", 3)
+    with writing(database) as writer:
+        hold = deposit(1, 5, pending=True, timeout_seconds=1)
+        held = done(do(writer, hold))
+    with copied(database) as backup:
+        grow(database, "main", 3)
+        keep_all(database, tmp_path)
+        time.sleep(1.1)
+        succeeds(backup, "restore", "--reason", "back", "--yes", DAYBOOK_KEYS=str(tmp_path))
+        with psycopg.connect(backup) as connection:
+            found = connection.execute("SELECT type FROM daybook.events WHERE seq > %s", (held,)).fetchall()
+        assert found == [("ledger_restored",)]
+        grow(backup, "main", 1)
+        audited(backup)
 
 
 # ---------------------------------------------------------------- on the command line

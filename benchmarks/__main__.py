@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from benchmarks import in_process, over_http, reading, workload
+from benchmarks import in_process, over_http, proving, reading, workload
 from ledger.reader import Reader
 from ledger.writer import Writer
 from sql.embedded import running
@@ -136,8 +136,8 @@ def http_rounds(report: Report, conninfo: str) -> None:
     report.line("load generator's share of one core", f"{min(share):.0%} to {max(share):.0%}")
 
 
-def long_ledger(report: Report, conninfo: str) -> None:
-    """Reads at 10,000 and 1,000,000 postings; bytes on disk."""
+def long_ledger(report: Report, conninfo: str) -> str:
+    """Reads at 10,000 and 1,000,000 postings, in a ledger that is returned; bytes on disk."""
     writer = Writer(conninfo, batch_size=workload.BATCH, connections=2)
     short = reading.grow(writer, 10_000)
     before = reading.disk_bytes(conninfo)
@@ -162,6 +162,22 @@ def long_ledger(report: Report, conninfo: str) -> None:
         )
         report.bound("  longer by the factor", many / few, 1.25, at_most=True)
     reader.close()
+    return long
+
+
+def proof_rounds(report: Report, conninfo: str, ledger: str) -> None:
+    """Inclusion proofs when the ledger has 1,000,000 events."""
+    writer = Writer(conninfo, batch_size=workload.BATCH, connections=2)
+    reading.grow(writer, 1_000_000, ledger)
+    writer.close()
+    with console.status("tiles and proofs"):
+        rate = proving.tile_rate(conninfo, ledger)
+        proven = proving.prove(conninfo, ledger)
+    report.line("tiles made, events", f"{rate:,.0f}/s")
+    report.bound(
+        f"inclusion proof at {proven.events:,} events, ms", proven.median, 10, at_most=True, form=".1f"
+    )
+    report.line("  p99, and rows read at most", f"{proven.p99:.1f} ms, {proven.rows}")
 
 
 def main() -> int:
@@ -181,7 +197,7 @@ def main() -> int:
             console.print(f"Python {platform.python_version()}, {os.cpu_count()} cores, {platform.machine()}")
             writer_rounds(report, conninfo)
             http_rounds(report, conninfo)
-            long_ledger(report, conninfo)
+            proof_rounds(report, conninfo, long_ledger(report, conninfo))
     console.print(report.table)
     console.print(f"{ROUNDS} rounds for the writer, 3 elsewhere, in {time.perf_counter() - started:.0f} s.")
     if report.missed:

@@ -15,9 +15,9 @@ from ledger.writer import Writer
 READS = 400
 
 
-def grow(writer: Writer, postings: int) -> str:
-    """A ledger with so many postings."""
-    ledger = in_process.open_ledger(writer)
+def grow(writer: Writer, postings: int, ledger: str | None = None) -> str:
+    """A ledger with so many postings, or so many more."""
+    ledger = ledger or in_process.open_ledger(writer)
     left = postings // 2 // workload.BATCH
     while left:
         batches = min(left, 50)

@@ -20,6 +20,7 @@ from ledger.wire import Connection
 from projections.advance import Place, advance, begin
 from projections.projection import Subject
 from projections.tiles import QUERIES, TileReader, Tiles
+from projections.verify import verify
 from projections.versions import connect, ensure_live
 from tests.bookkeeping import deposit, open_ledger, writing
 from tests.conftest import NewDatabase
@@ -146,6 +147,24 @@ def test_the_tiles_are_those_of_the_bodies(grown: str) -> None:
     made = Tiles().recompute(events, Subject(1, "main", "UTC", EVENTS))
     assert sorted(row for _, row in made) == stored(grown)
     assert [len([1 for row in stored(grown) if row[0] == level]) for level in range(3)] == [259, 1, 0]
+
+
+def test_verifying_names_a_tile_that_is_not_its_events(grown: str) -> None:
+    """`daybook projections verify` passes the tiles as they are, and names one whose hashes were changed."""
+    bring_to_the_head(grown)
+    [verified] = verify(grown, Tiles(), "main")
+    assert (verified.seq, verified.difference, verified.finding) == (EVENTS, None, None)
+    flip = (
+        "UPDATE projections.tiles SET hashes = set_byte(hashes, 5, get_byte(hashes, 5) # 1)"
+        " WHERE level = 0 AND index = 17"
+    )
+    with psycopg.connect(grown) as connection:
+        connection.execute(flip)
+    [verified] = verify(grown, Tiles(), "main")
+    assert verified.difference is not None
+    assert (verified.difference.table, verified.difference.key) == ("tiles", {"level": "0", "index": "17"})
+    with psycopg.connect(grown) as connection:
+        connection.execute(flip)
 
 
 def test_any_tile_can_be_read_and_a_bundle_has_the_bodies(grown: str, leaves: list[bytes]) -> None:

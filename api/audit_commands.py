@@ -1,4 +1,4 @@
-"""`daybook audit`: four verdicts on a live ledger, shown apart, with the first event that offends."""
+"""`daybook audit`: four verdicts on a live ledger or an export, with the first event that offends."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from api.console import show, show_json
 from api.data_commands import as_json
 from api.database import opened
 from api.settings import Settings
+from ledger.keeping import KEY_FILE, Keeping
 from ledger.notes import NoteError, VerifierKey, verifier_key
-from projections.audit import live, stored
-from projections.audit.completeness import read_kept
+from projections.audit import live, offline, stored
+from projections.audit.completeness import KeptHead, read_kept
 from projections.audit.live import quiet
 from projections.audit.verdicts import Report, Verdict
 
@@ -71,26 +72,55 @@ def check_command(
     keys: list[VerifierKey],
     json_: bool,
 ) -> None:
-    """Audit ledgers of the database, which may be written meanwhile (exit code 1 when a verdict fails)."""
-    kept = read_kept(heads, keys)
+    """Audit ledgers of the database, which may be written meanwhile (exit code 1 when a verdict fails).
+
+    They are compared with the tree heads that this installation keeps outside the database, and with yours.
+    """
+    keeping = Keeping(settings.keys_dir, settings.key_file)
+    own = [keeping.verifier()] if (settings.key_file or settings.keys_dir / KEY_FILE).exists() else []
+    given = read_kept(heads, keys or own)
     failed = 0
     with opened(settings) as database:
-        wanted = names or tuple(stored.ledgers(database.conninfo))
-        if len(wanted) != 1 and kept:
+        ledgers = stored.ledgers(database.conninfo)
+        wanted = names or tuple(ledgers)
+        if len(wanted) != 1 and given:
             raise click.UsageError("A tree head is one ledger's: say which with --ledger.")
         for name in wanted:
+            kept = [
+                *given,
+                *(
+                    KeptHead("of this installation", each.head)
+                    for each in keeping.lives(ledgers.get(name, name))
+                ),
+            ]
             with _progress() as progress:
                 report = live.check(database.conninfo, name, kept, progress)
-            show_report(report, json_)
-            failed += not report.ok
-    conclude(failed)
+            failed += _show(report, json_)
+    if failed:
+        raise SystemExit(1)
 
 
-def show_report(report: Report, json_: bool) -> None:
-    """A report as one line of JSON, or as a heading and a line a verdict."""
+@audit.command("verify")
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path), metavar="DIR")
+@tree_heads
+@keys
+@as_json
+def verify_command(folder: Path, heads: tuple[Path, ...], keys: list[VerifierKey], json_: bool) -> None:
+    """Verify an export from its folder alone: no database, no network (exit code 1 when a verdict fails)."""
+    try:
+        with _progress() as progress:
+            report = offline.verify(folder, heads, keys, progress)
+    except OSError as error:
+        raise click.ClickException(f"{error.filename or folder} cannot be read: {error.strerror}.") from error
+    if _show(report, json_):
+        raise SystemExit(1)
+
+
+def _show(report: Report, json_: bool) -> bool:
+    """A report as one line of JSON, or as a heading and a line a verdict; whether anything failed."""
     if json_:
         show_json(report)
-        return
+        return not report.ok
     rate = report.size / report.seconds if report.seconds else 0
     click.echo(
         f"Ledger {report.ledger} ({report.id}), incarnation {report.incarnation}: {report.size:,} events"
@@ -99,18 +129,13 @@ def show_report(report: Report, json_: bool) -> None:
     show(
         ("verdict", "", "event", "finding"), [_row(verdict) for verdict in report.verdicts], right=("event",)
     )
+    return not report.ok
 
 
 def _row(verdict: Verdict) -> tuple[str, str, str, str]:
     status = verdict.status.replace("_", " ")
     event = "" if verdict.seq is None else str(verdict.seq)
     return verdict.name, status, event, f"{verdict.sentence[0].upper()}{verdict.sentence[1:]}."
-
-
-def conclude(failed: int) -> None:
-    """Exit code 1 when anything failed."""
-    if failed:
-        raise SystemExit(1)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ SELECT ledger_id, public_id::text, time_zone, to_char(opened_at AT TIME ZONE 'UT
  WHERE name = %(ledger)s AND opened_at IS NOT NULL;
 
 -- name: opened_ledgers
-SELECT name FROM daybook.ledgers WHERE opened_at IS NOT NULL ORDER BY name;
+SELECT name, public_id::text FROM daybook.ledgers WHERE opened_at IS NOT NULL ORDER BY name;
 
 -- name: set_ledger
 SELECT set_config('daybook.ledger_id', %(ledger_id)s::text, false);

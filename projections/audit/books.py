@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import msgspec
+
 from ledger.chart import Terms
 from ledger.events import Event
 from projections.audit.accounts import MOST, Account, Chart, Position
@@ -73,7 +75,7 @@ class Books:
             self._enter_postings(event, legs)
         try:
             RULES[event.type](self, event)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, msgspec.MsgspecError) as error:
             self.broken(seq, f"the data of a {event.type} are not what they should be: {error!r}")
 
     def finish(self, read: Callable[[Sequence[int]], dict[int, Event]]) -> None:

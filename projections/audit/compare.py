@@ -88,6 +88,10 @@ class Differences:
         sentence = f"{table} ({row}) is not stored, the events say that it should be"
         self._add(seq, sentence, Difference(table, row, "", None, "a row"))
 
+    def unreadable(self, table: str, why: str, *, seq: int | None) -> None:
+        """What is stored cannot be read."""
+        self._add(seq, f"{table} cannot be read: {why}", Difference(table, "", "", None, None))
+
     def _add(self, seq: int | None, sentence: str, difference: Difference) -> None:
         self._findings.add("projections", seq, sentence, difference)
 

@@ -6,6 +6,7 @@ pass over the events gives the rows of the 256 events in question.
 
 from __future__ import annotations
 
+import struct
 from array import array
 from typing import Any
 
@@ -31,11 +32,17 @@ class Derived:
         self._postings = self.tallies[POSTINGS.table]
         self._moment = ("", 0)
 
-    def entered(self, event: Event) -> None:
+    def entered(self, event: Event, leaf: bytes) -> None:
         """Add the rows of the event that the books entered last."""
         seq = event.seq
         if seq >= len(self.states):
             self._grow(seq + ROOM)
+        try:
+            self._add_rows(seq, event)
+        except struct.error:
+            return  # a number that no column can hold: the books have noted it, and no stored row is equal
+
+    def _add_rows(self, seq: int, event: Event) -> None:
         if self.books.legs:
             self._add_postings(seq, event)
         if event.key and (event.batch is None or event.batch[0] == 0):
@@ -117,7 +124,7 @@ class Collected(Derived):
 def key_row(seq: int, size: int, fingerprint: str, key: str) -> bytes:
     """`KEYS.pack`, for what almost every event has."""
     name = key.encode()
-    mark = bytes.fromhex(fingerprint)
+    mark = _unhex(fingerprint)
     return b"".join(
         (
             KEYS.fixed.pack(4, 8, seq, 2, size),
@@ -127,6 +134,14 @@ def key_row(seq: int, size: int, fingerprint: str, key: str) -> bytes:
             name,
         )
     )
+
+
+def _unhex(fingerprint: str) -> bytes:
+    """The bytes of a fingerprint; none of one that is not hex, which no stored row can then be equal to."""
+    try:
+        return bytes.fromhex(fingerprint)
+    except ValueError:
+        return b""
 
 
 def stream_row(subject: Subject, last_seq: int) -> tuple[Any, ...]:

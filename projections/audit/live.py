@@ -87,7 +87,7 @@ class _Check:
         self.progress("events", self.verifier.tree.size, upto)
         return bool(events)
 
-    def _entered(self, event: Event) -> None:
+    def _entered(self, event: Event, leaf: bytes) -> None:
         """Compare the columns beside a body, and go on with the rows that should follow from it."""
         derived = self.derived
         effective_at, recorded_at = derived.micros(event.effective_at), derived.micros(event.recorded_at)
@@ -100,7 +100,7 @@ class _Check:
                 for v in (found[index], expected[index])
             ]
             self.differences.column("events", f"seq {event.seq}", COLUMNS[index], *pair, seq=event.seq)
-        derived.entered(event)
+        derived.entered(event, leaf)
 
     def _check_end(self, head: Head) -> None:
         """Whether the head is the head of the events that were entered."""

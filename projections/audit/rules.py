@@ -1,7 +1,7 @@
 """The laws that belong to one type of event, and what it changes in the books.
 
-A rule may raise KeyError, TypeError, ValueError or AttributeError about data that are not what docs/events.md
-says; the books note that.
+A rule may raise KeyError, TypeError, ValueError, AttributeError or MsgspecError about data that are not what
+docs/events.md says; the books note that.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import msgspec
 from ledger.chart import Limits
 from ledger.events import Event
 from projections.audit.accounts import Account, Chart
+from projections.audit.moments import is_moment
 from projections.audit.subjects import HOLD_ENDS, Subject, taken, wrong_name
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def _account_closed(books: Books, event: Event) -> None:
 
 def _held(books: Books, event: Event) -> None:
     expires_at = event.data.get("expires_at")
-    if expires_at is not None and expires_at <= event.recorded_at:
+    if expires_at is not None and not (is_moment(expires_at) and expires_at > event.recorded_at):
         books.broken(event.seq, f"holds until {expires_at}, which has passed")
     if any(posting.kind != "pending" for posting in event.postings):
         books.broken(event.seq, "a hold has legs that are not pending")
@@ -151,6 +152,8 @@ def _check_stream(books: Books, event: Event, subject: Subject) -> None:
 
 def _period_closed(books: Books, event: Event) -> None:
     period, starts_at, ends_at = (event.data[name] for name in ("period", "starts_at", "ends_at"))
+    if not (is_moment(starts_at) and is_moment(ends_at)):
+        raise ValueError("a period is from a moment to a moment")
     if period in books.periods:
         books.broken(event.seq, f"closes {period}, which event {books.periods[period][2]} closed")
     books.periods[period] = (starts_at, ends_at, event.seq)

@@ -47,10 +47,10 @@ def connected(conninfo: str) -> Iterator[Connection]:
         yield connection
 
 
-def ledgers(conninfo: str) -> list[str]:
-    """The names of all ledgers."""
+def ledgers(conninfo: str) -> dict[str, str]:
+    """The names of all ledgers, in order, and their ids."""
     with connected(conninfo) as connection:
-        return [name for (name,) in connection.execute(QUERIES["opened_ledgers"])]
+        return dict(connection.execute(QUERIES["opened_ledgers"]).fetchall())
 
 
 class StoredLedger:

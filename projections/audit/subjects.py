@@ -12,6 +12,7 @@ from heapq import heappop, heappush
 from typing import Any, NamedTuple
 
 from ledger.events import Event, EventPosting
+from projections.audit.moments import is_moment
 
 ROOM = 4_096  # events that room is made for at a time
 STREAM = "transaction:"
@@ -40,7 +41,8 @@ class Subject:
         self.type = event.type
         self.status = kind
         self.effective_at = event.effective_at
-        self.expires_at: str | None = event.data.get("expires_at") if held else None
+        expires_at = event.data.get("expires_at") if held else None
+        self.expires_at: str | None = expires_at if is_moment(expires_at) else None
         self.legs = [
             Leg(p.account, p.asset, p.side == "debit", int(p.amount))
             for p in event.postings

@@ -15,6 +15,7 @@ import msgspec
 
 from ledger.events import Event, UnknownEvent, encode, read_event
 from projections.audit.books import Books
+from projections.audit.moments import is_moment
 from projections.audit.tree import Tree
 from projections.audit.verdicts import Findings
 
@@ -41,12 +42,13 @@ class Verifier:
         self.books = Books(findings)
         self.complete = True  # no event is missing so far
         self.halted: str | None = None  # why the books ended before the last event
+        self.hashed: Callable[[bytes, bytes], None] | None = None  # told of every body and its leaf
         self._source = source
         self._known: dict[int, Event] = {}
 
-    def add(self, chunk: Sequence[Stored], entered: Callable[[Event], None] | None = None) -> None:
-        """Feed the events that follow; `entered` is called after each that went into the books."""
-        events = self._hash(chunk)
+    def add(self, chunk: Sequence[Stored], entered: Callable[[Event, bytes], None] | None = None) -> None:
+        """Feed the events that follow; `entered` gets each that went into the books, with its leaf."""
+        events, leaves = self._hash(chunk)
         books = self.books
         self._known = {event.seq: event for event in events}
         wanted = books.wanted(events)
@@ -54,10 +56,10 @@ class Verifier:
             self._known |= self._read(sorted(wanted))
         enter = books.enter
         origin = self._origin
-        for event in events:
+        for event, leaf in zip(events, leaves, strict=True):
             enter(event, origin)
             if entered is not None:
-                entered(event)
+                entered(event, leaf)
 
     @property
     def whole(self) -> bool:
@@ -69,24 +71,28 @@ class Verifier:
         if self.halted is None:
             self.books.finish(self._read)
 
-    def _hash(self, chunk: Sequence[Stored]) -> list[Event]:
-        """Hash every body into the tree; the events that the books can enter."""
+    def _hash(self, chunk: Sequence[Stored]) -> tuple[list[Event], list[bytes]]:
+        """Hash every body into the tree; the events that the books can enter, and their leaves."""
         tree = self.tree
         add_leaf = tree.add
         integrity = self.findings.add
         events: list[Event] = []
+        leaves: list[bytes] = []
         for seq, body, stored_leaf in chunk:
             if seq != tree.size + 1:
                 self.missing(tree.size + 1, f"after {tree.size} comes {seq}")
-                return events
+                return events, leaves
             leaf = sha256(b"\x00" + body).digest()
             if stored_leaf is not None and stored_leaf != leaf:
                 integrity("integrity", seq, "the stored leaf is not the hash of the stored body")
             add_leaf(leaf)
+            if self.hashed is not None:
+                self.hashed(body, leaf)
             event = self._event(seq, body)
             if event is not None and self.halted is None:
                 events.append(event)
-        return events
+                leaves.append(leaf)
+        return events, leaves
 
     def missing(self, seq: int, why: str) -> None:
         """An event is not there: neither the tree nor the books can go on."""
@@ -105,6 +111,9 @@ class Verifier:
             return None
         if event.seq != seq:
             self._unreadable(seq, f"the event that is stored as {seq} says that it is {event.seq}")
+            return None
+        if not (is_moment(event.recorded_at) and is_moment(event.effective_at)):
+            self._unreadable(seq, "its moments are not UTC with six decimals")
             return None
         if encode(event) != body:
             self.findings.add("integrity", seq, "the body is not in the canonical form of its event")

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import structlog
 from starlette.exceptions import HTTPException
-from starlette.routing import BaseRoute, Route, Router, WebSocketRoute
+from starlette.routing import Router
 from starlette.types import Receive, Scope, Send
 
 from api import docs
@@ -25,6 +25,7 @@ from api.http import JSON, Exchange, Gone, NoQuery, decode_path, decode_query, e
 from api.openapi import document
 from api.operations import FEED, OPERATIONS, Operation
 from api.problems import Problem, Refused, make, of_error
+from api.routes import Routes
 from api.streaming import denial
 from ledger.keeping import Keeping
 
@@ -32,7 +33,7 @@ log = structlog.get_logger("daybook.http")
 
 SLOW_MS = 1_000
 HTML = b"text/html; charset=utf-8"
-Respond = Callable[[Exchange], Awaitable[None]]
+Respond = Callable[[Exchange, dict[str, str]], Awaitable[None]]
 
 
 def create_app(conninfo: str, keeping: Keeping, exports: Path, *, projecting: bool = True) -> Api:
@@ -53,21 +54,26 @@ class Api:
         self._exports = exports
         self._projecting = projecting
         self._bridge: Bridge | None = None
-        self._router = Router(
-            list(self._routes()), redirect_slashes=False, default=_nowhere, lifespan=self._lifespan
+        self._routes = self._make_routes()
+        self._beside = Router(
+            [docs.static_files()], redirect_slashes=False, default=_nowhere, lifespan=self._lifespan
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request, or the life of the process."""
         if scope["type"] == "lifespan":
-            await self._router(scope, receive, send)
+            await self._beside(scope, receive, send)
             return
         began = time.perf_counter()
         exchange = Exchange(scope, receive, denial(send) if scope["type"] == "websocket" else send)
-        scope["exchange"] = exchange
         try:
             exchange.take_request_id()
-            await self._router(scope, receive, exchange.pass_on)
+            found = self._routes.find(scope["path"])
+            if found is None:
+                await self._beside(scope, receive, exchange.pass_on)
+            else:
+                path, parameters = found
+                await path.responder(scope)(exchange, parameters)
         except Gone:
             pass
         except Exception as error:
@@ -99,25 +105,23 @@ class Api:
         finally:
             await self._bridge.close()
 
-    def _routes(self) -> Iterable[BaseRoute]:
+    def _make_routes(self) -> Routes[_Path]:
         paths: dict[str, dict[str, Respond]] = {}
         for operation in OPERATIONS:
             paths.setdefault(operation.path, {})[operation.method] = self._responder(operation)
         paths["/openapi.json"] = {"GET": _static(encode(document()), b"application/json")}
         paths["/docs"] = {"GET": _static(docs.PAGE, HTML)}
-        # The addresses of a tile and of an export's file are several segments.
-        yield from (
-            Route(re.sub(r"\{(tile|file)\}", r"{\1:path}", path), _Path(methods))
-            for path, methods in paths.items()
-        )
-        yield from (WebSocketRoute(path, _Path(methods)) for path, methods in paths.items() if path == FEED)
-        yield docs.static_files()
+        routes: Routes[_Path] = Routes()
+        for path, methods in paths.items():
+            # The addresses of a tile and of an export's file are several segments.
+            whole = re.sub(r"\{(tile|file)\}", r"{\1:path}", path)
+            routes.add(whole, _Path(methods, feed=path == FEED))
+        return routes
 
     def _responder(self, operation: Operation) -> Respond:
-        async def respond(exchange: Exchange) -> None:
-            scope = exchange.scope
-            path = decode_path(scope["path_params"])
-            query = decode_query(scope["query_string"], operation.query)
+        async def respond(exchange: Exchange, parameters: dict[str, str]) -> None:
+            path = decode_path(parameters)
+            query = decode_query(exchange.scope["query_string"], operation.query)
             assert self._bridge is not None
             reply = await operation.handler(Call(self._bridge, exchange, operation, path, query))
             if reply is None:
@@ -132,23 +136,27 @@ class Api:
 
 
 class _Path:
-    """The methods of one path."""
+    """The methods of one path; a feed is for WebSockets too."""
 
-    def __init__(self, methods: dict[str, Respond]) -> None:
+    def __init__(self, methods: dict[str, Respond], *, feed: bool) -> None:
+        self._feed = feed
         self._methods = methods
         if "GET" in methods:
             self._methods = {**methods, "HEAD": methods["GET"]}
         self._allowed = sorted(self._methods)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def responder(self, scope: Scope) -> Respond:
+        """What answers a request (Refused)."""
+        if scope["type"] == "websocket" and not self._feed:
+            raise Refused(make("not_found"))
         respond = self._methods.get(scope.get("method", "GET"))  # a WebSocket begins as a GET
         if respond is None:
             raise Refused(make("method_not_allowed", evidence={"allowed": self._allowed}))
-        await respond(scope["exchange"])
+        return respond
 
 
 def _static(body: bytes, content_type: bytes) -> Respond:
-    async def respond(exchange: Exchange) -> None:
+    async def respond(exchange: Exchange, parameters: dict[str, str]) -> None:
         decode_query(exchange.scope["query_string"], NoQuery)
         await exchange.answer(200, body, content_type)
 

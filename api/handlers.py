@@ -140,7 +140,7 @@ async def command(call: Call) -> Reply:
         path = {"ledger": body.name}
         _check_time_zone(body.time_zone)
     subject = path.get("seq") or path.get("address") or path.get("period") or ""
-    asked = c.command(body, subject, key=key, request_id=exchange.request_id)
+    asked = c.command(body, subject, key=key, request_id=exchange.asked_id)
     (outcome,) = await call.bridge.submit(path["ledger"], Request([asked], preview=preview))
     if isinstance(outcome, Refusal):
         return Reply(0, of_rejection(outcome.rejection), (REPLAYED,) if outcome.replayed else ())
@@ -164,7 +164,7 @@ async def close_period(call: Call) -> Reply:
     """A period closed, in several commands when there are closing entries to post."""
     exchange, ledger, period = call.exchange, call.path["ledger"], call.path["period"]
     body = decode_body(call.operation.decoder, await exchange.body() or call.operation.empty_body)
-    asked = c.command(body, period, key=exchange.key(), request_id=exchange.request_id)
+    asked = c.command(body, period, key=exchange.key(), request_id=exchange.asked_id)
     bridge = call.bridge
     closed = await to_thread.run_sync(closing.close_period, bridge.execute, bridge.reader, ledger, asked)
     if isinstance(closed, Refusal):
@@ -206,7 +206,7 @@ async def batch(call: Call) -> Reply:
     raw = await exchange.body()
     body: Batch = await _maybe_in_thread(len(raw), lambda: decode_body(call.operation.decoder, raw))
     key = exchange.key()
-    request_id = exchange.request_id
+    request_id = exchange.asked_id
     if not body.atomic:
         if key is not None:
             detail = "An independent batch has no key of its own: each transaction carries `idempotency_key`."

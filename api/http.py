@@ -60,6 +60,7 @@ class Exchange:
         "_receive",
         "_request_ids",
         "_send",
+        "asked_id",
         "request_id",
         "scope",
         "status",
@@ -87,6 +88,7 @@ class Exchange:
                 self._request_ids.append(value)
             elif name == b"content-encoding":
                 self._encoded = True
+        self.asked_id = ""  # the client's own request id
         self.request_id = f"{getrandbits(128):032x}"
 
     def take_request_id(self) -> None:
@@ -96,7 +98,7 @@ class Exchange:
         if len(self._request_ids) > 1 or not _REQUEST_ID.match(self._request_ids[0]):
             detail = "A request id is 1 to 128 printable ASCII characters, given once."
             raise Refused(make("invalid_request", detail, field="X-Request-Id"))
-        self.request_id = self._request_ids[0].decode()
+        self.request_id = self.asked_id = self._request_ids[0].decode()
 
     def key(self) -> str | None:
         """The idempotency key: quoted as RFC 8941 has it, or bare (Refused)."""
@@ -161,9 +163,14 @@ class Exchange:
 
     async def begin_stream(self, content_type: bytes, headers: Iterable[tuple[bytes, bytes]]) -> None:
         """Begin an answer that goes on by `part` until the client or the process leaves."""
-        self.status, self.streaming = 200, True
+        self._streams(200)
         named = [(b"content-type", content_type), (b"x-request-id", self.request_id.encode()), *headers]
         await self._send({"type": "http.response.start", "status": 200, "headers": named})
+
+    def _streams(self, status: int) -> None:
+        self.status, self.streaming = status, True
+        # So that the server finds it. Every request in its own scope would be a cycle for the collector.
+        self.scope["exchange"] = self
 
     async def part(self, body: bytes, *, last: bool = False) -> None:
         """Send a part; waits until the client has taken those before."""
@@ -171,7 +178,7 @@ class Exchange:
 
     async def accept(self) -> None:
         """Open the WebSocket that the request asks for."""
-        self.status, self.streaming = 101, True
+        self._streams(101)
         headers = [(b"x-request-id", self.request_id.encode())]
         await self._send({"type": "websocket.accept", "headers": headers})
 

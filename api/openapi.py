@@ -97,7 +97,7 @@ def document() -> dict[str, Any]:
 
 _HEADERS: dict[str, Any] = {
     "X-Request-Id": {
-        "description": "The request's id: the client's own, or one made here. It stands in the event too.",
+        "description": "The request's id: the client's own, which stands in the event too, or one made here.",
         "schema": {"type": "string"},
     },
     "Idempotency-Replayed": {

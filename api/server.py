@@ -9,6 +9,7 @@ from typing import Any
 import uvicorn
 
 from api.app import Api
+from api.protocol import Protocol
 
 GRACE_SECONDS = 30
 FEED_GRACE_SECONDS = 2
@@ -24,7 +25,7 @@ class Server(uvicorn.Server):
             uvicorn.Config(
                 api,
                 loop="uvloop",
-                http="httptools",
+                http=Protocol,
                 ws="websockets-sansio",
                 ws_max_size=1_024,  # a feed's client has nothing to say
                 ws_per_message_deflate=False,

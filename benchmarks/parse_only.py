@@ -12,6 +12,7 @@ from starlette.routing import Route, Router
 from starlette.types import Receive, Scope, Send
 
 from api.http import Exchange
+from api.protocol import Protocol
 from ledger.commands import decode_transaction
 
 ANSWER = b"x" * 640  # as long as the answer to a plain transaction
@@ -31,7 +32,7 @@ def main(port: int) -> None:
         app,
         port=port,
         loop="uvloop",
-        http="httptools",
+        http=Protocol,
         log_config=None,
         access_log=False,
         server_header=False,

@@ -7,7 +7,7 @@ acts on apart, by SQLSTATE and constraint, never by message.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
@@ -42,6 +42,7 @@ from ledger.wire import Connection, Message
 from sql import load as load_queries
 
 QUERIES = load_queries("writer.sql")
+PREPARED = load_queries("writer_prepared.sql")
 
 _encode_terms = msgspec.json.Encoder(order="sorted").encode
 _decode_terms = msgspec.json.Decoder(Terms).decode
@@ -230,10 +231,30 @@ def due_holds(connection: Connection, ledger_id: int, now: int, limit: int) -> t
 
 
 def write(connection: Connection, plan: Plan) -> None:
-    """Store the batch and commit: the head first, then what is appended, then what is brought up to date."""
+    """Store the batch and commit, in the transaction that `lock_head` began."""
+    _write(Message(connection), plan, None, lambda: None)
+
+
+def lock_and_write(connection: Connection, plan: Plan, tolerance: int, sent: Callable[[], object]) -> None:
+    """Lock, store and commit in one message a batch with events that was decided without the lock.
+
+    The database refuses it (`is_outdated`) if the head is not the one that the batch was decided on, or if
+    the clock differs from the batch's by more than `tolerance` microseconds.
+    """
     message = Message(connection)
+    message.add(QUERIES["lock_head"], {"ledger_id": plan.ledger_id})
+    _write(message, plan, tolerance, sent)
+
+
+def is_outdated(error: psycopg.Error) -> bool:
+    """Whether a batch was refused because the head or the clock is not what it was decided on."""
+    return isinstance(error, errors.RestrictViolation) and error.diag.constraint_name == "contiguous"
+
+
+def _write(message: Message, plan: Plan, tolerance: int | None, sent: Callable[[], object]) -> None:
+    """The head first, then what is appended, then what is brought up to date."""
     if plan.writes_head:
-        add_head(message, plan)
+        add_head(message, plan, tolerance)
     add_copies(message, plan)
     _add_accounts(message, plan)
     if plan.balances:
@@ -262,11 +283,12 @@ def write(connection: Connection, plan: Plan) -> None:
         )
     _add_periods(message, plan)
     message.add(QUERIES["commit"])
-    message.store([buffer for _, buffer in plan.copies])
+    message.store([buffer for _, buffer in plan.copies], sent)
 
 
-def add_head(message: Message, plan: Plan) -> None:
-    """Bring the head row to the batch's end."""
+def add_head(message: Message, plan: Plan, tolerance: int | None = None) -> None:
+    """Bring the head row to the batch's end; see `lock_and_write`."""
+    basis_incarnation, basis_seq, basis_root = plan.basis
     seq, recorded_at, root, frontier, accounts, chart_seq, next_expiry = plan.head
     message.add(
         QUERIES["update_head"],
@@ -280,6 +302,11 @@ def add_head(message: Message, plan: Plan) -> None:
             "accounts": accounts,
             "chart_seq": chart_seq,
             "next_expiry": None if next_expiry is None else moment(next_expiry),
+            "basis_incarnation": basis_incarnation,
+            "basis_seq": basis_seq,
+            "basis_root": basis_root,
+            "now": moment(plan.now),
+            "tolerance": tolerance,
         },
     )
 
@@ -364,10 +391,17 @@ def connect(conninfo: str, lock_timeout_seconds: int, role: str | None = "dayboo
         "application_name": "daybook",
         "connect_timeout": 5,
         "options": f"-c timezone=UTC -c lock_timeout={lock_timeout_seconds}s -c client_min_messages=warning "
-        "-c synchronous_commit=on -c default_transaction_isolation=read\\ committed"
-        + (f" -c role={role}" if role else ""),
+        "-c synchronous_commit=on -c default_transaction_isolation=read\\ committed "
+        # Everything here is read by its key, however young the table was when the plan was made.
+        "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off" + (f" -c role={role}" if role else ""),
     }
-    return psycopg.connect(make_conninfo(conninfo, **settings), autocommit=True)
+    connection = psycopg.connect(
+        make_conninfo(conninfo, **settings), autocommit=True, cursor_factory=psycopg.ClientCursor
+    )
+    # psycopg would DEALLOCATE ALL at a ROLLBACK if it prepared statements of its own.
+    connection.prepare_threshold = None
+    connection.execute("\n".join(PREPARED.values()))
+    return connection
 
 
 def reserve_ledger(connection: Connection, name: str, public_id: str) -> None:

@@ -8,7 +8,7 @@ such message: one wait for each COPY, and one for the rest.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, LiteralString
 
 import psycopg
@@ -40,17 +40,23 @@ class Message:
         """Run all; a cursor at the first statement's result (psycopg.Error: no statement after it ran)."""
         return self._cursor.execute(self._text())
 
-    def store(self, buffers: Sequence[bytes]) -> None:
-        """Run all, one buffer for each COPY FROM STDIN in order (psycopg.Error: none after it ran)."""
-        self._connection.wait(_converse(self._connection.pgconn, self._text(), buffers))
+    def store(self, buffers: Sequence[bytes], sent: Callable[[], object] = lambda: None) -> None:
+        """Run all, one buffer for each COPY FROM STDIN in order (psycopg.Error: none after it ran).
+
+        `sent` is called once the statements are on their way.
+        """
+        self._connection.wait(_converse(self._connection.pgconn, self._text(), buffers, sent))
 
     def _text(self) -> bytes:
         return "\n".join(self._statements).encode()
 
 
-def _converse(pgconn: PGconn, text: bytes, buffers: Sequence[bytes]) -> PQGen[None]:
+def _converse(
+    pgconn: PGconn, text: bytes, buffers: Sequence[bytes], sent: Callable[[], object]
+) -> PQGen[None]:
     pgconn.send_query(text)
     yield from send(pgconn)
+    sent()
     results = yield from fetch_many(pgconn)
     for buffer in buffers:
         if results[-1].status != ExecStatus.COPY_IN:

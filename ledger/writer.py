@@ -41,6 +41,12 @@ LOCK_TIMEOUT_SECONDS = 2
 PATIENCE_SECONDS = 30.0
 EXPIRIES_PER_BATCH = 1_000
 HANDOVER_SECONDS = 0.01
+LARGE_BATCH = 256
+SMALL_BATCH = 8
+# How long a thread that computes may keep the interpreter from one that comes back from the socket. A large
+# batch computes for tens of milliseconds; beside a small one, to be interrupted costs more than to wait.
+SWITCH_SECONDS = 0.001
+SWITCH_SECONDS_LARGE = 0.0001
 
 
 class WriterError(Exception):
@@ -77,8 +83,9 @@ class _Batch:
     def __init__(self, requests: list[tuple[Request, Done]], predecessor: _Batch | None) -> None:
         self.requests = requests
         self.predecessor = predecessor
+        self.size = sum(max(1, len(request.commands)) for request, _ in requests)
         self.plan: Plan | None = None
-        self.locked = threading.Event()
+        self.asked = threading.Event()  # it has asked for the lock or has it, or is done
         self.finished = threading.Event()
 
     def commands(self) -> list[Command]:
@@ -128,11 +135,9 @@ class Writer:
         """In all ledgers `queue_limit` commands may wait, `cache_limit` accounts and holds are kept."""
         # A batch makes tens of thousands of objects that die with it: to look for cycles among them is waste.
         gc.set_threshold(100_000, 10, 10)
-        # A worker that comes back from the socket must not wait 5 ms for a thread that computes.
-        sys.setswitchinterval(0.0001)
         self._conninfo = conninfo
         self._batch_size = batch_size
-        self._ahead = min(batch_size, 256)
+        self._ahead = min(batch_size, LARGE_BATCH)
         self._queue_limit = queue_limit
         self._cache_limit = cache_limit
         self._waiting = 0
@@ -194,12 +199,18 @@ class Writer:
         if book.ready or not book.queue:
             return
         if book.under_way and not (
-            len(book.under_way) == 1 and book.under_way[0].plan is not None and book.queued >= self._ahead
+            len(book.under_way) == 1
+            and book.under_way[0].plan is not None
+            and book.queued >= self._enough(book.under_way[0])
         ):
             return
         book.ready = True
         self._ready.append(book)
         self._changed.notify()
+
+    def _enough(self, under_way: _Batch) -> int:
+        """How many commands are worth a batch of their own beside this one: half as many, within bounds."""
+        return min(self._ahead, max(SMALL_BATCH, under_way.size // 2))
 
     def _take(self, book: _Book) -> _Batch:
         requests: list[tuple[Request, Done]] = []
@@ -214,6 +225,7 @@ class Writer:
                 break
         book.queued -= taken
         self._waiting -= taken
+        sys.setswitchinterval(SWITCH_SECONDS if taken < LARGE_BATCH else SWITCH_SECONDS_LARGE)
         batch = _Batch(requests, book.under_way[0] if book.under_way else None)
         book.under_way.append(batch)
         return batch
@@ -234,14 +246,14 @@ class Writer:
     def _finish(self, book: _Book, batch: _Batch) -> None:
         with self._changed:
             book.under_way.remove(batch)
-            batch.locked.set()
+            batch.asked.set()
             batch.finished.set()
             self._make_ready(book)
             self._keep(book)
             follower = book.under_way[0] if book.under_way else None
         if follower is not None and follower.plan is not None:
-            # The ledger waits for it to have the lock, so it has the interpreter first; answers can wait.
-            follower.locked.wait(HANDOVER_SECONDS)
+            # The ledger waits for it to ask for the lock, so it has the interpreter first; answers can wait.
+            follower.asked.wait(HANDOVER_SECONDS)
 
     def _keep(self, book: _Book) -> None:
         """Bound what is cached: the ledgers used least recently forget first."""
@@ -303,7 +315,7 @@ class Writer:
             # The one before that is done. To free its rows takes a millisecond that nobody waits for here.
             predecessor.predecessor = None
             # A batch decided ahead queues for the lock right behind its predecessor, and so has it at once.
-            (predecessor.finished if batch.plan is None else predecessor.locked).wait()
+            (predecessor.finished if batch.plan is None else predecessor.asked).wait()
         try:
             return self._commit(link, book, batch).outcomes
         except Defect:
@@ -361,13 +373,10 @@ class Writer:
             link.failed(error)
             return
         requests = [request for request, _ in batch.requests]
-        self._decided(
-            book,
-            batch,
-            decide_batch(
-                state, requests, known, max(now, state.recorded_at + 1), next_expiry=state.next_expiry
-            ),
-        )
+        now = max(now, state.recorded_at + 1)
+        plan = decide_batch(state, requests, known, now, next_expiry=state.next_expiry)
+        if plan.accepted:  # else there is no event whose refusal would tell that the head was another
+            self._decided(book, batch, plan)
 
     def _commit(self, link: _Link, book: _Book, batch: _Batch) -> Plan:
         """Lock, decide unless that was done ahead and still holds, write, commit."""
@@ -375,17 +384,14 @@ class Writer:
         in_doubt: Plan | None = None
         refused = False
         for connection in link.tries():
+            ahead = plan is not None
             try:
-                keys = batch.keys() if plan is None else []
-                head, clock, known = store.lock_head(connection, book.ledger_id, keys)
-                predecessor = batch.predecessor
-                if plan is not None and plan.basis != head.token and predecessor is not None:
-                    connection.execute("ROLLBACK")  # the predecessor is in trouble and goes first
-                    self._discard(book, batch)
-                    predecessor.finished.wait()
-                    plan = None
-                    continue
-                batch.locked.set()
+                if plan is not None:
+                    in_doubt = plan
+                    store.lock_and_write(connection, plan, AHEAD_TOLERANCE, batch.asked.set)
+                    return plan
+                head, clock, known = store.lock_head(connection, book.ledger_id, batch.keys())
+                batch.asked.set()
                 if in_doubt is not None and store.stored(connection, in_doubt):
                     connection.execute("ROLLBACK")
                     return in_doubt
@@ -393,15 +399,11 @@ class Writer:
                 if clock + CLOCK_TOLERANCE < head.recorded_at:
                     connection.execute("ROLLBACK")
                     raise ClockBehind(book.name)
-                if plan is None or plan.basis != head.token or abs(clock - plan.now) > AHEAD_TOLERANCE:
-                    if plan is not None:
-                        self._discard(book, batch)
-                        known = store.load_keys(connection, book.ledger_id, batch.keys())
+                plan = self._plan_locked(connection, book, batch, head, clock, known)
+                while plan is None:
+                    head, clock, known = store.lock_head(connection, book.ledger_id, batch.keys())
                     plan = self._plan_locked(connection, book, batch, head, clock, known)
-                    while plan is None:
-                        head, clock, known = store.lock_head(connection, book.ledger_id, batch.keys())
-                        plan = self._plan_locked(connection, book, batch, head, clock, known)
-                    self._decided(book, batch, plan)
+                self._decided(book, batch, plan)
                 if not plan.writes:
                     connection.execute("ROLLBACK")
                     return plan
@@ -411,7 +413,9 @@ class Writer:
             except psycopg.Error as error:
                 trouble = link.failed(error)
                 self._discard(book, batch)
-                if trouble is Trouble.LOCKED:
+                if ahead and store.is_outdated(error):
+                    in_doubt = None
+                elif trouble is Trouble.LOCKED:
                     link.terminate_stalled(book.ledger_id)
                 elif trouble is not Trouble.CONNECTION:
                     if plan is in_doubt:
@@ -419,6 +423,8 @@ class Writer:
                     if in_doubt is None and (refused or trouble is None):
                         raise Defect(f"{type(error).__name__}: {error}") from error
                     refused = True
+                if ahead and batch.predecessor is not None:
+                    batch.predecessor.finished.wait()  # it may be in trouble, and goes first
                 plan = None
         raise AssertionError("tries() ends by raising")
 

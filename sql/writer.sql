@@ -1,15 +1,13 @@
--- What the writer runs. Lists come as array literals of numbers or as lines of text, which are cheap to build.
+-- What the writer runs; what it EXECUTEs stands in writer_prepared.sql. Lists come as array literals of numbers or as lines of text, which are cheap to build.
 -- Everything between `lock_head` and the commit is one READ COMMITTED transaction; the
 -- loads are statements after the lock, because a statement that waited for it would read from before the wait.
 
 -- name: lock_head
--- Four statements in one message. The clock is read by one of its own: inside the SELECT that locks, it could
--- be read before the wait.
+-- The clock is read by a statement of its own: inside the SELECT that locks, it could be read before the wait.
 BEGIN;
-SELECT set_config('daybook.ledger_id', %(ledger_id)s::text, true);
-SELECT incarnation, seq, recorded_at, root, frontier, accounts, chart_seq, next_expiry
-  FROM daybook.heads WHERE ledger_id = %(ledger_id)s FOR UPDATE;
-SELECT clock_timestamp();
+SET LOCAL daybook.ledger_id TO %(ledger_id)s;
+EXECUTE lock_head (%(ledger_id)s);
+EXECUTE clock;
 
 -- name: terminate_stalled
 -- Ends the backend that holds a head's lock in a transaction older than 10 seconds. The holder's
@@ -38,28 +36,13 @@ VALUES (%(ledger_id)s, 0, 0, 'epoch', sha256(''), '', 0, 0);
 UPDATE daybook.ledgers SET opened_at = %(opened_at)s, time_zone = %(time_zone)s WHERE ledger_id = %(ledger_id)s;
 
 -- name: load_keys
--- One probe of the primary key for each: `= ANY` plans badly while the table is young.
-SELECT k.key, k.fingerprint, k.seq, k.events, k.rejections
-  FROM unnest(string_to_array(%(keys)s, E'\n')) AS wanted
- CROSS JOIN LATERAL (
-    SELECT * FROM daybook.idempotency_keys WHERE ledger_id = %(ledger_id)s AND key = wanted OFFSET 0) k;
+EXECUTE load_keys (%(ledger_id)s, %(keys)s);
 
 -- name: load_accounts
--- A row for each asset of each account; one with a null asset_id for an account never used.
-SELECT a.account_id, a.address, a.opened_seq, a.closed_seq, a.terms, b.asset_id,
-       b.debits_posted, b.credits_posted, b.debits_pending, b.credits_pending, b.version
-  FROM unnest(string_to_array(%(addresses)s, E'\n')) AS wanted
- CROSS JOIN LATERAL (
-    SELECT * FROM daybook.accounts WHERE ledger_id = %(ledger_id)s AND address = wanted OFFSET 0) a
-  LEFT JOIN LATERAL (
-    SELECT * FROM daybook.balances WHERE ledger_id = %(ledger_id)s AND account_id = a.account_id OFFSET 0) b ON true;
+EXECUTE load_accounts (%(ledger_id)s, %(addresses)s);
 
 -- name: load_subjects
--- Streams that exist; a plain transaction has none.
-SELECT s.state, s.state_version
-  FROM unnest(string_to_array(%(streams)s, E'\n')) AS wanted
- CROSS JOIN LATERAL (
-    SELECT * FROM daybook.streams WHERE ledger_id = %(ledger_id)s AND stream = wanted OFFSET 0) s;
+EXECUTE load_subjects (%(ledger_id)s, %(streams)s);
 
 -- name: load_bodies
 SELECT e.seq, e.body
@@ -86,11 +69,8 @@ SELECT l.name FROM daybook.heads h JOIN daybook.ledgers l USING (ledger_id)
  WHERE h.next_expiry <= clock_timestamp() ORDER BY h.next_expiry LIMIT 1000;
 
 -- name: update_head
-UPDATE daybook.heads
-   SET previous_seq = CASE WHEN seq < %(seq)s THEN seq ELSE previous_seq END,
-       incarnation = %(incarnation)s, seq = %(seq)s, recorded_at = %(recorded_at)s, root = %(root)s, frontier = %(frontier)s,
-       accounts = %(accounts)s, chart_seq = %(chart_seq)s, next_expiry = %(next_expiry)s
- WHERE ledger_id = %(ledger_id)s;
+EXECUTE update_head (%(ledger_id)s, %(incarnation)s, %(seq)s, %(recorded_at)s, %(root)s, %(frontier)s, %(accounts)s, %(chart_seq)s, %(next_expiry)s,
+                     %(basis_incarnation)s, %(basis_seq)s, %(basis_root)s, %(now)s, %(tolerance)s);
 
 -- name: insert_accounts
 INSERT INTO daybook.accounts (ledger_id, account_id, opened_seq, address, terms)
@@ -109,29 +89,13 @@ UPDATE daybook.accounts SET closed_seq = %(seq)s WHERE ledger_id = %(ledger_id)s
 
 -- name: upsert_balances
 -- Parameters in the order of the columns: the batch has them as array literals.
-INSERT INTO daybook.balances (ledger_id, debits_posted, credits_posted, debits_pending, credits_pending, last_seq, version,
-                              min_available, max_balance, account_id, asset_id, debit_normal)
-SELECT %s, *
-  FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[],
-              %s::bigint[], %s::integer[], %s::integer[], %s::boolean[])
-    ON CONFLICT (ledger_id, account_id, asset_id) DO UPDATE
-   SET debits_posted = excluded.debits_posted, credits_posted = excluded.credits_posted,
-       debits_pending = excluded.debits_pending, credits_pending = excluded.credits_pending,
-       last_seq = excluded.last_seq, version = excluded.version,
-       min_available = excluded.min_available, max_balance = excluded.max_balance;
+EXECUTE upsert_balances (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s);
 
 -- name: upsert_streams
-INSERT INTO daybook.streams (ledger_id, version, last_seq, state_version, kind, stream, state)
-SELECT %(ledger_id)s, v, s, %(state_version)s, 'transaction', n, t
-  FROM unnest(%(versions)s::integer[], %(seqs)s::bigint[], string_to_array(%(streams)s, E'\n'),
-              string_to_array(%(states)s, E'\n')) AS r (v, s, n, t)
-    ON CONFLICT (ledger_id, stream) DO UPDATE
-   SET version = excluded.version, last_seq = excluded.last_seq, state_version = excluded.state_version, state = excluded.state;
+EXECUTE upsert_streams (%(ledger_id)s, %(state_version)s, %(versions)s, %(seqs)s, %(streams)s, %(states)s);
 
 -- name: delete_holds
-DELETE FROM daybook.holds
- USING unnest(%(expiries)s::timestamptz[], %(seqs)s::bigint[]) AS gone (expires_at, seq)
- WHERE holds.ledger_id = %(ledger_id)s AND holds.expires_at = gone.expires_at AND holds.seq = gone.seq;
+EXECUTE delete_holds (%(ledger_id)s, %(expiries)s, %(seqs)s);
 
 -- name: delete_closed_periods
 DELETE FROM daybook.closed_periods

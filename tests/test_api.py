@@ -428,7 +428,7 @@ def test_trial_balance_balances(book: Book) -> None:
 
 
 def test_events_are_paged_as_they_are_stored(book: Book) -> None:
-    """Every event once, in order; a request's id and key stand in its event."""
+    """Every event once, in order; the client's request id and key stand in its event."""
     answer = book.call(
         "POST",
         "/transactions",
@@ -443,6 +443,7 @@ def test_events_are_paged_as_they_are_stored(book: Book) -> None:
         after = page["next"]
     assert [event["seq"] for event in events] == [1, 2, 3]
     assert (events[2]["body"]["request_id"], events[2]["body"]["key"]) == ("req 7", "k")
+    assert "request_id" not in events[1]["body"]
 
 
 # ---------------------------------------------------------------- keys and replays

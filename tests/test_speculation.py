@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -137,7 +138,7 @@ class Witness:
         self.decided: list[Plan] = []
         self.ahead: list[Plan] = []
         self.written: list[Plan] = []
-        decide, write = batch.decide_batch, store.write
+        decide, write, lock_and_write = batch.decide_batch, store.write, store.lock_and_write
 
         def deciding(*args: Any, **kwargs: Any) -> Plan:
             with self._lock:
@@ -149,18 +150,28 @@ class Witness:
                     self.ahead.append(plan)
             return plan
 
-        def writing_it(connection: Connection, plan: Plan) -> None:
+        @contextmanager
+        def writing_it(plan: Plan) -> Iterator[None]:
             with self._lock:
                 self._writing.add(id(plan))
             try:
-                write(connection, plan)
+                yield
                 self.written.append(plan)
             finally:
                 with self._lock:
                     self._writing.discard(id(plan))
 
+        def writing_under_the_lock(connection: Connection, plan: Plan) -> None:
+            with writing_it(plan):
+                write(connection, plan)
+
+        def writing_ahead(connection: Connection, plan: Plan, *arguments: Any) -> None:
+            with writing_it(plan):
+                lock_and_write(connection, plan, *arguments)
+
         monkeypatch.setattr(writer_module, "decide_batch", deciding)
-        monkeypatch.setattr(store, "write", writing_it)
+        monkeypatch.setattr(store, "write", writing_under_the_lock)
+        monkeypatch.setattr(store, "lock_and_write", writing_ahead)
 
     @property
     def discarded(self) -> int:

@@ -290,6 +290,35 @@ def test_a_plan_is_stored_once_it_is_written(database: str, connection: Connecti
     audited(database)
 
 
+@pytest.mark.parametrize("moved", ["head", "clock", "neither"])
+def test_a_batch_decided_without_the_lock_is_stored_only_on_its_own_basis(
+    database: str, connection: Connection, moved: str
+) -> None:
+    """When the head is another, or the clock more than the tolerance off, nothing at all is stored."""
+    kept = work(database)
+    head, clock, _ = store.lock_head(connection, 1)
+    state = store.state_at(connection, 1, kept.public_id, head)
+    commands = [c.command(deposit(1, 5), key="a")]
+    store.load(connection, state, commands)
+    connection.execute("ROLLBACK")
+    now = clock + (2_000_000 if moved == "clock" else 0)
+    plan = decide_batch(state, [Request(commands)], {}, now, next_expiry=head.next_expiry)
+    if moved == "head":
+        with writing(database) as writer:
+            done(do(writer, deposit(1, 5)))
+    sent: list[bool] = []
+    if moved == "neither":
+        store.lock_and_write(connection, plan, 1_000_000, lambda: sent.append(True))
+    else:
+        with pytest.raises(psycopg.Error) as raised:
+            store.lock_and_write(connection, plan, 1_000_000, lambda: sent.append(True))
+        assert store.is_outdated(raised.value)
+        connection.execute("ROLLBACK")
+    assert sent == [True]
+    assert store.stored(connection, plan) == (moved == "neither")
+    audited(database)
+
+
 def test_driver_errors_are_told_apart_by_sqlstate(database: str, connection: Connection) -> None:
     """Locked, refused by a guard, connection lost, or a defect."""
 

@@ -44,7 +44,7 @@ class Bridge:
         self.engine = Engine(conninfo, working=projecting)
         self.execute = self._writer.execute  # for threads that wait for the outcomes
         self.prover = Prover(TreeHeads(self.reader, keeping))
-        self._keeper = Keeper(conninfo, keeping)
+        self.keeper = Keeper(conninfo, keeping)
         self._loop = asyncio.get_running_loop()
         self._questions: list[tuple[str, Request, asyncio.Future[Answer]]] = []
         self._answers: deque[tuple[asyncio.Future[Answer], Answer]] = deque()
@@ -73,7 +73,7 @@ class Bridge:
     async def close(self) -> None:
         """Answer what is queued, then end the threads and close the connections."""
         await to_thread.run_sync(self._writer.close)
-        await to_thread.run_sync(self._keeper.close)
+        await to_thread.run_sync(self.keeper.close)
         await self.engine.close()
         await to_thread.run_sync(self.reader.close)
         await self.feeds.close()

@@ -48,6 +48,7 @@ CLOCK_DRIFT_SECONDS = 1.0
 PATIENCE_SECONDS = 5.0
 ASK_AGAIN_SECONDS = 0.05
 CLOCK_BEHIND_MEMORY_SECONDS = 60.0
+MOST_REASONS = 20
 
 
 class Call(Struct, gc=False):
@@ -335,4 +336,5 @@ async def ready(call: Call) -> Reply:
         reasons.append(f"The database's clock differs from this process's by {drift:.1f} s.")
     if time.monotonic() - call.bridge.clock_behind_at < CLOCK_BEHIND_MEMORY_SECONDS:
         reasons.append("The database's clock was behind a ledger's last event within the last minute.")
+    reasons += list(call.bridge.keeper.differing.values())[:MOST_REASONS]
     return Reply(200, Ready("degraded" if reasons else "healthy", reasons))

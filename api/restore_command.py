@@ -98,7 +98,7 @@ def _missing(missing: Sequence[Difference], folder: Path) -> str:
     lines = [
         "A ledger that is not there cannot be restored by this command:",
         *(str(difference) for difference in missing),
-        "Restore a backup that has it. To give it up for good, move its files out of "
-        f"{folder}: they are named {', '.join(f'{each.kept.ledger}.*' for each in missing)}.",
+        "Restore a backup that has it. To give it up for good, move its folder out of "
+        f"{folder}: {', '.join(each.kept.ledger for each in missing)}.",
     ]
     return "\n  ".join(lines)

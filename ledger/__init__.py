@@ -23,12 +23,14 @@
    nothing acknowledged and doubles nothing. Kept by `writer`, which answers after the commit and never
    guesses a lost one. Attacked by tests/test_crash.py, tests/test_commit_in_doubt.py.
 8. Provable. The Merkle root at head commits to the exact bytes of every event.
-   Kept by `merkle` and the CHECK on events.leaf. Shown to others by `proofs`.
-   Attacked by tests/test_merkle.py, tests/test_proofs.py, tests/test_guards.py.
+   Kept by `merkle` and the CHECK on events.leaf. Shown to others by `proofs` and `notes`;
+   what was shown is kept outside the database by `keeping`, and a database that is another is not served.
+   Attacked by tests/test_merkle.py, tests/test_proofs.py, tests/test_restore.py,
+   tests/test_guards.py.
 9. Isolated. A transaction writes one ledger and a reader sees one ledger.
    Kept by the triggers `own_ledger` and row-level security. Attacked by tests/test_isolation.py.
 
 Read in this order: text, periods, chart, commands, rejections, events, merkle, state, decide (with entry,
 moves, transactions, accounts, control), batch, rows, wire, store, writer; then views, reader, feed,
-period_reads, closing, guards, proofs and notes.
+period_reads, closing, guards, proofs, notes and keeping.
 """

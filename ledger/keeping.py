@@ -1,7 +1,7 @@
 """What must outlive the database, in a folder outside it: the signing key, and the last signed tree heads.
 
 `tree-head.key` is the private key, made when it is first needed unless another file is named; readable by its
-owner alone. `tree-heads/<ledger>.<incarnation>` is the last signed tree head of each life of each ledger: a
+owner alone. `tree-heads/<ledger>/<incarnation>` is the last signed tree head of each life of each ledger: a
 database that is restored from an old backup, or exchanged, is not what it says. So no backup of the database
 may carry this folder along. Files are written whole or not at all, and never go back to a smaller tree.
 
@@ -13,7 +13,7 @@ from __future__ import annotations
 import fcntl
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import mkstemp
@@ -94,6 +94,9 @@ class Keeping:
         with _sentences(path), self._locked():
             kept = self._read(path) if path.exists() else None
             if kept is None or kept.head.size < head.size:
+                if not path.parent.exists():
+                    path.parent.mkdir(mode=0o700)
+                    _sync_folder(path.parent.parent)
                 _write(path, signed.note)
         return signed
 
@@ -104,15 +107,16 @@ class Keeping:
 
     def lives(self, ledger: str) -> list[Kept]:
         """The kept tree heads of one ledger, by incarnation (KeepingError)."""
-        return self._read_all(f"{ledger}.*")
+        return self._read_all([self.folder / TREE_HEADS / ledger])
 
     def everything(self) -> list[Kept]:
         """Every kept tree head, by ledger and incarnation (KeepingError)."""
-        return self._read_all("*.*")
-
-    def _read_all(self, pattern: str) -> list[Kept]:
         with _sentences(self.folder):
-            paths = [path for path in (self.folder / TREE_HEADS).glob(pattern) if path.suffix != ".new"]
+            return self._read_all((self.folder / TREE_HEADS).glob("*"))
+
+    def _read_all(self, folders: Iterable[Path]) -> list[Kept]:
+        with _sentences(self.folder):
+            paths = [path for folder in folders for path in folder.glob("*") if path.suffix != ".new"]
             kept = [self._read(path) for path in paths]
         return sorted(kept, key=lambda kept: (kept.head.ledger, kept.head.incarnation))
 
@@ -130,7 +134,7 @@ class Keeping:
         return kept
 
     def _path(self, ledger: str, incarnation: int) -> Path:
-        return self.folder / TREE_HEADS / f"{ledger}.{incarnation}"
+        return self.folder / TREE_HEADS / ledger / str(incarnation)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -168,11 +172,16 @@ def _write(path: Path, text: str) -> None:
         with suppress(FileNotFoundError):
             os.unlink(name)
         raise
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Put on disk which files a folder has."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.fsync(directory)
+        os.fsync(descriptor)
     finally:
-        os.close(directory)
+        os.close(descriptor)
 
 
 @contextmanager

@@ -160,11 +160,12 @@ class TreeHeads:
 class Keeper:
     """A thread that keeps the tree heads of ledgers that moved. `close` looks a last time and ends it."""
 
-    def __init__(self, conninfo: str, keeping: Keeping, seconds: float = KEEP_SECONDS) -> None:
+    def __init__(self, conninfo: str, keeping: Keeping, seconds: float | None = None) -> None:
         self._conninfo = conninfo
         self._keeping = keeping
-        self._seconds = seconds
+        self._seconds = KEEP_SECONDS if seconds is None else seconds
         self._seen: dict[str, TreeHead] = {}
+        self.differing: dict[str, str] = {}  # by ledger name, a sentence
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._work, name="daybook-tree-heads", daemon=True)
         self._thread.start()
@@ -194,9 +195,10 @@ class Keeper:
                 continue
             try:
                 with tree_heads.signed(name):
-                    pass
+                    self.differing.pop(name, None)
             except LedgerDiffers as error:
-                log.error("tree_heads.differs", difference=str(error.args[0]))
+                self.differing[name] = str(error.args[0])
+                log.error("tree_heads.differs", difference=self.differing[name])
             self._seen[name] = head
 
 

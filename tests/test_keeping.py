@@ -107,7 +107,7 @@ def test_a_crash_in_mid_write_leaves_the_former_one(tmp_path: Path, monkeypatch:
             keeping.keep(head(6))
         monkeypatch.undo()
         assert [kept.head for kept in keeping.everything()] == [head(5)]
-    (tmp_path / "keys" / "tree-heads" / f"{LEDGER}.1.abc.new").write_text("half")
+    (tmp_path / "keys" / "tree-heads" / LEDGER / "1.abc.new").write_text("half")
     assert [kept.head for kept in keeping.everything()] == [head(5)]
 
 
@@ -117,14 +117,14 @@ def test_a_kept_tree_head_that_was_touched_is_not_relied_on(tmp_path: Path) -> N
     keeping.keep(head(5))
     keeping.keep(head(9, OTHER))
     files = tmp_path / "keys" / "tree-heads"
-    good = (files / f"{LEDGER}.1").read_text()
+    good = (files / LEDGER / "1").read_text()
     for wrong, said in (
         (good.replace("\n5\n", "\n4\n"), "not that of this text"),
-        ((files / f"{OTHER}.1").read_text(), "another ledger's"),
+        ((files / OTHER / "1").read_text(), "another ledger's"),
         (Keeping(tmp_path / "second").sign(head(5)), "none of these keys"),
         ("", "cannot be relied on"),
     ):
-        (files / f"{LEDGER}.1").write_text(wrong)
+        (files / LEDGER / "1").write_text(wrong)
         with pytest.raises(KeepingError, match=said):
             keeping.latest(LEDGER)
         with pytest.raises(KeepingError, match=LEDGER):

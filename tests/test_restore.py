@@ -19,6 +19,7 @@ import pytest
 from psycopg import sql as composed
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from api.settings import read
 from ledger import commands as c
 from ledger.batch import Request
 from ledger.keeping import Keeping, KeepingError
@@ -32,7 +33,9 @@ from tests.audit import audited
 from tests.bookkeeping import deposit, do, done, open_ledger, writing
 from tests.conftest import NewDatabase
 from tests.daybook_command import daybook, fails, own_data, succeeds
+from tests.served import served
 from tests.test_serve import paste, post, service
+from tests.waiting import until
 
 
 @contextmanager
@@ -209,6 +212,36 @@ def test_the_keeper_follows_ledgers_that_move(database: str, tmp_path: Path) -> 
     assert sorted(kept.head.size for kept in keeping.everything()) == [4, 4]
 
 
+def test_a_service_whose_database_was_exchanged_says_that_it_is_degraded(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It signs nothing more, and its health names the ledger."""
+    monkeypatch.setattr("projections.tree_heads.KEEP_SECONDS", 0.05)
+    grow(database, "main", 3)
+    ledger = dict(all_heads(database))["main"]
+    Keeping(tmp_path).keep(ledger._replace(size=9))
+    with served(database, tmp_path) as serving:
+        until(lambda: serving.get("/health/ready")["status"] == "degraded")
+        assert serving.get("/health/ready")["reasons"] == [
+            "Ledger main ends at seq 3; its kept tree head says size 9 in incarnation 1."
+        ]
+        problem = serving.call("GET", "/v1/ledgers/main/tree-head").json()
+        assert (problem["code"], problem["status"]) == ("ledger_differs", 503)
+
+
+def test_each_database_has_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside the data, not in it; another for another database; wherever the settings say."""
+    monkeypatch.setenv("DAYBOOK_DATA", str(tmp_path / "data"))
+    one, other = "postgresql://u:secret@h/one", "postgresql://u:changed@h/other"
+    folders = [read({}).keys_dir] + [read({"DATABASE_URL": url}).keys_dir for url in (one, other)]
+    assert len(set(folders)) == 3
+    assert {folder.parent for folder in folders} == {tmp_path / "data-keys"}
+    assert read({"DATABASE_URL": one.replace("secret", "new")}).keys_dir == folders[1]
+    given = read({"DAYBOOK_KEYS": "/some/keys", "DAYBOOK_KEY": "/some/key", "DATABASE_URL": one})
+    assert (given.keys_dir, given.key_file) == (Path("/some/keys"), Path("/some/key"))
+    assert read({"DATABASE_URL": "no address ="}).keys_dir.parent == tmp_path / "data-keys"
+
+
 # ---------------------------------------------------------------- restored
 
 
@@ -322,8 +355,7 @@ def test_only_the_named_ledgers_are_restored_and_a_missing_one_never(database: s
         refusal = fails(backup, "restore", "--reason", "x", "--yes", **keys)
         assert "cannot be restored by this command" in refusal
         assert said(backup, tmp_path) == [("missing", None)]
-        for path in (tmp_path / "tree-heads").glob(f"{dict(all_heads(database))['third'].ledger}.*"):
-            path.unlink()
+        shutil.rmtree(tmp_path / "tree-heads" / dict(all_heads(database))["third"].ledger)
         assert "Nothing to restore" in succeeds(backup, "restore", "--reason", "x", "--yes", **keys)
         with copied(backup) as again:
             grow(backup, "first", 2)

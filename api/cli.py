@@ -22,8 +22,6 @@ from api.data_commands import (
     balance_command,
     open_command,
     post_command,
-    statement_command,
-    trial_balance_command,
 )
 from api.database import DatabaseError, first_line, opened
 from api.export_command import export_command
@@ -32,11 +30,19 @@ from api.import_files import InputError
 from api.period_commands import assert_command, period_group
 from api.projection_commands import projections
 from api.proof_commands import proof, tree_head_command, verifier_key_command
+from api.report_commands import (
+    balance_sheet_command,
+    income_statement_command,
+    statement_command,
+    trial_balance_command,
+)
 from api.restore_command import restore_command
+from api.search_commands import assertions_command, search_command
 from api.settings import Settings, SettingsError, read
 from ledger.keeping import Keeping, KeepingError
 from ledger.reader import AccountNotFound, AssetNeeded
 from ledger.writer import LedgerNotFound, WriterError
+from projections.balances_at import EndsBeforeItStarts
 from sql.embedded import EmbeddedPostgresError
 from sql.migrate import MigrationError
 
@@ -61,6 +67,8 @@ class _Commands(click.Group):
                 f"choose with --asset: {', '.join(assets)}" if assets else "nothing was ever posted to it"
             )
             raise click.ClickException(f"{address} has {len(assets)} assets; {choice}.") from error
+        except EndsBeforeItStarts as error:
+            raise click.ClickException("--to lies before --from.") from error
         except WriterError as error:
             raise click.ClickException(f"{type(error).__name__}: {error}.") from error
         except msgspec.MsgspecError as error:
@@ -146,6 +154,10 @@ for _command in (
     trial_balance_command,
     period_group,
     assert_command,
+    balance_sheet_command,
+    income_statement_command,
+    search_command,
+    assertions_command,
     audit,
     projections,
     tree_head_command,

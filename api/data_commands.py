@@ -1,4 +1,4 @@
-"""The commands on what a ledger holds: open, post, balance, statement, trial-balance.
+"""The commands that put something into a ledger, and its balances: open, post, balance.
 
 Amounts go in as whole minor units; people are shown them with the scale of their asset, machines (`--json`)
 as minor units again.
@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -20,14 +19,13 @@ from api.console import explain, moment, money, show, show_json
 from api.database import reading, writing
 from api.import_files import InputError
 from api.settings import Settings
+from api.time_options import as_of_option, known_at_option
 from api.time_zones import time_zones
 from ledger import commands
 from ledger.batch import Refusal, Replayed, Request
-from ledger.reader import Reader
-from ledger.views import EntryView, StatementLine, entry_view, legs_after
+from ledger.views import EntryView, entry_view, legs_after
+from projections.balances_at import balances_at
 
-PAGE = 1_000
-ALL = 2**31 - 1
 FIGURES = ("posted", "pending", "available")
 
 as_json = click.option("--json", "json_", is_flag=True, help="Print JSON; amounts are minor units.")
@@ -173,32 +171,27 @@ def _show_entry(entry: EntryView, replayed: bool) -> None:
     )
 
 
-def _known_at(context: click.Context, parameter: click.Parameter, value: str | None) -> int | datetime | None:
-    if value is None or re.fullmatch(r"[0-9]{1,18}", value):
-        return None if value is None else int(value)
-    try:
-        known_at = datetime.fromisoformat(value)
-    except ValueError:
-        raise click.BadParameter(
-            f"{value!r} is neither a seq nor a time such as 2026-11-20T10:00:00Z."
-        ) from None
-    if known_at.tzinfo is None:
-        raise click.BadParameter(f"{value!r} needs its offset from UTC, such as {value}Z.")
-    return known_at
-
-
 @click.command("balance")
 @click.argument("ledger")
 @click.argument("account")
-@click.option("--known-at", callback=_known_at, help="As known at a seq, or at a time with its offset.")
+@as_of_option
+@known_at_option
 @as_json
 @click.pass_obj
 def balance_command(
-    settings: Settings, ledger: str, account: str, known_at: int | datetime | None, json_: bool
+    settings: Settings,
+    ledger: str,
+    account: str,
+    as_of: date | datetime | None,
+    known_at: int | datetime | None,
+    json_: bool,
 ) -> None:
-    """Show the balances of an account, one line for each asset."""
+    """Show the balances of an account, one line for each asset: now, as of a time, as known, or both."""
     with reading(settings) as reader:
-        view = reader.balances(ledger, account, known_at)
+        if as_of is None:
+            view = reader.balances(ledger, account, known_at)
+        else:
+            view = balances_at(reader, ledger, account, as_of, known_at)
     if json_:
         show_json(view)
         return
@@ -210,75 +203,3 @@ def balance_command(
         ),
         right=FIGURES,
     )
-
-
-@click.command("statement")
-@click.argument("ledger")
-@click.argument("account")
-@click.option("--asset", help="Needed when the account has several.")
-@as_json
-@click.pass_obj
-def statement_command(settings: Settings, ledger: str, account: str, asset: str | None, json_: bool) -> None:
-    """Show the postings of one asset of an account, with the balance after each (JSON: one a line)."""
-    with reading(settings) as reader:
-        lines = _statement(reader, ledger, account, asset)
-        if json_:
-            for _, line in lines:
-                show_json(line)
-            return
-        show(
-            ("seq", "effective", "kind", "debit", "credit", "posted", "available", "description"),
-            (_statement_row(asset, line) for asset, line in lines),
-            right=("seq", "debit", "credit", "posted", "available"),
-        )
-
-
-def _statement(
-    reader: Reader, ledger: str, account: str, asset: str | None
-) -> Iterator[tuple[str, StatementLine]]:
-    after = (0, 0)
-    while True:
-        page = reader.statement(ledger, account, asset, after, PAGE)
-        for line in page.lines:
-            yield page.asset, line
-        if page.next is None:
-            return
-        after = (page.lines[-1].seq, page.lines[-1].leg)
-
-
-def _statement_row(asset: str, line: StatementLine) -> tuple[str, ...]:
-    amount = money(line.amount, asset)
-    return (
-        str(line.seq),
-        moment(line.effective_at),
-        line.kind,
-        amount if line.side == "debit" else "",
-        amount if line.side == "credit" else "",
-        money(line.posted, asset),
-        money(line.available, asset),
-        line.description,
-    )
-
-
-@click.command("trial-balance")
-@click.argument("ledger")
-@as_json
-@click.pass_obj
-def trial_balance_command(settings: Settings, ledger: str, json_: bool) -> None:
-    """Show the posted balance of every account in its column, and the totals of each asset."""
-    with reading(settings) as reader:
-        view = reader.trial_balance(ledger, 0, ALL)  # one page, so one snapshot
-    if json_:
-        show_json(view)
-    else:
-        rows: list[tuple[str, ...]] = [
-            (line.account, line.type, *_columns(line.asset, line.debit, line.credit)) for line in view.lines
-        ]
-        rows += [("total", "", *_columns(total.asset, total.debit, total.credit)) for total in view.totals]
-        show(("account", "type", "debit", "credit"), rows, right=("debit", "credit"))
-    if not view.balanced:
-        raise click.ClickException(f"The ledger does not balance at seq {view.seq}.")
-
-
-def _columns(asset: str, debit: int, credit: int) -> tuple[str, str]:
-    return money(debit, asset) if debit else "", money(credit, asset) if credit else ""

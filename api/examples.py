@@ -358,6 +358,111 @@ EXAMPLES: dict[str, dict[str, Any]] = {
             "next": None,
         }
     },
+    "get_balance_sheet": {
+        "answer": {
+            "seq": 4,
+            "depth": 1,
+            "balanced": True,
+            "as_of": "2026-11-20T22:59:59.999999Z",
+            "sheets": [
+                {
+                    "asset": "USD/2",
+                    "assets": [{"account": "cash", "balance": 999}],
+                    "liabilities": [{"account": "customers", "balance": 699}],
+                    "equity": [],
+                    "total_assets": 999,
+                    "total_liabilities": 699,
+                    "total_equity": 0,
+                    "current_earnings": 300,
+                    "balanced": True,
+                    "memo": [],
+                    "memo_total": 0,
+                }
+            ],
+        }
+    },
+    "get_income_statement": {
+        "answer": {
+            "seq": 4,
+            "depth": 1,
+            "from": "2026-10-31T23:00:00.000000Z",
+            "to": "2026-11-30T23:00:00.000000Z",
+            "statements": [
+                {
+                    "asset": "USD/2",
+                    "income": [{"account": "fees", "balance": 300}],
+                    "expenses": [],
+                    "total_income": 300,
+                    "total_expenses": 0,
+                    "net_income": 300,
+                    "memo": [],
+                }
+            ],
+        }
+    },
+    "list_daily_balances": {
+        "answer": {
+            "account": "customers:42:wallet",
+            "asset": "USD/2",
+            "seq": 4,
+            "days": [
+                {
+                    "day": "2026-11-20",
+                    "debits": 300,
+                    "credits": 999,
+                    "posted": 699,
+                    "pending": 699,
+                    "available": 699,
+                }
+            ],
+            "next": None,
+        }
+    },
+    "list_activity": {
+        "answer": {
+            "account": "customers:42:wallet",
+            "seq": 2,
+            "lines": [
+                {
+                    "seq": 2,
+                    "leg": 1,
+                    "type": "transaction_posted",
+                    "kind": "posted",
+                    "side": "credit",
+                    "amount": 999,
+                    "asset": "USD/2",
+                    "effective_at": "2026-11-20T10:00:00.000000Z",
+                    "recorded_at": "2026-11-20T10:00:03.123456Z",
+                    "description": "Starter pack",
+                    "reference": "order-1842",
+                }
+            ],
+            "next": None,
+        }
+    },
+    "search_transactions": {"answer": {"seq": 4, "transactions": [_ENTRY], "next": None}},
+    "list_assertions": {
+        "answer": {
+            "seq": 8,
+            "assertions": [
+                {
+                    "seq": 7,
+                    "account": "cash",
+                    "asset": "USD/2",
+                    "at": "2026-11-20T22:59:59.999999Z",
+                    "expected": 1099,
+                    "tolerance": 0,
+                    "actual": 999,
+                    "difference": -100,
+                    "status": "failing",
+                    "source": "bank statement 2026-11",
+                    "recorded_at": "2026-11-21T08:00:00.000000Z",
+                    "failing_since": 7,
+                }
+            ],
+            "next": None,
+        }
+    },
     "list_events": {
         "answer": {
             "incarnation": 1,

@@ -269,9 +269,14 @@ def decode_query(query_string: bytes, shape: type[T]) -> T:
         raise Refused(make("invalid_request", "The query is not percent-encoded UTF-8.")) from None
     values: dict[str, Any] = {}
     for name, value in pairs:
-        if name in values:
+        group, _, key = name.partition("[")
+        place = values
+        if key.endswith("]") and group in groups(shape):
+            place, name = values.setdefault(group, {}), key[:-1]
+        if name in place:
             raise Refused(make("invalid_request", "A parameter is given twice.", field=name))
-        values[name] = int(value) if name in integers(shape) and _INTEGER.match(value) else value
+        whole = place is values and name in integers(shape) and _INTEGER.match(value)
+        place[name] = int(value) if whole else value
     try:
         return msgspec.convert(values, shape)
     except msgspec.ValidationError as error:
@@ -293,6 +298,27 @@ def integers(shape: type) -> frozenset[str]:
             field.encode_name for field in info.fields if _may_be_integer(field.type)
         )
     return known
+
+
+_groups_of: dict[type, frozenset[str]] = {}
+
+
+def groups(shape: type) -> frozenset[str]:
+    """The parameters that are objects: `metadata[order]=1842` is the member `order` of one."""
+    known = _groups_of.get(shape)
+    if known is None:
+        info = msgspec.inspect.type_info(shape)
+        assert isinstance(info, msgspec.inspect.StructType)
+        known = _groups_of[shape] = frozenset(
+            field.encode_name
+            for field in info.fields
+            if isinstance(_plain(field.type), msgspec.inspect.DictType)
+        )
+    return known
+
+
+def _plain(kind: msgspec.inspect.Type) -> msgspec.inspect.Type:
+    return _plain(kind.type) if isinstance(kind, msgspec.inspect.Metadata) else kind
 
 
 def _may_be_integer(kind: msgspec.inspect.Type) -> bool:

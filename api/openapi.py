@@ -190,6 +190,8 @@ def _parameters(operation: Operation) -> list[dict[str, Any]]:
         parameter = {"name": name, "in": "query", "schema": schema}
         if description:
             parameter["description"] = description
+        if schema.get("type") == "object":
+            parameter |= {"style": "deepObject", "explode": True}
         parameters.append(parameter)
     if operation.keyed:
         parameters.append({"$ref": "#/components/parameters/Idempotency-Key"})

@@ -22,6 +22,7 @@ from ledger.rejections import Rejection, RejectionCode
 from ledger.store import Trouble, why
 from ledger.views import EntryView
 from ledger.writer import ClockBehind, Defect, LedgerNotFound, Overloaded, Unavailable
+from projections.balances_at import EndsBeforeItStarts
 from projections.jobs import JobNotFound
 from projections.proving import EventNotFound, EventNotInTree, SizeNotReached, TileNotFound
 from projections.reading import Behind, Stopped
@@ -197,6 +198,9 @@ def of_error(error: Exception) -> Problem | None:
         case AssetNeeded():
             evidence = {"account": error.args[0], "assets": error.args[1]}
             return make("asset_needed", field="asset", evidence=evidence)
+        case EndsBeforeItStarts():
+            start, end = error.args
+            return make("invalid_request", f"`{end}` lies before `{start}`.", field=end)
         case Behind():
             evidence = {
                 "projection": error.projection,

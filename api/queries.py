@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from msgspec import Meta, Struct, field
 
@@ -12,8 +12,10 @@ from ledger.commands import Address, Moment, Reference
 from ledger.days import day_or_moment
 from ledger.events import SCHEMA_VERSIONS
 from ledger.feed import Filter
-from ledger.text import check_text
+from ledger.text import check_metadata, check_text
 from ledger.views import AccountView, EntryView, EventView, LedgerName
+from projections.account_reads import before
+from projections.statements import CURSOR_PATTERN, cursor
 
 Limit = Annotated[int, Meta(ge=1, le=1_000, description="At most so many rows.")]
 After = Annotated[int, Meta(ge=0, le=MAX_AMOUNT, description="Go on beyond this: `next` of the page before.")]
@@ -34,7 +36,25 @@ Incarnation = Annotated[
 Size = Annotated[int, Meta(ge=1, le=MAX_AMOUNT, description="Of the first so many events; now: all.")]
 if TYPE_CHECKING:
     AsOf = date | datetime
+    From = date | datetime
+    To = date | datetime
 else:
+    From = Annotated[
+        str,
+        Meta(
+            max_length=40,
+            examples=["2026-10-01", "2026-10-01T22:00:00Z"],
+            description="From the beginning of this day of the ledger's time zone, or from this moment on.",
+        ),
+    ]
+    To = Annotated[
+        str,
+        Meta(
+            max_length=40,
+            examples=["2026-10-31", "2026-10-31T22:00:00Z"],
+            description="To the end of this day of the ledger's time zone, or before this moment.",
+        ),
+    ]
     AsOf = Annotated[
         str,
         Meta(
@@ -52,6 +72,18 @@ TransactionType = Literal[
     "hold_expired",
     "transaction_reversed",
 ]
+
+
+Depth = Annotated[
+    int, Meta(ge=1, le=20, description="Accounts that share so many segments of their address are one line.")
+]
+
+
+def _period(start: Any, to: Any) -> tuple[Any, Any]:
+    return (
+        None if start is None else day_or_moment("from", start),
+        None if to is None else day_or_moment("to", to),
+    )
 
 
 def _utc(name: str, moment: datetime | None) -> datetime | None:
@@ -152,19 +184,156 @@ class BalancesQuery(TimeQuery, forbid_unknown_fields=True, kw_only=True):
     """Balances now, as of an effective time, as they were known."""
 
 
-class StatementQuery(Struct, forbid_unknown_fields=True):
-    """Legs of one asset of an account, in seq order."""
+class StatementQuery(Struct, forbid_unknown_fields=True, kw_only=True):
+    """Legs of one asset of an account: in seq order, or over a period in effective order."""
 
     asset: Annotated[AssetCode, Meta(description="Needed when the account has several.")] | None = None
+    start: From | None = field(default=None, name="from")
+    to: To | None = None
+    known_at: KnownAt | None = None
     after: Annotated[
         str,
         Meta(
-            pattern=r"^([0-9]{1,18}\.[0-9]{1,4})?\Z",
-            description="Go on beyond this leg (`seq.leg`): `next` of the page before.",
+            pattern=rf"^([0-9]{{1,18}}\.[0-9]{{1,4}}|{CURSOR_PATTERN})?\Z",
+            description="Go on beyond this leg: `next` of the page before.",
         ),
     ] = ""
     limit: Limit = 100
     min_seq: MinSeq | None = None
+
+    @property
+    def over_period(self) -> bool:
+        """Whether a period is asked."""
+        return self.start is not None or self.to is not None
+
+    def __post_init__(self) -> None:
+        self.start, self.to = _period(self.start, self.to)
+        if isinstance(self.known_at, datetime):
+            self.known_at = _utc("known_at", self.known_at)
+        if self.over_period:
+            if self.after:
+                cursor(self.after)
+        elif self.known_at is not None:
+            raise ValueError("`known_at` needs a period: `from`, `to` or both")
+        elif self.after.count(".") > 1:
+            raise ValueError("`after` is of a statement over a period: `from` or `to` is missing")
+
+
+class TrialBalanceQuery(TimeQuery, forbid_unknown_fields=True, kw_only=True):
+    """The trial balance now, as of an effective time, as it was known."""
+
+    after: After = 0
+    limit: Limit = 100
+
+
+class BalanceSheetQuery(TimeQuery, forbid_unknown_fields=True, kw_only=True):
+    """A balance sheet now, as of an effective time, as it was known."""
+
+    depth: Depth = 1
+
+
+class IncomeStatementQuery(Struct, forbid_unknown_fields=True, kw_only=True):
+    """An income statement over a period."""
+
+    start: From | None = field(default=None, name="from")
+    to: To | None = None
+    known_at: KnownAt | None = None
+    depth: Depth = 1
+    min_seq: MinSeq | None = None
+
+    def __post_init__(self) -> None:
+        self.start, self.to = _period(self.start, self.to)
+        if isinstance(self.known_at, datetime):
+            self.known_at = _utc("known_at", self.known_at)
+
+
+class DailyBalancesQuery(Struct, forbid_unknown_fields=True, kw_only=True):
+    """Days of one asset of an account."""
+
+    asset: Annotated[AssetCode, Meta(description="Needed when the account has several.")] | None = None
+    start: Annotated[date, Meta(description="From this day on.")] | None = field(default=None, name="from")
+    to: Annotated[date, Meta(description="To this day, included.")] | None = None
+    after: Annotated[date, Meta(description="Go on beyond this day: `next` of the page before.")] | None = (
+        None
+    )
+    limit: Limit = 100
+    min_seq: MinSeq | None = None
+
+
+class ActivityQuery(Struct, forbid_unknown_fields=True, kw_only=True):
+    """Legs of every asset of an account, the latest effective first."""
+
+    start: From | None = field(default=None, name="from")
+    to: To | None = None
+    before: (
+        Annotated[
+            str,
+            Meta(
+                pattern=r"^-?[0-9]{1,18}\.[0-9]{1,18}\.[0-9]{1,4}\Z",
+                description="Go on before this leg: `next` of the page before.",
+            ),
+        ]
+        | None
+    ) = None
+    limit: Limit = 100
+    min_seq: MinSeq | None = None
+
+    def __post_init__(self) -> None:
+        self.start, self.to = _period(self.start, self.to)
+        if self.before is not None:
+            before(self.before)
+
+
+class AssertionsQuery(Struct, forbid_unknown_fields=True, kw_only=True):
+    """Asserted balances in order of seq."""
+
+    status: Literal["passing", "failing"] | None = None
+    account: Annotated[Address, Meta(description="Those of this account.")] | None = None
+    after: After = 0
+    limit: Limit = 100
+    min_seq: MinSeq | None = None
+
+
+_Amount = Annotated[int, Meta(ge=0, le=MAX_AMOUNT, description="Of any leg of `asset`, in minor units.")]
+
+
+class SearchQuery(Struct, forbid_unknown_fields=True, kw_only=True):
+    """Transactions that match every filter, newest first. A page may be short and still have a `next`."""
+
+    metadata: Annotated[
+        dict[str, str],
+        Meta(
+            max_length=10,
+            description="Pairs that it has, or that a later remark on it has: `metadata[order]=1842`.",
+        ),
+    ] = {}
+    reference: Annotated[Reference, Meta(description="Those with exactly this reference.")] | None = None
+    account: Annotated[Address, Meta(description="Those that touch this account.")] | None = None
+    type: TransactionType | None = None
+    asset: Annotated[AssetCode, Meta(description="Those with a leg of this asset.")] | None = None
+    amount_min: _Amount | None = None
+    amount_max: _Amount | None = None
+    effective_from: From | None = None
+    effective_to: To | None = None
+    recorded_from: From | None = None
+    recorded_to: To | None = None
+    before: (
+        Annotated[int, Meta(ge=1, le=MAX_AMOUNT, description="Go on below this seq: `next` of a page.")]
+        | None
+    ) = None
+    limit: Limit = 100
+    min_seq: MinSeq | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("effective_from", "effective_to", "recorded_from", "recorded_to"):
+            text = getattr(self, name)
+            if text is not None:
+                setattr(self, name, day_or_moment(name, text))
+        if self.asset is None and (self.amount_min is not None or self.amount_max is not None):
+            raise ValueError("`asset` is missing: an amount is of an asset")
+        if self.reference is not None:
+            check_text("reference", self.reference)
+        check_metadata(self.metadata)
 
 
 class TransactionsQuery(Struct, forbid_unknown_fields=True):

@@ -7,15 +7,22 @@ from typing import Any
 from api.queries import (
     AccountsPage,
     AccountsQuery,
+    ActivityQuery,
+    AssertionsQuery,
+    BalanceSheetQuery,
     BalancesQuery,
+    DailyBalancesQuery,
     EventsPage,
     EventsQuery,
+    IncomeStatementQuery,
     LedgersPage,
     LedgersQuery,
     PageQuery,
+    SearchQuery,
     StatementQuery,
     TransactionsPage,
     TransactionsQuery,
+    TrialBalanceQuery,
 )
 from ledger import period_reads
 from ledger.feed import head_seq, read_page
@@ -30,7 +37,18 @@ from ledger.views import (
     TransactionView,
     TrialBalanceView,
 )
+from projections import account_reads, assertion_reads, reports
 from projections.balances_at import balances_at
+from projections.finding import Filters, find_transactions
+from projections.statements import cursor, period_statement
+from projections.views import (
+    ActivityView,
+    AssertionsView,
+    BalanceSheetView,
+    DailyBalancesView,
+    FoundTransactions,
+    IncomeStatementView,
+)
 
 PAGE_BYTES = 10 * 2**20
 Path = dict[str, Any]
@@ -65,9 +83,66 @@ def balances(reader: Reader, path: Path, query: BalancesQuery) -> BalancesView:
 
 
 def statement(reader: Reader, path: Path, query: StatementQuery) -> StatementView:
+    if query.over_period:
+        return period_statement(
+            reader,
+            path["ledger"],
+            path["address"],
+            query.asset,
+            start=query.start,
+            to=query.to,
+            known_at=query.known_at,
+            after=cursor(query.after) if query.after else None,
+            limit=query.limit,
+        )
     seq, _, leg = query.after.partition(".")
     after = (int(seq), int(leg)) if leg else (0, 0)
     return reader.statement(path["ledger"], path["address"], query.asset, after, query.limit)
+
+
+def daily_balances(reader: Reader, path: Path, query: DailyBalancesQuery) -> DailyBalancesView:
+    return account_reads.daily_balances(
+        reader,
+        path["ledger"],
+        path["address"],
+        query.asset,
+        start=query.start,
+        to=query.to,
+        after=query.after,
+        limit=query.limit,
+        min_seq=query.min_seq,
+    )
+
+
+def activity(reader: Reader, path: Path, query: ActivityQuery) -> ActivityView:
+    return account_reads.activity(
+        reader,
+        path["ledger"],
+        path["address"],
+        start=query.start,
+        to=query.to,
+        before=account_reads.before(query.before) if query.before else None,
+        limit=query.limit,
+        min_seq=query.min_seq,
+    )
+
+
+def search(reader: Reader, path: Path, query: SearchQuery) -> FoundTransactions:
+    names = (name for name in Filters.__struct_fields__)
+    filters = Filters(**{name: getattr(query, name) for name in names})
+    return find_transactions(reader, path["ledger"], filters, query.before, query.limit, query.min_seq)
+
+
+def assertions(reader: Reader, path: Path, query: AssertionsQuery) -> AssertionsView:
+    return assertion_reads.assertions(
+        reader,
+        path["ledger"],
+        status=query.status,
+        account=query.account,
+        after=query.after,
+        limit=query.limit,
+        min_seq=query.min_seq,
+    )
 
 
 def transactions(reader: Reader, path: Path, query: TransactionsQuery) -> TransactionsPage:
@@ -89,8 +164,22 @@ def transaction(reader: Reader, path: Path, query: Any) -> TransactionView:
     return reader.transaction(path["ledger"], path["seq"])
 
 
-def trial_balance(reader: Reader, path: Path, query: PageQuery) -> TrialBalanceView:
-    return reader.trial_balance(path["ledger"], query.after, query.limit)
+def trial_balance(reader: Reader, path: Path, query: TrialBalanceQuery) -> TrialBalanceView:
+    if query.as_of is None and query.known_at is None:
+        return reader.trial_balance(path["ledger"], query.after, query.limit)
+    return reports.trial_balance(
+        reader, path["ledger"], query.as_of, query.known_at, query.after, query.limit
+    )
+
+
+def balance_sheet(reader: Reader, path: Path, query: BalanceSheetQuery) -> BalanceSheetView:
+    return reports.balance_sheet(reader, path["ledger"], query.as_of, query.known_at, query.depth)
+
+
+def income_statement(reader: Reader, path: Path, query: IncomeStatementQuery) -> IncomeStatementView:
+    return reports.income_statement(
+        reader, path["ledger"], query.start, query.to, query.known_at, query.depth
+    )
 
 
 def periods(reader: Reader, path: Path, query: PageQuery) -> PeriodsView:

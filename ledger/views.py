@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from msgspec import UNSET, Raw, Struct, UnsetType
+from msgspec import UNSET, Raw, Struct, UnsetType, field
 
 from ledger.chart import AccountType, ChartDocument, Limits, Terms
 from ledger.commands import Side
@@ -159,13 +159,32 @@ class StatementLine(Struct, frozen=True, omit_defaults=True, kw_only=True):
     reference: str = ""
 
 
+class StatementBalance(Struct, frozen=True):
+    """Balances with which a statement over a period opens or closes."""
+
+    posted: int
+    pending: int
+    available: int
+
+
 class StatementView(Struct, frozen=True):
-    """An account's legs of one asset in seq order; `next` continues as `after`."""
+    """An account's legs of one asset; `next` continues as `after`.
+
+    In seq order; or, over a period [`from`, `to`), in effective order, of events 1 .. `seq`: every balance is
+    then that of all legs effective before the line, and its own. `debits`, `credits`: posted in the period.
+    """
 
     account: str
     asset: str
     lines: list[StatementLine]
     next: str | None
+    seq: int | UnsetType = UNSET
+    start: str | UnsetType = field(default=UNSET, name="from")
+    to: str | UnsetType = UNSET
+    opening: StatementBalance | UnsetType = UNSET
+    closing: StatementBalance | UnsetType = UNSET
+    debits: int | UnsetType = UNSET
+    credits: int | UnsetType = UNSET
 
 
 class TrialBalanceLine(Struct, frozen=True):
@@ -191,13 +210,17 @@ class TrialBalanceTotal(Struct, frozen=True):
 
 
 class TrialBalanceView(Struct, frozen=True):
-    """The trial balance at `seq`: lines by account (paged by `next`), totals of the whole ledger."""
+    """The trial balance at `seq`: lines by account (paged by `next`), totals of the whole ledger.
+
+    With `as_of`, of what is effective by then.
+    """
 
     seq: int
     balanced: bool
     totals: list[TrialBalanceTotal]
     lines: list[TrialBalanceLine]
     next: int | None
+    as_of: str | UnsetType = UNSET
 
 
 class EventView(Struct, frozen=True):

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -36,6 +36,7 @@ QUERIES = load_queries("time_travel.sql")
 AsOf = date | datetime
 KnownAt = int | datetime
 LAST_ACCOUNT = 2**31 - 1
+BEGINNING = datetime.min.replace(tzinfo=UTC)
 _PAGE = 2_000
 
 decode_terms = msgspec.json.Decoder(Terms).decode
@@ -71,6 +72,28 @@ def bound(as_of: AsOf, zone: ZoneInfo) -> datetime:
     if not isinstance(as_of, datetime):
         return end_of(as_of, zone)
     return min(as_of, datetime.max.replace(tzinfo=as_of.tzinfo) - MICROSECOND) + MICROSECOND
+
+
+class EndsBeforeItStarts(ValueError):
+    """A period whose end lies before its start; `args` are the names of both."""
+
+
+def period(
+    start: AsOf | None, to: AsOf | None, zone: ZoneInfo, names: tuple[str, str] = ("from", "to")
+) -> tuple[datetime, datetime | None]:
+    """[start, end) in UTC: from a moment or a day's beginning, to a moment or a day's end (None: no end).
+
+    Raises EndsBeforeItStarts with the `names` that start and end have for whoever asks.
+    """
+    first = BEGINNING
+    if isinstance(start, datetime):
+        first = start
+    elif start is not None and start > date.min:
+        first = moment(start_of(start, zone))
+    end = to if to is None or isinstance(to, datetime) else bound(to, zone)
+    if end is not None and (end < first or (start != to and end == first and not isinstance(to, datetime))):
+        raise EndsBeforeItStarts(*names)
+    return first, end
 
 
 def instant(
@@ -116,8 +139,7 @@ def _days(connection: Connection, parameters: dict[str, Any], before: datetime) 
     assert head is not None
     before = min(before, head[2] + MICROSECOND)
     day = day_of(before, zone)
-    opened = datetime.min.replace(tzinfo=before.tzinfo)
-    day_start = opened if day == date.min else moment(start_of(day, zone))
+    day_start = BEGINNING if day == date.min else moment(start_of(day, zone))
     return {"before": before, "day": day, "day_start": day_start, **checkpoints(connection, parameters)}
 
 

@@ -69,9 +69,6 @@ SELECT b.account_id, a.address, a.terms, s.asset, p.debits_posted, p.credits_pos
  WHERE b.ledger_id = %(ledger_id)s AND b.account_id BETWEEN %(first)s AND %(last)s
  ORDER BY b.account_id, s.asset;
 
--- name: asset_id
-SELECT asset_id FROM daybook.assets WHERE ledger_id = %(ledger_id)s AND asset = %(asset)s;
-
 -- name: last_of_page
 SELECT max(account_id), count(*) FROM (
     SELECT account_id FROM daybook.accounts
@@ -83,10 +80,10 @@ SELECT coalesce(sum(c.debits_posted), 0)::bigint, coalesce(sum(c.credits_posted)
        coalesce(sum(c.debits_pending), 0), coalesce(sum(c.credits_pending), 0)
   FROM (SELECT seq, leg, kind, amount FROM projections.activity
          WHERE version = %(activity_version)s AND ledger_id = %(ledger_id)s AND account_id = %(account_id)s
-           AND asset_id = %(asset_id)s AND effective_at = %(after_at)s AND seq <= %(seq)s
+           AND asset_id = (SELECT asset_id FROM daybook.assets WHERE ledger_id = %(ledger_id)s AND asset = %(asset)s) AND effective_at = %(after_at)s AND seq <= %(seq)s
         UNION ALL
         SELECT seq, leg, kind, amount FROM daybook.postings
-         WHERE ledger_id = %(ledger_id)s AND account_id = %(account_id)s AND asset_id = %(asset_id)s
+         WHERE ledger_id = %(ledger_id)s AND account_id = %(account_id)s AND asset_id = (SELECT asset_id FROM daybook.assets WHERE ledger_id = %(ledger_id)s AND asset = %(asset)s)
            AND effective_at = %(after_at)s AND seq > %(activity_seq)s AND seq <= %(seq)s) l
  CROSS JOIN LATERAL projections.counters(l.kind, l.amount) c
  WHERE (l.seq, l.leg) <= (%(after_seq)s, %(after_leg)s);
@@ -97,16 +94,47 @@ SELECT l.effective_at, l.seq, l.leg, l.kind, l.amount, e.recorded_at, e.type, e.
   FROM (SELECT effective_at, seq, leg, kind, amount FROM (
             (SELECT effective_at, seq, leg, kind, amount FROM projections.activity
               WHERE version = %(activity_version)s AND ledger_id = %(ledger_id)s AND account_id = %(account_id)s
-                AND asset_id = %(asset_id)s AND effective_at >= %(start)s AND effective_at < %(before)s
+                AND asset_id = (SELECT asset_id FROM daybook.assets WHERE ledger_id = %(ledger_id)s AND asset = %(asset)s) AND effective_at >= %(start)s AND effective_at < %(before)s
                 AND (effective_at, seq, leg) > (%(after_at)s, %(after_seq)s, %(after_leg)s) AND seq <= %(seq)s
               ORDER BY effective_at, seq, leg LIMIT %(limit)s)
             UNION ALL
             (SELECT effective_at, seq, leg, kind, amount FROM daybook.postings
-              WHERE ledger_id = %(ledger_id)s AND account_id = %(account_id)s AND asset_id = %(asset_id)s
+              WHERE ledger_id = %(ledger_id)s AND account_id = %(account_id)s AND asset_id = (SELECT asset_id FROM daybook.assets WHERE ledger_id = %(ledger_id)s AND asset = %(asset)s)
                 AND seq > %(activity_seq)s AND seq <= %(seq)s
                 AND effective_at >= %(start)s AND effective_at < %(before)s
                 AND (effective_at, seq, leg) > (%(after_at)s, %(after_seq)s, %(after_leg)s)
-              ORDER BY effective_at, seq, leg LIMIT %(limit)s)) both
+              ORDER BY effective_at, seq, leg LIMIT %(limit)s)) legs
          ORDER BY effective_at, seq, leg LIMIT %(limit)s) l
   JOIN daybook.events e ON e.ledger_id = %(ledger_id)s AND e.seq = l.seq
  ORDER BY l.effective_at, l.seq, l.leg;
+
+-- name: closing_entries
+-- What closing entries effective in [start, before), of events 1 .. `seq`, do to income and expense accounts. They
+-- count at the last microsecond of a period that was closed, and say so in their metadata.
+WITH moments AS MATERIALIZED (
+    SELECT at FROM (
+        SELECT DISTINCT (convert_from(body, 'UTF8')::jsonb -> 'data' ->> 'ends_at')::timestamptz
+                        - interval '1 microsecond' AS at
+          FROM daybook.events WHERE ledger_id = %(ledger_id)s AND type = 'period_closed') closed
+     WHERE at >= %(start)s AND at < %(before)s
+), temporary AS MATERIALIZED (
+    SELECT account_id, address, terms, last_seq, asset_id, asset
+      FROM daybook.accounts JOIN daybook.balances USING (ledger_id, account_id) JOIN daybook.assets USING (ledger_id, asset_id)
+     WHERE ledger_id = %(ledger_id)s AND terms::json ->> 'type' IN ('income', 'expense')
+), legs AS (
+    SELECT t.account_id, t.address, t.terms, t.asset, l.seq, l.amount
+      FROM moments m CROSS JOIN temporary t
+     CROSS JOIN LATERAL (
+        SELECT seq, amount FROM projections.activity
+         WHERE version = %(activity_version)s AND ledger_id = %(ledger_id)s AND account_id = t.account_id
+           AND asset_id = t.asset_id AND effective_at = m.at AND seq <= %(seq)s AND kind = 0
+        UNION ALL
+        SELECT seq, amount FROM daybook.postings
+         WHERE ledger_id = %(ledger_id)s AND account_id = t.account_id AND asset_id = t.asset_id
+           AND t.last_seq > %(activity_seq)s AND seq > %(activity_seq)s AND seq <= %(seq)s
+           AND effective_at = m.at AND kind = 0) l
+)
+SELECT l.account_id, l.address, l.terms, l.asset, sum(greatest(l.amount, 0))::bigint, sum(greatest(-l.amount, 0))::bigint
+  FROM legs l JOIN daybook.events e ON e.ledger_id = %(ledger_id)s AND e.seq = l.seq
+ WHERE convert_from(e.body, 'UTF8')::jsonb -> 'metadata' ? 'closing_entries'
+ GROUP BY l.account_id, l.address, l.terms, l.asset;

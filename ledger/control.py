@@ -27,11 +27,19 @@ def close_period(state: State, command: Command, now: int) -> Accepted:
     if closed is not None:
         refuse("period_already_closed", period=period, closed_seq=closed.seq)
     if body.retained_earnings is not None:
+        _check_largest(state, period, starts_at)  # which would keep the entries out
         _check_retained_earnings(state, body.retained_earnings)
     data = {"period": period, "starts_at": iso(starts_at), "ends_at": iso(ends_at)}
     accepted = accept(state, command, "period_closed", now, now, [], {}, data)
     accepted.closing = Closing(period, starts_at, ends_at, state.seq + 1)
     return accepted
+
+
+def _check_largest(state: State, period: str, starts_at: int) -> None:
+    """Refuse what is inside a larger period that is closed."""
+    largest = state.closings.at(starts_at)
+    if largest is not None and largest.period != period:
+        refuse("larger_period_closed", period=period, larger=largest.period, closed_seq=largest.seq)
 
 
 def _check_retained_earnings(state: State, address: str) -> None:
@@ -59,9 +67,7 @@ def reopen_period(state: State, command: Command, now: int) -> Accepted:
         refuse("period_not_closed", period=period, closed_seq=None)
     if body.closed_seq not in (None, closed.seq):
         refuse("period_not_closed", period=period, closed_seq=closed.seq)
-    largest = state.closings.at(closed.starts_at)
-    if largest is not None and largest.period != period:
-        refuse("larger_period_closed", period=period, larger=largest.period, closed_seq=largest.seq)
+    _check_largest(state, period, closed.starts_at)
     data = {"period": period, "reason": body.reason, "closed_seq": closed.seq}
     accepted = accept(state, command, "period_reopened", now, now, [], {}, data)
     accepted.reopened = period

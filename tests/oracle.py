@@ -675,6 +675,7 @@ class Oracle:
             seq = self.closed()[period]["seq"]
             reasons.append(("period_already_closed", {"period": period, "closed_seq": seq}))
         if retained is not None:
+            reasons += self.larger(period)
             account = self.account(retained) or self.pattern(retained)
             if account is None:
                 reasons.append(("account_not_in_chart", {"account": retained}))
@@ -690,6 +691,18 @@ class Oracle:
             raise No(reasons)
         return self.enter("period_closed", now, now, period=period, span=[start, end])
 
+    def larger(self, period: str) -> list[Any]:
+        """The largest closed period that another is inside of, as a reason."""
+        start, end = span(period, self.zone())
+        closed = self.closed()
+        around = {p: span(p, self.zone()) for p in closed if p != period}
+        around = {p: (a, b) for p, (a, b) in around.items() if a <= start and end <= b}
+        if not around:
+            return []
+        larger = max(around, key=lambda p: around[p][1] - around[p][0])
+        evidence = {"period": period, "larger": larger, "closed_seq": closed[larger]["seq"]}
+        return [("larger_period_closed", evidence)]
+
     def do_reopen_period(self, command: Doing, now: int) -> Entry:
         """Entries effective in a period again."""
         period, wanted = command["subject"], command.get("closed_seq")
@@ -697,13 +710,8 @@ class Oracle:
         found = closed[period]["seq"] if period in closed else None
         if found is None or wanted not in (None, found):
             raise No([("period_not_closed", {"period": period, "closed_seq": found})])
-        start, end = span(period, self.zone())
-        around = {p: span(p, self.zone()) for p in closed if p != period}
-        around = {p: (a, b) for p, (a, b) in around.items() if a <= start and end <= b}
-        if around:
-            larger = max(around, key=lambda p: around[p][1] - around[p][0])
-            evidence = {"period": period, "larger": larger, "closed_seq": closed[larger]["seq"]}
-            raise No([("larger_period_closed", evidence)])
+        if self.larger(period):
+            raise No(self.larger(period))
         return self.enter("period_reopened", now, now, period=period, closed_seq=found)
 
     def do_assert_balance(self, command: Doing, now: int) -> Entry:

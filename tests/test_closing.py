@@ -328,6 +328,16 @@ def test_entries_that_are_refused_leave_the_period_closed(shop: Shop) -> None:
     assert len(shop.closed("2020-10").entries) == 2  # without a key, those that are missing are made
 
 
+def test_entries_do_not_go_into_a_larger_period_that_is_closed(shop: Shop) -> None:
+    """Refused before anything is closed; without entries a period inside may be closed as well."""
+    shop.closed("2020-Q4")
+    head = shop.head()
+    refused = shop.close("2020-10")
+    assert isinstance(refused, Refusal)
+    assert (refused.rejection.code, shop.head()) == ("larger_period_closed", head)
+    assert isinstance(shop.close("2020-10", body=c.PeriodClosing()), Closed)
+
+
 @pytest.mark.parametrize(
     ("account", "wanted"),
     [

@@ -18,7 +18,8 @@ WORDS = """
     posted balance; pending balance; available balance; effective at; recorded at; reversal; adjustment;
     trial balance; statement; clearing account; command; event; stream; seq; version; idempotency key; asset;
     minor unit; limits; batch; condition; up to; preview; rejection; head; incarnation; leaf; leg; annotation;
-    balance; debit; credit; as of; known at;
+    balance; debit; credit; period; period close; closing; closing entries; retained earnings; restore;
+    balance assertion; tolerance; original effective at; as of; known at;
     tile; tree head; signed tree head; inclusion proof; consistency proof
 """
 

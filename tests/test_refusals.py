@@ -209,6 +209,7 @@ PAIRS = [
     ),
     ("period_not_over", "account_not_in_chart", "shut {} to=nowhere", "2027", "2026"),
     ("period_already_closed", "account_not_in_chart", "shut 2026 ; shut {} to=nowhere", "2026", "2025"),
+    ("larger_period_closed", "account_not_in_chart", "shut {} ; shut 2026-12 to=nowhere", "2026", "2025"),
     ("transaction_not_found", "effective_at_in_future", "reverse {} at=1", "9", "2"),
     ("not_a_hold", "effective_at_in_future", "{} 2 at=1", "void", "reverse"),
     ("amounts_count_differs", "exceeds_remaining", "reverse 2 101 {}", "", "101"),

@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from benchmarks import in_process, over_http, proving, reading, workload
+from benchmarks import auditing, in_process, over_http, proving, reading, workload
 from ledger.reader import Reader
 from ledger.writer import Writer
 from sql.embedded import running
@@ -180,6 +180,19 @@ def proof_rounds(report: Report, conninfo: str, ledger: str) -> None:
     report.line("  p99, and rows read at most", f"{proven.p99:.1f} ms, {proven.rows}")
 
 
+def audit_rounds(report: Report, conninfo: str) -> None:
+    """Verifying and checking a ledger of 100,000 transactions."""
+    writer = Writer(conninfo, batch_size=workload.BATCH, connections=2)
+    ledger = reading.grow(writer, 200_000)
+    writer.close()
+    book = auditing.rate(auditing.verified(conninfo, ledger, *auditing.BOOK))
+    report.bound("verify an export, events/s a core: events and tiles", book, 50_000, form=",.0f")
+    whole = auditing.rate(auditing.verified(conninfo, ledger))
+    report.line("  every format", f"{whole:,.0f}/s")
+    live = auditing.rate(auditing.checked(conninfo, ledger))
+    report.line("check the live ledger, events/s a core", f"{live:,.0f}/s")
+
+
 def main() -> int:
     """Run everything on an embedded server of its own."""
     report = Report()
@@ -198,6 +211,7 @@ def main() -> int:
             writer_rounds(report, conninfo)
             http_rounds(report, conninfo)
             proof_rounds(report, conninfo, long_ledger(report, conninfo))
+            audit_rounds(report, conninfo)
     console.print(report.table)
     console.print(f"{ROUNDS} rounds for the writer, 3 elsewhere, in {time.perf_counter() - started:.0f} s.")
     if report.missed:

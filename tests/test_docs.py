@@ -19,7 +19,7 @@ WORDS = """
     trial balance; statement; clearing account; command; event; stream; seq; version; idempotency key; asset;
     minor unit; limits; batch; condition; up to; preview; rejection; head; incarnation; leaf; leg; annotation;
     balance; debit; credit; period; period close; closing; closing entries; retained earnings; restore;
-    balance assertion; tolerance; original effective at; as of; known at;
+    balance assertion; tolerance; original effective at; as of; known at; audit; verdict;
     tile; tree head; signed tree head; inclusion proof; consistency proof
 """
 

@@ -106,6 +106,7 @@ class PageQuery(Struct, forbid_unknown_fields=True):
     after: After = 0
     limit: Limit = 100
     min_seq: MinSeq | None = None
+    incarnation: Incarnation | None = None
 
 
 class EventsQuery(Struct, forbid_unknown_fields=True):
@@ -158,6 +159,7 @@ class AccountsQuery(Struct, forbid_unknown_fields=True):
     ) = None
     type: AccountType | None = None
     min_seq: MinSeq | None = None
+    incarnation: Incarnation | None = None
 
 
 KnownAt = (
@@ -172,6 +174,7 @@ class TimeQuery(Struct, forbid_unknown_fields=True, kw_only=True):
     as_of: AsOf | None = None
     known_at: KnownAt | None = None
     min_seq: MinSeq | None = None
+    incarnation: Incarnation | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.as_of, str):
@@ -200,6 +203,7 @@ class StatementQuery(Struct, forbid_unknown_fields=True, kw_only=True):
     ] = ""
     limit: Limit = 100
     min_seq: MinSeq | None = None
+    incarnation: Incarnation | None = None
 
     @property
     def over_period(self) -> bool:
@@ -240,6 +244,7 @@ class IncomeStatementQuery(Struct, forbid_unknown_fields=True, kw_only=True):
     known_at: KnownAt | None = None
     depth: Depth = 1
     min_seq: MinSeq | None = None
+    incarnation: Incarnation | None = None
 
     def __post_init__(self) -> None:
         self.start, self.to = _period(self.start, self.to)
@@ -258,6 +263,7 @@ class DailyBalancesQuery(Struct, forbid_unknown_fields=True, kw_only=True):
     )
     limit: Limit = 100
     min_seq: MinSeq | None = None
+    incarnation: Incarnation | None = None
 
 
 class ActivityQuery(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -277,6 +283,7 @@ class ActivityQuery(Struct, forbid_unknown_fields=True, kw_only=True):
     ) = None
     limit: Limit = 100
     min_seq: MinSeq | None = None
+    incarnation: Incarnation | None = None
 
     def __post_init__(self) -> None:
         self.start, self.to = _period(self.start, self.to)
@@ -292,6 +299,7 @@ class AssertionsQuery(Struct, forbid_unknown_fields=True, kw_only=True):
     after: After = 0
     limit: Limit = 100
     min_seq: MinSeq | None = None
+    incarnation: Incarnation | None = None
 
 
 _Amount = Annotated[int, Meta(ge=0, le=MAX_AMOUNT, description="Of any leg of `asset`, in minor units.")]
@@ -323,6 +331,7 @@ class SearchQuery(Struct, forbid_unknown_fields=True, kw_only=True):
     ) = None
     limit: Limit = 100
     min_seq: MinSeq | None = None
+    incarnation: Incarnation | None = None
 
     def __post_init__(self) -> None:
         for name in ("effective_from", "effective_to", "recorded_from", "recorded_to"):
@@ -348,6 +357,7 @@ class TransactionsQuery(Struct, forbid_unknown_fields=True):
     after: After | None = None
     limit: Limit = 100
     min_seq: MinSeq | None = None
+    incarnation: Incarnation | None = None
 
     def __post_init__(self) -> None:
         self.effective_from = _utc("effective_from", self.effective_from)

@@ -6,6 +6,7 @@ a table; sorting and joining are PostgreSQL's, within its memory settings.
 
 from __future__ import annotations
 
+from itertools import takewhile
 from typing import Any, NamedTuple
 
 from msgspec import Struct
@@ -13,6 +14,8 @@ from psycopg import sql as composed
 
 from ledger.wire import Connection
 from projections.versions import QUERIES
+
+LONGEST = 200  # characters of a value that are shown whole
 
 
 class Difference(Struct, frozen=True, kw_only=True):
@@ -87,8 +90,9 @@ def _difference(table: str, names: Columns, row: tuple[Any, ...]) -> Difference:
     key = {name: (stored if is_stored else expected)[name] for name in names.key}
     if is_stored and is_expected:
         column = next(name for name in names.all if stored[name] != expected[name])
+        here, there = stored[column], expected[column]
         return Difference(
-            table=table, key=key, column=column, stored=stored[column], expected=expected[column]
+            table=table, key=key, column=column, stored=_cut(here, there), expected=_cut(there, here)
         )
     return Difference(
         table=table,
@@ -100,4 +104,16 @@ def _difference(table: str, names: Columns, row: tuple[Any, ...]) -> Difference:
 
 
 def _values(row: dict[str, Any], names: Columns) -> str:
-    return ", ".join(f"{name} {row[name]}" for name in names.all if name not in names.key) or "its key"
+    return (
+        ", ".join(f"{name} {_cut(row[name], None)}" for name in names.all if name not in names.key)
+        or "its key"
+    )
+
+
+def _cut(value: str | None, other: str | None) -> str | None:
+    """A value that a person can read: of a long one, the part where it begins to differ."""
+    if value is None or len(value) <= LONGEST:
+        return value
+    same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(value, other or "", strict=False)))
+    begin = max(0, same - LONGEST // 4)
+    return f"{'...' if begin else ''}{value[begin : begin + LONGEST // 2]}... ({len(value)} characters)"

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from api.operations import OPERATIONS
 from ledger.merkle import leaf_hash
 from ledger.notes import TreeHead, open_tree_head, verifier_key
 from projections.proving import NotProven, check
@@ -115,6 +116,16 @@ def test_what_is_known_of_another_incarnation_is_refused(book: Book) -> None:
         assert (problem["code"], problem["status"]) == ("incarnation_ended", 409)
         assert problem["evidence"] == {"asked": 2, "incarnation": 1}
         refused(book, f"{path}incarnation=0", "invalid_request", "incarnation")
+
+
+def test_whatever_waits_for_a_seq_can_say_of_which_incarnation(book: Book) -> None:
+    """A seq means something only within a life of the ledger: `min_seq` and `incarnation` go together."""
+    waiting = [o for o in OPERATIONS if "min_seq" in o.query.__struct_fields__ and "{ledger}" in o.path]
+    assert len(waiting) > 5
+    assert [o.id for o in waiting if "incarnation" not in o.query.__struct_fields__] == []
+    path = "/accounts/customers:1/balances?min_seq=2&incarnation="
+    assert book.call("GET", f"{path}1").status_code == 200
+    refused(book, f"{path}2", "incarnation_ended")
 
 
 # ---------------------------------------------------------------- tiles

@@ -155,7 +155,7 @@ def test_verifying_names_a_tile_that_is_not_its_events(grown: str) -> None:
     [verified] = verify(grown, Tiles(), "main")
     assert (verified.seq, verified.difference, verified.finding) == (EVENTS, None, None)
     flip = (
-        "UPDATE projections.tiles SET hashes = set_byte(hashes, 5, get_byte(hashes, 5) # 1)"
+        "UPDATE projections.tiles SET hashes = set_byte(hashes, 777, get_byte(hashes, 777) # 1)"
         " WHERE level = 0 AND index = 17"
     )
     with psycopg.connect(grown) as connection:
@@ -163,6 +163,8 @@ def test_verifying_names_a_tile_that_is_not_its_events(grown: str) -> None:
     [verified] = verify(grown, Tiles(), "main")
     assert verified.difference is not None
     assert (verified.difference.table, verified.difference.key) == ("tiles", {"level": "0", "index": "17"})
+    assert len(str(verified.difference)) < 500
+    assert verified.difference.stored != verified.difference.expected
     with psycopg.connect(grown) as connection:
         connection.execute(flip)
 

@@ -1,60 +1,49 @@
 -- What an audit export reads, as daybook_reader, on a connection of its own. Every query is bounded by the
--- pinned seq (`upto`), so none needs a snapshot for longer than it runs; `zone` is the ledger's time zone.
+-- pinned seq (`upto`), so none needs a snapshot for longer than it runs.
 
 -- name: set_ledger
 -- For the session, not the transaction: an export is about one ledger and reads in many transactions.
 SELECT set_config('daybook.ledger_id', %(ledger_id)s::text, false);
 
 -- name: pin
-SELECT h.incarnation, h.seq, (clock_timestamp() AT TIME ZONE %(zone)s)::date - DATE '1970-01-01'
-  FROM daybook.heads h WHERE h.ledger_id = %(ledger_id)s;
+SELECT h.incarnation, h.seq, clock_timestamp() FROM daybook.heads h WHERE h.ledger_id = %(ledger_id)s;
 
 -- name: book
--- Events in seq order, with their effective day (days since 1970-01-01 in the ledger's zone).
-SELECT seq, (effective_at AT TIME ZONE %(zone)s)::date - DATE '1970-01-01', leaf, body FROM daybook.events
+SELECT seq, effective_at, leaf, body FROM daybook.events
  WHERE ledger_id = %(ledger_id)s AND seq > %(after)s AND seq <= %(upto)s ORDER BY ledger_id, seq LIMIT %(limit)s;
 
--- name: posting_days
--- The first and the last effective day with a posted leg; null without any.
-SELECT min(day), max(day)
-  FROM (SELECT (effective_at AT TIME ZONE %(zone)s)::date - DATE '1970-01-01' AS day FROM daybook.postings
-         WHERE ledger_id = %(ledger_id)s AND seq <= %(upto)s AND kind = 0) AS posted;
+-- name: posted_between
+-- When the first and the last posted leg count; null without any.
+SELECT min(effective_at), max(effective_at) FROM daybook.postings
+ WHERE ledger_id = %(ledger_id)s AND seq <= %(upto)s AND kind = 0;
 
 -- name: effective_order
--- Seqs of the events with legs in a range of effective days, in the order of the journals.
-SELECT seq
-  FROM (SELECT seq, effective_at, (effective_at AT TIME ZONE %(zone)s)::date - DATE '1970-01-01' AS day
-          FROM daybook.events WHERE ledger_id = %(ledger_id)s AND seq <= %(upto)s AND legs > 0) AS moved
- WHERE day BETWEEN %(first_day)s AND %(last_day)s ORDER BY day, effective_at, seq;
+-- Seqs of the events with legs that count from `starts` until `ends`, in the order of the journals.
+SELECT seq FROM daybook.events
+ WHERE ledger_id = %(ledger_id)s AND seq <= %(upto)s AND legs > 0
+   AND effective_at >= %(starts)s AND effective_at < %(ends)s ORDER BY effective_at, seq;
 
 -- name: effective_count
 SELECT count(*) FROM daybook.events
  WHERE ledger_id = %(ledger_id)s AND seq <= %(upto)s AND legs > 0
-   AND (effective_at AT TIME ZONE %(zone)s)::date - DATE '1970-01-01' BETWEEN %(first_day)s AND %(last_day)s;
+   AND effective_at >= %(starts)s AND effective_at < %(ends)s;
 
 -- name: bodies
-SELECT e.seq, (e.effective_at AT TIME ZONE %(zone)s)::date - DATE '1970-01-01', e.leaf, e.body
+SELECT e.seq, e.effective_at, e.leaf, e.body
   FROM unnest(%(seqs)s::bigint[]) WITH ORDINALITY AS wanted (seq, place)
  CROSS JOIN LATERAL (SELECT * FROM daybook.events WHERE ledger_id = %(ledger_id)s AND seq = wanted.seq OFFSET 0) e
  ORDER BY wanted.place;
 
 -- name: period_balances
 -- For each period, account and asset posted to so far: the balance before and after it, debit positive. Period 0
--- is everything before the range, i the i-th period; `ends` are the periods' last days, in order.
+-- is everything before the range; `starts` is when each period begins, `ends` when the last one is over.
 WITH changes AS (
-    SELECT account_id, asset_id, period, sum(amount) AS change
-      FROM (SELECT account_id, asset_id, amount,
-                   CASE WHEN day < %(first_day)s THEN 0
-                        ELSE 1 + width_bucket(day, (%(ends)s::integer[])) - (day = ANY (%(ends)s::integer[]))::integer
-                   END AS period
-              FROM (SELECT account_id, asset_id, amount,
-                           (effective_at AT TIME ZONE %(zone)s)::date - DATE '1970-01-01' AS day
-                      FROM daybook.postings
-                     WHERE ledger_id = %(ledger_id)s AND seq <= %(upto)s AND kind = 0) AS legs
-             WHERE day <= %(last_day)s) AS placed
+    SELECT account_id, asset_id, width_bucket(effective_at, %(starts)s::timestamptz[]) AS period, sum(amount) AS change
+      FROM daybook.postings
+     WHERE ledger_id = %(ledger_id)s AND seq <= %(upto)s AND kind = 0 AND effective_at < %(ends)s
      GROUP BY account_id, asset_id, period),
 known AS (
-    SELECT account_id, asset_id, generate_series(min(period), cardinality(%(ends)s::integer[])) AS period
+    SELECT account_id, asset_id, generate_series(min(period), cardinality(%(starts)s::timestamptz[])) AS period
       FROM changes GROUP BY account_id, asset_id),
 running AS (
     SELECT account_id, asset_id, period, coalesce(change, 0) AS change,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
@@ -46,9 +46,7 @@ class Truth:
         self.bodies: list[bytes] = [row[0] for row in rows]
         self.events: list[dict[str, Any]] = [json.loads(body) for body in self.bodies]
         zone = ZoneInfo(self.events[0]["data"]["time_zone"])
-        self.days = [
-            datetime.fromisoformat(event["effective_at"]).astimezone(zone).date() for event in self.events
-        ]
+        self.days = [_day(datetime.fromisoformat(event["effective_at"]), zone) for event in self.events]
 
     def legs(self) -> list[Leg]:
         """The posted legs, in the order of the journals."""
@@ -68,6 +66,13 @@ class Truth:
             if leg.day <= until:
                 balances[leg.account, leg.asset] += leg.amount
         return dict(balances)
+
+
+def _day(moment: datetime, zone: ZoneInfo) -> date:
+    """The local date, or a later one if a clock put back over midnight had shown it before."""
+    if moment.year == 1:
+        return max(date.min, moment.astimezone(UTC).date())
+    return max((moment - timedelta(minutes=m)).astimezone(zone).date() for m in range(120))
 
 
 def _signed(posting: dict[str, Any]) -> int:

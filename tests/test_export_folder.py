@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import date
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -203,7 +204,7 @@ def write_tiles(folder: Path, size: int) -> list[bytes]:
     for n in range(size):
         body = b"%d" % n
         leaves.append(sha256(b"\x00" + body).digest())
-        tiles.add(Entry(n + 1, 0, leaves[-1], body, event))
+        tiles.add(Entry(n + 1, date.min, leaves[-1], body, event))
     tiles.finish()
     return leaves
 

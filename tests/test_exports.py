@@ -5,13 +5,12 @@ from __future__ import annotations
 import csv
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import psycopg
 import pyarrow.parquet
@@ -23,13 +22,15 @@ from ledger import commands as c
 from ledger.chart import AccountPattern, ChartDocument
 from ledger.notes import open_tree_head, verifier_key
 from projections.exports.csv_files import safe
-from projections.exports.export import FORMATS, Asked, Format, export
+from projections.exports.export import FORMATS, Asked, export
 from projections.exports.source import ExportRefused
 from tests.audit import audited
-from tests.bookkeeping import do, done, writing
+from tests.bookkeeping import deposit, do, done, open_ledger, writing
 from tests.books import Books
 from tests.conftest import NewDatabase
 from tests.export_oracle import KEY, Truth, make, minor_units, signed_head
+from tests.judges import bean_check, hledger
+from tests.tampering import bodies, unguarded
 from tests.troubled_ledger import NAME, TIME_ZONE, open_troubled
 
 Rows = list[dict[str, Any]]
@@ -307,8 +308,8 @@ def test_the_tiles_are_those_of_the_tree(made: Made) -> None:
 # ---------------------------------------------------------------- refusals
 
 
-def test_what_a_format_cannot_carry_ends_the_export(database: str, tmp_path: Path) -> None:
-    """A moment of the year 1 that is a day of the year 0 in the ledger's zone: only bodies can carry it."""
+def test_the_first_moment_of_all_is_carried_by_every_format(database: str, tmp_path: Path) -> None:
+    """It counts on the calendar's first day, wherever the ledger is; openings of later ranges have it."""
     chart = ChartDocument(
         assets=("USD/2",), accounts=(AccountPattern("a", "asset"), AccountPattern("b", "equity"))
     )
@@ -316,21 +317,59 @@ def test_what_a_format_cannot_carry_ends_the_export(database: str, tmp_path: Pat
     with writing(database) as writer:
         opening = c.LedgerOpening(name="old", time_zone="America/New_York", chart=chart)
         done(do(writer, opening, ledger="old"))
-        first = datetime(1, 1, 1, 0, 0, tzinfo=ZoneInfo("UTC"))
-        seq = done(do(writer, c.Transaction(postings=legs, effective_at=first), ledger="old"))
-        done(do(writer, c.Transaction(postings=legs), ledger="old"))
-    formats: list[Format] = ["csv", "parquet", "hledger", "beancount", "ads"]
-    for format in formats:
-        with pytest.raises(ExportRefused, match=f"Event {seq} |before the year 1"):
-            make(database, "old", tmp_path / format, format)
-        assert not (tmp_path / format).exists()
-        assert not (tmp_path / f"{format}.partial").exists()
-    with pytest.raises(ExportRefused, match="before the year 1"):
-        make(database, "old", tmp_path / "opening", "hledger", first=date.min)
-    make(database, "old", tmp_path / "bodies", "jsonl", "tlog")
-    later = make(database, "old", tmp_path / "later", "hledger", "beancount", "ads", first=date(2000, 1, 1))
+        first = datetime(1, 1, 1, tzinfo=UTC)
+        done(do(writer, c.Transaction(postings=legs, effective_at=first), ledger="old"))
+    all_days = make(database, "old", tmp_path / "all", last=date(1, 3, 1))
+    assert all_days.days == (date.min, date(1, 3, 1))
+    later = make(database, "old", tmp_path / "later", "hledger", "beancount", first=date(1, 1, 2))
     assert later.days is not None
-    assert "* (open)" in (tmp_path / "later" / "hledger" / "ledger.journal").read_text()
+    for folder in ("all", "later"):
+        hledger("-f", tmp_path / folder / "hledger" / "ledger.journal", "check", "--strict")
+        assert bean_check(tmp_path / folder / "beancount" / "ledger.beancount") == ""
+
+
+BROKEN: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
+    "an amount with decimals": (
+        lambda event: event["postings"][0].update(amount="1.5"),
+        "Event 2 has the amount '1.5'",
+    ),
+    "an amount of 64 bits": (
+        lambda event: event["postings"][0].update(amount=str(2**63)),
+        "Event 2 has the amount '9223372036854775808'",
+    ),
+    "an asset without a scale": (
+        lambda event: event["postings"][0].update(asset="USD"),
+        "Event 2 has the asset 'USD'",
+    ),
+    "an account that nobody opened": (
+        lambda event: event["postings"][0].update(account="nobody"),
+        "The account 'nobody'",
+    ),
+    "a type of the future": (
+        lambda event: event.update(type="moon_landed"),
+        "Event 2 cannot be read: seq 2: moon_landed version 1.",
+    ),
+    "a NUL": (lambda event: event.update(description="\0"), "Beancount cannot carry the NUL character"),
+}
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_what_cannot_be_carried_exactly_ends_the_export(database: str, tmp_path: Path, what: str) -> None:
+    """Nothing is rounded, cut or left out: a sentence says what it is, and nothing stands at the place."""
+    change, sentence = BROKEN[what]
+    with writing(database) as writer:
+        open_ledger(writer)
+        done(do(writer, deposit(1, 500)))
+    with unguarded(database) as connection:
+        body = bodies(connection)[1]
+        event = json.loads(body)
+        change(event)
+        text = json.dumps(event, sort_keys=True, separators=(",", ":")).encode()
+        connection.execute("UPDATE daybook.events SET body = %s WHERE seq = 2", (text,))
+    with pytest.raises(ExportRefused) as refused:
+        make(database, "main", tmp_path / "export")
+    assert str(refused.value).startswith(sentence)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_range_must_have_a_day_and_be_over(made: Made, tmp_path: Path) -> None:

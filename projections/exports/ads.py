@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from projections.exports.csv_files import CsvFile, safe
 from projections.exports.folder import Folder
 from projections.exports.journals import Days, Posted, decimal, scale
-from projections.exports.source import AccountRow, Entry, Nature, PeriodBalance, Pin, iso_day
+from projections.exports.source import AccountRow, Entry, Nature, PeriodBalance, Pin
 
 PAGE = 512
 
@@ -105,7 +105,7 @@ class AdsFiles:
     def transaction(self, entry: Entry, posted: Posted, natures: dict[str, Nature]) -> None:
         """A row of GL_Detail for each posted leg."""
         event = entry.event
-        day = iso_day(entry.day, entry.seq)
+        day = entry.day.isoformat()
         reversal = event.type == "transaction_reversed"
         head = (safe(event.description), safe(event.reference), event.type, self._unit, day, *_period(day))
         tail = (

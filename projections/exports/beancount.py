@@ -15,7 +15,7 @@ from functools import lru_cache
 
 from projections.exports.folder import Folder
 from projections.exports.journals import Days, Posted, decimal, scale
-from projections.exports.source import AccountRow, Entry, Nature, PeriodBalance, Pin, iso_day
+from projections.exports.source import AccountRow, Entry, ExportRefused, Nature, PeriodBalance, Pin
 
 PATH = "beancount/ledger.beancount"
 
@@ -87,7 +87,7 @@ class BeancountJournal:
         """A transaction, its seq as metadata."""
         event = entry.event
         lines = [
-            f"\n{iso_day(entry.day, entry.seq)} * {string(event.description)}",
+            f"\n{entry.day} * {string(event.description)}",
             f"  seq: {entry.seq}",
             f"  type: {string(event.type)}",
             f"  effective-at: {string(event.effective_at)}",
@@ -161,5 +161,7 @@ def amount(units: int, asset: str) -> str:
 
 
 def string(text: str) -> str:
-    """A Beancount string."""
+    """A Beancount string (ExportRefused: Beancount's text ends at a NUL)."""
+    if "\x00" in text:
+        raise ExportRefused(f"Beancount cannot carry the NUL character in {text[:40]!r}.")
     return '"' + "".join(_ESCAPES.get(character, character) for character in text) + '"'

@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterable, Sequence
-from datetime import date
 from io import StringIO
 from typing import Any
 
 from ledger.text import iso
 from projections.exports.folder import Folder, OutFile
-from projections.exports.source import EPOCH
 from projections.exports.tables import DAY, FLAG, MOMENT, TEXT, Table
 
 _RISKY = frozenset("=+-@'\t\r\n\uff1d\uff0b\uff0d\uff20")
@@ -37,7 +35,7 @@ def _moments(column: Column) -> Iterable[Any]:
 
 
 def _days(column: Column) -> Iterable[Any]:
-    return [date.fromordinal(day + EPOCH).isoformat() for day in column]
+    return [day.isoformat() for day in column]
 
 
 def _flags(column: Column) -> Iterable[Any]:

@@ -24,17 +24,15 @@ from projections.exports.beancount import BeancountJournal
 from projections.exports.csv_files import CsvTables, csv_path
 from projections.exports.folder import Folder, OutFile, new_folder
 from projections.exports.hledger import HledgerJournal
-from projections.exports.journals import Days, Journal, Posted, number
+from projections.exports.journals import Days, Journal, Posted
 from projections.exports.parquet_files import ParquetTables, parquet_path
 from projections.exports.source import (
-    EPOCH,
     BalanceRow,
     Entry,
     ExportRefused,
     Nature,
     Pin,
     Source,
-    iso_day,
 )
 from projections.exports.tables import (
     ACCOUNTS,
@@ -117,19 +115,17 @@ def export(conninfo: str, asked: Asked, target: Path, signed: Signed, progress: 
 def _days(source: Source, asked: Asked) -> Days:
     today = source.pin.today
     for day in (asked.first, asked.last):
-        if day is not None and number(day) > today:
+        if day is not None and day > today:
             raise ExportRefused(f"{day} is in the future of {source.pin.time_zone}.")
     first, last = source.posting_days() or (today, today)
     if asked.last is not None:
-        last = number(asked.last)
-    first = min(first, last) if asked.first is None else number(asked.first)
+        last = asked.last
+    first = asked.first or min(first, last)
     if asked.last is None:
         last = max(first, last)
     if first > last:
-        raise ExportRefused(f"The range from {asked.first} to {asked.last} has no day.")
-    if first + EPOCH < 1:
-        raise ExportRefused("The first effective day is before the year 1; --from can name a later one.")
-    return Days(date.fromordinal(first + EPOCH), date.fromordinal(last + EPOCH))
+        raise ExportRefused(f"The range from {first} to {last} has no day.")
+    return Days(first, last)
 
 
 # ---------------------------------------------------------------- the book
@@ -165,8 +161,6 @@ def _book(source: Source, folder: Folder, formats: frozenset[Format], progress: 
 
 
 def _tabulate(page: list[Entry], tables: list[TableWriter]) -> None:
-    for entry in page:
-        iso_day(entry.day, entry.seq)
     _write(tables, EVENTS, [event_row(entry) for entry in page])
     _write(tables, POSTINGS, [row for entry in page for row in posting_rows(entry)])
 
@@ -210,13 +204,13 @@ def _accounting(source: Source, journals: list[Journal], days: Days, progress: P
     for account in source.accounts():
         for journal in journals:
             journal.account(account)
-    first, last, ends = number(days.first), number(days.last), days.ends()
-    periods = groupby(source.period_balances(first, [number(end) for end in ends]), attrgetter("period"))
+    ends = days.ends()
+    periods = groupby(source.period_balances(days.first, ends), attrgetter("period"))
     balances = next(periods, None)
-    moved = _posted(source, first, last, progress)
+    moved = _posted(source, days, progress)
     waiting = next(moved, None)
     for period, end in enumerate((days.first, *ends)):
-        while period and waiting is not None and waiting[0].day <= number(end):
+        while period and waiting is not None and waiting[0].day <= end:
             totals.add([leg for _, leg in waiting[1]])
             for journal in journals:
                 journal.transaction(*waiting)
@@ -232,11 +226,11 @@ def _accounting(source: Source, journals: list[Journal], days: Days, progress: P
 
 
 def _posted(
-    source: Source, first: int, last: int, progress: Progress
+    source: Source, days: Days, progress: Progress
 ) -> Iterator[tuple[Entry, Posted, dict[str, Nature]]]:
     """The events of the range that have posted legs, with these and what their accounts are."""
-    done, total = 0, source.moved(first, last)
-    for page in _pages(source.effective(first, last)):
+    done, total = 0, source.moved(*days)
+    for page in _pages(source.effective(*days)):
         posted = [
             [(place, leg) for place, leg in enumerate(entry.event.postings) if leg.kind == "posted"]
             for entry in page

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from projections.exports.folder import Folder
 from projections.exports.journals import Days, Posted, decimal, scale
-from projections.exports.source import AccountRow, Entry, Nature, PeriodBalance, Pin, iso_day
+from projections.exports.source import AccountRow, Entry, Nature, PeriodBalance, Pin
 
 PATH = "hledger/ledger.journal"
 
@@ -81,7 +81,7 @@ class HledgerJournal:
         """A transaction, its seq as code."""
         event = entry.event
         lines = [
-            f"\n{iso_day(entry.day, entry.seq)} * ({entry.seq}) {encoded(event.description)}",
+            f"\n{entry.day} * ({entry.seq}) {encoded(event.description)}",
             f"    ; type: {event.type}, effective_at: {event.effective_at}",
         ]
         if event.reference:

@@ -13,10 +13,8 @@ from typing import NamedTuple, Protocol
 
 from ledger.events import EventPosting
 from projections.exports.source import (
-    EPOCH,
     AccountRow,
     Entry,
-    ExportRefused,
     Nature,
     PeriodBalance,
 )
@@ -32,9 +30,7 @@ class Days(NamedTuple):
 
     @property
     def before(self) -> date:
-        """The day of the opening balances (ExportRefused: there is none before the year 1)."""
-        if self.first == date.min:
-            raise ExportRefused("No format can carry opening balances of a day before the year 1.")
+        """The day of the opening balances; there are none before the first day of the calendar."""
         return self.first - timedelta(days=1)
 
     def ends(self) -> list[date]:
@@ -47,11 +43,6 @@ class Days(NamedTuple):
             if month < self.last:
                 day = month + timedelta(days=1)
         return ends
-
-
-def number(day: date) -> int:
-    """The day number: days since 1970-01-01."""
-    return day.toordinal() - EPOCH
 
 
 class Journal(Protocol):

@@ -7,19 +7,23 @@ PostgreSQL into a cursor WITH HOLD, which lies on its disk.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from itertools import islice
 from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
 
 import msgspec
 import psycopg
 from psycopg.conninfo import make_conninfo
 
-from ledger.chart import AccountType, Terms
-from ledger.events import Event, read_event
+from ledger.chart import MAX_AMOUNT, AccountType, Terms
+from ledger.days import day_of, end_of
+from ledger.events import Event, EventPosting, UnknownEvent, read_event
 from ledger.notes import TreeHead
+from ledger.text import ASSET_PATTERN, SECOND, micros
 from ledger.wire import Connection
 from ledger.writer import LedgerNotFound
 from sql import load as load_queries
@@ -30,8 +34,11 @@ FIND_LEDGER = load_queries("reader.sql")["find_ledger"]
 # A body has at most 64 KiB, so a page of them has at most 32 MiB.
 PAGE = 512
 CACHED_NATURES = 50_000
-EPOCH = date(1970, 1, 1).toordinal()
+CACHED_DAYS = 10_000
+UTC_DAY = 86_400 * SECOND
+BEGINNING = datetime.min.replace(tzinfo=UTC)
 
+_asset = re.compile(ASSET_PATTERN)
 _decode_terms = msgspec.json.Decoder(Terms).decode
 
 
@@ -57,7 +64,7 @@ class ExportRefused(Exception):
 
 
 class Pin(NamedTuple):
-    """The ledger and the tree that the export is of. `today` is a day number, as the database sees it."""
+    """The ledger and the tree that the export is of. `today` is by the database's clock."""
 
     ledger_id: int
     name: str
@@ -65,14 +72,14 @@ class Pin(NamedTuple):
     time_zone: str
     incarnation: int
     seq: int
-    today: int
+    today: date
 
 
 class Entry(NamedTuple):
-    """A stored event. `day` is its effective day: days since 1970-01-01 in the ledger's time zone."""
+    """A stored event. `day` is its effective day, in the ledger's time zone."""
 
     seq: int
-    day: int
+    day: date
     leaf: bytes
     body: bytes
     event: Event
@@ -110,14 +117,42 @@ class PeriodBalance(NamedTuple):
     closing: int
 
 
-def iso_day(day: int, seq: int) -> str:
-    """`2026-01-31` of a day number (ExportRefused: before the year 1, which local time can make of it)."""
-    try:
-        return date.fromordinal(day + EPOCH).isoformat()
-    except ValueError:
-        raise ExportRefused(
-            f"Event {seq} counts on a local day before the year 1, which only jsonl and tlog can carry."
-        ) from None
+class Calendar:
+    """The days of a time zone, remembered, because neighbours in a ledger mostly count on the same ones."""
+
+    def __init__(self, time_zone: str) -> None:
+        self._zone = ZoneInfo(time_zone)
+        # By UTC day: when the ledger's days that meet it begin and end, and their dates.
+        self._known: dict[int, list[tuple[int, int, date]]] = {}
+
+    def day(self, moment: datetime) -> date:
+        """The day that a moment is in."""
+        us = micros(moment)
+        known = self._known.setdefault(us // UTC_DAY, [])
+        for begin, end, day in known:
+            if begin <= us < end:
+                return day
+        if len(self._known) > CACHED_DAYS:
+            self._known.clear()
+        day = day_of(moment, self._zone)
+        known.append((micros(self.begin(day)), micros(self.end(day)), day))
+        return day
+
+    def begin(self, day: date) -> datetime:
+        """The first moment of a day, in UTC; the first that there is for the first day of the calendar."""
+        return BEGINNING if day == date.min else self.end(day - timedelta(days=1))
+
+    def end(self, day: date) -> datetime:
+        """The first moment after a day, in UTC."""
+        return end_of(day, self._zone)
+
+
+def _check(seq: int, leg: EventPosting) -> None:
+    """Refuse what no ledger accepts and no file could carry exactly: a body that was tampered with has it."""
+    if not (leg.amount.isascii() and leg.amount.isdigit() and 0 < int(leg.amount) <= MAX_AMOUNT):
+        raise ExportRefused(f"Event {seq} has the amount {leg.amount!r}, not minor units in 64 bits.")
+    if not _asset.match(leg.asset):
+        raise ExportRefused(f"Event {seq} has the asset {leg.asset!r}, which is not CODE/SCALE.")
 
 
 class Source:
@@ -134,11 +169,11 @@ class Source:
         except BaseException:
             self._connection.close()
             raise
+        self._calendar = Calendar(self.pin.time_zone)
         self._known: dict[str, Nature] = {}
         self._bounds = {
             "ledger_id": self.pin.ledger_id,
             "upto": self.pin.seq,
-            "zone": self.pin.time_zone,
             "limit": PAGE,
         }
 
@@ -153,14 +188,16 @@ class Source:
         if found is None:
             raise LedgerNotFound(ledger)
         ledger_id, name, public_id, time_zone, _ = found
-        parameters = {"ledger_id": ledger_id, "zone": time_zone}
+        parameters = {"ledger_id": ledger_id}
         self._connection.execute(QUERIES["set_ledger"], parameters)
         row = self._connection.execute(QUERIES["pin"], parameters).fetchone()
         assert row is not None
-        incarnation, seq, today = row
+        incarnation, seq, clock = row
         if (public_id, incarnation) != (head.ledger, head.incarnation) or seq < head.size:
             raise ExportRefused(f"The tree head of {head.origin}, size {head.size}, is not one of {ledger}.")
-        return Pin(ledger_id, name, public_id, time_zone, incarnation, head.size, today)
+        return Pin(
+            ledger_id, name, public_id, time_zone, incarnation, head.size, day_of(clock, ZoneInfo(time_zone))
+        )
 
     def _rows(self, query: str, **parameters: Any) -> list[tuple[Any, ...]]:
         with self._connection.cursor(binary=True) as cursor:
@@ -169,30 +206,43 @@ class Source:
     # ------------------------------------------------------------ events
 
     def book(self) -> Iterator[Entry]:
-        """Every event up to the pinned seq, in order (UnknownEvent)."""
+        """Every event up to the pinned seq, in order (ExportRefused)."""
         after = 0
         while after < self.pin.seq:
             rows = self._rows("book", after=after)
             if not rows:
                 return
-            yield from map(_entry, rows)
+            yield from map(self._entry, rows)
             after = rows[-1][0]
 
-    def posting_days(self) -> tuple[int, int] | None:
+    def posting_days(self) -> tuple[date, date] | None:
         """The first and last effective day with a posted leg."""
-        ((first, last),) = self._rows("posting_days")
-        return None if first is None else (first, last)
+        ((first, last),) = self._rows("posted_between")
+        return None if first is None else (self._calendar.day(first), self._calendar.day(last))
 
-    def moved(self, first_day: int, last_day: int) -> int:
+    def moved(self, first: date, last: date) -> int:
         """How many events `effective` has."""
-        ((count,),) = self._rows("effective_count", first_day=first_day, last_day=last_day)
+        ((count,),) = self._rows("effective_count", **self._span(first, last))
         return int(count)
 
-    def effective(self, first_day: int, last_day: int) -> Iterator[Entry]:
-        """The events with legs in a range of effective days, by day, effective moment and seq."""
-        seqs = self._held("effective_order", first_day=first_day, last_day=last_day)
+    def effective(self, first: date, last: date) -> Iterator[Entry]:
+        """The events with legs in a range of effective days, by effective moment and seq."""
+        seqs = self._held("effective_order", **self._span(first, last))
         while page := [seq for (seq,) in islice(seqs, PAGE)]:
-            yield from map(_entry, self._rows("bodies", seqs=page))
+            yield from map(self._entry, self._rows("bodies", seqs=page))
+
+    def _span(self, first: date, last: date) -> dict[str, datetime]:
+        return {"starts": self._calendar.begin(first), "ends": self._calendar.end(last)}
+
+    def _entry(self, row: tuple[Any, ...]) -> Entry:
+        seq, effective_at, leaf, body = row
+        try:
+            event = read_event(body)
+        except (UnknownEvent, msgspec.MsgspecError) as error:
+            raise ExportRefused(f"Event {seq} cannot be read: {error}.") from error
+        for leg in event.postings:
+            _check(seq, leg)
+        return Entry(seq, self._calendar.day(effective_at), leaf, body, event)
 
     # ------------------------------------------------------------ accounts and balances
 
@@ -213,10 +263,12 @@ class Source:
                 yield BalanceRow(*row[1:])
             after = last
 
-    def period_balances(self, first_day: int, ends: list[int]) -> Iterator[PeriodBalance]:
+    def period_balances(self, first: date, ends: list[date]) -> Iterator[PeriodBalance]:
         """By period, then account in the order of opening, then asset; `ends` are the periods' last days."""
+        over = [self._calendar.end(day) for day in ends]
+        starts = [self._calendar.begin(first), *over[:-1]]
         for period, account, terms, asset, opening, closing in self._held(
-            "period_balances", first_day=first_day, last_day=ends[-1], ends=ends
+            "period_balances", starts=starts, ends=over[-1]
         ):
             yield PeriodBalance(period, account, _nature(terms), asset, opening, closing)
 
@@ -228,6 +280,9 @@ class Source:
                 self._known = {}
                 missing = list(addresses)
             self._known |= {a: _nature(terms) for a, terms in self._rows("terms", addresses=missing)}
+            for address in missing:
+                if address not in self._known:
+                    raise ExportRefused(f"The account {address!r} of an event is not among the accounts.")
         return self._known
 
     def _held(self, query: str, **parameters: Any) -> Iterator[tuple[Any, ...]]:
@@ -235,8 +290,3 @@ class Source:
             cursor.itersize = 10 * PAGE
             cursor.execute(QUERIES[query], self._bounds | parameters)
             yield from cursor
-
-
-def _entry(row: tuple[Any, ...]) -> Entry:
-    seq, day, leaf, body = row
-    return Entry(seq, day, leaf, body, read_event(body))

@@ -13,8 +13,8 @@ from ledger.events import Event
 from ledger.text import encode_canonical, from_iso
 from projections.exports.source import AccountRow, BalanceRow, Entry
 
-# What a column holds: text; JSON text; a whole number of so many bits; true or false; microseconds since
-# the epoch; a day number.
+# What a column holds: text; JSON text; a whole number of so many bits; true or false; microseconds since the
+# epoch; a date.
 TEXT, JSON, INT32, INT64, FLAG, MOMENT, DAY = "text", "json", "int32", "int64", "flag", "moment", "day"
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from datetime import UTC, date, datetime, timedelta, tzinfo
+from datetime import date, timedelta, tzinfo
 from typing import Any
 
+from ledger.days import day_of
 from ledger.events import Event
+from ledger.text import moment
 from projections.audit.books import Books
 
 KINDS = ("posted", "pending", "release")
@@ -110,12 +112,8 @@ def _period_ends(first: date, last: date) -> Iterator[date]:
 
 
 def effective_day(micros: int, zone: tzinfo) -> date:
-    """The calendar day of a moment in a time zone; in UTC where the zone leaves the calendar."""
-    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=micros)
-    try:
-        return moment.astimezone(zone).date()
-    except OverflowError:
-        return moment.date()
+    """The calendar day that a moment is in, as `ledger.days` has it for periods, reports and exports."""
+    return day_of(moment(micros), zone)
 
 
 def first_difference(said: Any, counted: Any, place: str) -> tuple[str, str, str] | None:

@@ -89,7 +89,7 @@ def check_command(
             kept = [
                 *given,
                 *(
-                    KeptHead("of this installation", each.head)
+                    KeptHead("of this installation", each.head, own=True)
                     for each in keeping.lives(ledgers.get(name, name))
                 ),
             ]

@@ -17,8 +17,8 @@
    post or void never breaks a bound. Kept by `moves.move` and the CHECKs on balances.
    Attacked by tests/test_state_machine.py, tests/test_guards.py.
 6. Derivable. Every balance and status at head equals the fold of events 1..head.
-   Kept by design: one transaction writes both. Checked by `daybook doctor`; attacked by
-   tests/test_state_machine.py, and by tests/audit.py at the end of every load.
+   Kept by design: one transaction writes both. Checked by `daybook audit check`; attacked by
+   tests/test_state_machine.py, tests/test_audit_check.py, and by tests/audit.py at the end of every load.
 7. Durable. Nothing is acknowledged before its commit is flushed; a kill -9 of the API or of PostgreSQL loses
    nothing acknowledged and doubles nothing. Kept by `writer`, which answers after the commit and never
    guesses a lost one. Attacked by tests/test_crash.py, tests/test_commit_in_doubt.py.

@@ -6,8 +6,10 @@ import json
 import threading
 from pathlib import Path
 
-from ledger.notes import new_key
+from ledger import commands as c
+from ledger.notes import TreeHead, new_key
 from projections.audit import live
+from projections.audit.completeness import KeptHead
 from tests.bookkeeping import deposit, do, open_ledger, withdrawal, writing
 from tests.daybook_command import daybook, fails, succeeds
 from tests.tampering import kept_heads, rewrite, unguarded
@@ -48,6 +50,40 @@ def test_check_reports_every_ledger_and_exits_with_one_when_a_verdict_fails(
     assert "There is no ledger nowhere" in fails(database, "audit", "check", "--ledger", "nowhere")
     assert "one ledger's" in fails(database, "audit", "check", "--tree-head", head, code=2)
     assert "is not a public key" in fails(database, "audit", "check", "--key", "key", code=2)
+
+
+def test_what_a_restore_lost_is_said_and_held_against_whoever_shows_it(database: str) -> None:
+    """A tree head of before the backup holds; one of the lost tail fails, but the installation's own."""
+    with writing(database) as writer:
+        open_ledger(writer)
+        for n in range(1, 5):
+            do(writer, deposit(n, 100))
+        [before] = kept_heads(database, 3)
+        assert before.head is not None
+        lost = before.head._replace(size=9, root=bytes(32))
+        restoration = c.Restoration(reason="drill", lost_size=9, lost_root=lost.root.hex())
+        do(writer, restoration)
+        do(writer, deposit(5, 100))
+
+    report = live.check(database, "main", [before])
+    assert report.ok, report
+    assert report.incarnation == 2
+    assert (
+        "events 6 to 9 of incarnation 1 were lost in a restore, as event 6 says"
+        in report.verdicts[1].sentence
+    )
+
+    def completeness(head: TreeHead, own: bool = False) -> tuple[str, int | None]:
+        verdict = live.check(database, "main", [before, KeptHead("head", head, own=own)]).verdicts[1]
+        return verdict.status, verdict.seq
+
+    assert completeness(lost) == ("failed", 6)
+    assert completeness(lost, own=True) == ("ok", None)
+    assert completeness(lost._replace(size=8), own=True) == ("ok", None)
+    assert completeness(lost._replace(size=10), own=True) == ("failed", 6)
+    assert completeness(lost._replace(root=bytes(31) + b"x"), own=True) == ("failed", 6)
+    assert completeness(before.head._replace(root=bytes(32)), own=True) == ("failed", 1)
+    assert completeness(lost._replace(incarnation=3), own=True) == ("failed", 4)
 
 
 def test_a_ledger_is_audited_while_it_is_written(database: str) -> None:

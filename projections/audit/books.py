@@ -15,7 +15,7 @@ from ledger.chart import Terms
 from ledger.events import Event
 from projections.audit.accounts import MOST, Account, Chart, Position
 from projections.audit.keys import Keys
-from projections.audit.rules import RULES
+from projections.audit.rules import RULES, Restore
 from projections.audit.subjects import Subject, Subjects
 from projections.audit.verdicts import Findings
 
@@ -36,7 +36,7 @@ class Books:
         self.opened_at = ""
         self.recorded_at = ""
         self.incarnation = 1
-        self.left: dict[int, int] = {}  # incarnations before this one, and the size each was left at
+        self.restores: list[Restore] = []
         self.chart_seq = 0
         self.chart = Chart({"accounts": []})
         self.assets: dict[str, int] = {}

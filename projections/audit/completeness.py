@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from ledger.notes import NoteError, TreeHead, VerifierKey, open_tree_head, tree_head
 from projections.audit.books import Books
+from projections.audit.rules import Restore
 from projections.audit.tree import Tree
 from projections.audit.verdicts import Findings, Verdict
 
@@ -22,11 +23,15 @@ NONE_KEPT = (
 
 
 class KeptHead(NamedTuple):
-    """A tree head that was kept outside, by the name of its file; `head` None: why it is worth nothing."""
+    """A tree head that was kept outside, by the name of its file; `head` None: why it is worth nothing.
+
+    `own`: the installation keeps it. What a restore has lost of it is known there, and said in the ledger.
+    """
 
     name: str
     head: TreeHead | None
     why: str = ""
+    own: bool = False
 
 
 def read_kept(paths: Iterable[Path], keys: Sequence[VerifierKey]) -> list[KeptHead]:
@@ -57,41 +62,64 @@ def sizes(kept: Sequence[KeptHead]) -> set[int]:
 
 def check_heads(findings: Findings, kept: Sequence[KeptHead], books: Books, tree: Tree) -> int:
     """Compare kept heads with a tree that was asked for their sizes; the largest size that is confirmed."""
-    confirmed = 0
+    confirmed = [0]
     for each in sorted(kept, key=lambda each: each.head.size if each.head else 0):
-        head = each.head
-        if head is None:
+        if each.head is None:
             findings.add("completeness", None, f"the tree head {each.name} shows nothing: {each.why}")
             continue
-        what = f"the tree head {each.name} of {head.size} events"
-        first = confirmed + 1
-        left = books.left.get(head.incarnation)
-        if books.ledger and head.ledger != books.ledger:
-            findings.add("completeness", 1, f"{what} is of ledger {head.ledger}, this one is {books.ledger}")
-        elif left is None and head.incarnation != books.incarnation:
-            sentence = f"{what} is of incarnation {head.incarnation}, this one is {books.incarnation}"
-            findings.add("completeness", first, sentence)
-        elif left is not None and head.size > left:
-            gone = (
-                f"its events {left + 1} to {head.size} were lost in the restore that event {left + 1} records"
-            )
-            findings.add("completeness", left + 1, f"{what}: {gone}")
-        elif head.size > tree.size:
-            gone = f"events {tree.size + 1} to {head.size} are gone"
-            findings.add("completeness", tree.size + 1, f"{what}: {gone}")
-        elif tree.roots.get(head.size) != head.root:
-            which = (
-                f"event {first} is" if first == head.size else f"one of the events {first} to {head.size} is"
-            )
-            findings.add("completeness", first, f"{what} has another root: {which} not what it was then")
-        else:
-            confirmed = head.size
-    return confirmed
+        # Two kept tree heads may be of one size and two histories.
+        below = max(size for size in confirmed if size < max(each.head.size, 1))
+        found = _offence(each.head, books, tree, below)
+        if found is None:
+            confirmed.append(each.head.size)
+        elif not (each.own and _declared(each.head, books)):
+            seq, sentence = found
+            what = f"the tree head {each.name} of {each.head.size} events"
+            findings.add("completeness", seq, f"{what} {sentence}")
+    return confirmed[-1]
 
 
-def verdict(findings: Findings, kept: Sequence[KeptHead], confirmed: int) -> Verdict:
-    """The verdict after `check_heads`."""
-    heads = "one kept tree head agrees" if len(kept) == 1 else f"{len(kept)} kept tree heads agree"
-    return findings.verdict(
-        "completeness", f"{heads}: events 1 to {confirmed} are what they were", None if kept else NONE_KEPT
-    )
+def _offence(head: TreeHead, books: Books, tree: Tree, confirmed: int) -> tuple[int, str] | None:
+    """Why a tree head is not a prefix of the ledger, and the first event that may be missing or otherwise."""
+    first = confirmed + 1
+    restore = _restore(head, books)
+    if books.ledger and head.ledger != books.ledger:
+        return 1, f"is of ledger {head.ledger}, this one is {books.ledger}"
+    if restore is not None and (head.incarnation != restore.left or head.size >= restore.seq):
+        lost = f"events from {restore.seq} on of incarnation {head.incarnation}"
+        return restore.seq, f"is of what a restore lost: {lost} are not here, as event {restore.seq} says"
+    if restore is None and head.incarnation != books.incarnation:
+        return first, f"is of incarnation {head.incarnation}, this one is {books.incarnation}"
+    if head.size > tree.size:
+        return tree.size + 1, f"shows that events {tree.size + 1} to {head.size} are gone"
+    if tree.roots.get(head.size) != head.root:
+        which = f"event {first} is" if first == head.size else f"one of the events {first} to {head.size} is"
+        return first, f"has another root: {which} not what it was then"
+    return None
+
+
+def _restore(head: TreeHead, books: Books) -> Restore | None:
+    """The restore that ended a tree head's incarnation."""
+    return next((r for r in books.restores if r.left <= head.incarnation <= r.lost), None)
+
+
+def _declared(head: TreeHead, books: Books) -> bool:
+    """Whether an event of the ledger says that all this tree head has beyond the ledger was lost."""
+    restore = _restore(head, books)
+    if restore is None or head.ledger != books.ledger or head.size < restore.seq:
+        return False
+    if head.incarnation < restore.lost:
+        return True
+    same = head.size == restore.lost_size and head.root.hex() == restore.lost_root
+    return head.size < restore.lost_size or same
+
+
+def verdict(findings: Findings, kept: Sequence[KeptHead], confirmed: int, books: Books) -> Verdict:
+    """The verdict after `check_heads`; it names what a restore lost, which the ledger says itself."""
+    heads = "one kept tree head" if len(kept) == 1 else f"{len(kept)} kept tree heads"
+    fine = f"by {heads} events 1 to {confirmed} are what they were"
+    for restore in books.restores:
+        if restore.lost_size >= restore.seq:
+            lost = f"{restore.seq} to {restore.lost_size} of incarnation {restore.lost}"
+            fine += f"; events {lost} were lost in a restore, as event {restore.seq} says"
+    return findings.verdict("completeness", fine, None if kept else NONE_KEPT)

@@ -139,7 +139,7 @@ class _Check:
             findings.verdict(
                 "integrity", f"{tree.size} bodies are canonical and hash to the head's root {root}"
             ),
-            completeness.verdict(findings, self.kept, confirmed),
+            completeness.verdict(findings, self.kept, confirmed, verifier.books),
             findings.verdict("accounting", f"{tree.size} events obey every law of the ledger", halted),
             findings.verdict(
                 "projections", f"every derived row of {tree.size} events is what they say", halted

@@ -250,7 +250,7 @@ class _Verification:
             findings.verdict(
                 "integrity", f"{files} files as listed; {tree.size} bodies hash to {root}, {trust}"
             ),
-            completeness.verdict(findings, self.kept, confirmed),
+            completeness.verdict(findings, self.kept, confirmed, verifier.books),
             findings.verdict(
                 "accounting", f"{tree.size} events obey every law of the ledger", verifier.halted
             ),

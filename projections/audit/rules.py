@@ -7,7 +7,7 @@ docs/events.md says; the books note that.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -21,6 +21,16 @@ if TYPE_CHECKING:
     from projections.audit.books import Books
 
 LIMITS = dict[str, Limits]
+
+
+class Restore(NamedTuple):
+    """A restore, by event `seq`: incarnations `left` to `lost` ended, the last with `lost_size` events."""
+
+    seq: int
+    left: int
+    lost: int
+    lost_size: int
+    lost_root: str
 
 
 def _ledger_opened(books: Books, event: Event) -> None:
@@ -174,7 +184,8 @@ def _restored(books: Books, event: Event) -> None:
         books.broken(
             event.seq, f"goes from incarnation {books.incarnation} to {incarnation}, of a lost {lost}"
         )
-    books.left[books.incarnation] = event.seq - 1
+    size, root = event.data["lost_size"], event.data["lost_root"]
+    books.restores.append(Restore(event.seq, books.incarnation, lost, int(size), str(root)))
     books.incarnation = incarnation
 
 

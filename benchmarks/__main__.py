@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from benchmarks import auditing, in_process, over_http, proving, reading, workload
+from benchmarks import auditing, exporting, in_process, over_http, proving, reading, workload
 from ledger.reader import Reader
 from ledger.writer import Writer
 from sql.embedded import running
@@ -180,11 +180,15 @@ def proof_rounds(report: Report, conninfo: str, ledger: str) -> None:
     report.line("  p99, and rows read at most", f"{proven.p99:.1f} ms, {proven.rows}")
 
 
-def audit_rounds(report: Report, conninfo: str) -> None:
-    """Verifying and checking a ledger of 100,000 transactions."""
-    writer = Writer(conninfo, batch_size=workload.BATCH, connections=2)
-    ledger = reading.grow(writer, 200_000)
-    writer.close()
+def export_rounds(report: Report, conninfo: str, ledger: str) -> None:
+    """Exporting a ledger, in each format and in all."""
+    for name, formats in track(exporting.CHOICES.items(), "exports", console=console):
+        rate = exporting.rate(conninfo, ledger, formats)
+        report.line(f"export, {name}, events", f"{rate:,.0f}/s")
+
+
+def audit_rounds(report: Report, conninfo: str, ledger: str) -> None:
+    """Verifying and checking a ledger."""
     book = auditing.rate(auditing.verified(conninfo, ledger, *auditing.BOOK))
     report.bound("verify an export, events/s a core: events and tiles", book, 50_000, form=",.0f")
     whole = auditing.rate(auditing.verified(conninfo, ledger))
@@ -211,7 +215,11 @@ def main() -> int:
             writer_rounds(report, conninfo)
             http_rounds(report, conninfo)
             proof_rounds(report, conninfo, long_ledger(report, conninfo))
-            audit_rounds(report, conninfo)
+            writer = Writer(conninfo, batch_size=workload.BATCH, connections=2)
+            ledger = reading.grow(writer, 200_000)
+            writer.close()
+            export_rounds(report, conninfo, ledger)
+            audit_rounds(report, conninfo, ledger)
     console.print(report.table)
     console.print(f"{ROUNDS} rounds for the writer, 3 elsewhere, in {time.perf_counter() - started:.0f} s.")
     if report.missed:

@@ -57,7 +57,7 @@ def serve(settings: Settings, host: str, port: int | None) -> None:
             keeping = Keeping(settings.keys_dir, settings.key_file)
             _check_guards(database)
             _check_tree_heads(database, keeping)
-            _announce(database, listener, port)
+            _announce(database, keeping, listener, port)
             _run(database, listener, keeping, settings)
     except KeyboardInterrupt:
         pass
@@ -122,7 +122,7 @@ def _check_tree_heads(database: Database, keeping: Keeping) -> None:
         )
 
 
-def _announce(database: Database, listener: socket.socket, named: int | None) -> None:
+def _announce(database: Database, keeping: Keeping, listener: socket.socket, named: int | None) -> None:
     host, port = listener.getsockname()[:2]
     reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     address = f"http://{f'[{reachable}]' if ':' in reachable else reachable}:{port}"
@@ -133,6 +133,7 @@ def _announce(database: Database, listener: socket.socket, named: int | None) ->
     body = shlex.quote(json.dumps(DEMO, separators=(",", ":")))
     click.echo(
         f"Data  {database.place}\n"
+        f"Keys  {keeping.folder}\n"
         f"API   {address}/v1\n"
         f"Docs  {address}/docs\n"
         "Try   curl -sS "

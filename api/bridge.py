@@ -20,9 +20,10 @@ from anyio import CapacityLimiter, to_thread
 from api.engine import Engine
 from api.feeds import Feeds
 from ledger.batch import Outcome, Request
+from ledger.errors import ClockBehind, WriterError
 from ledger.keeping import Keeping
 from ledger.reader import Reader
-from ledger.writer import Answer, ClockBehind, Writer, WriterError
+from ledger.writer import Answer, Writer
 from projections.proving import Prover
 from projections.tree_heads import Keeper, TreeHeads
 

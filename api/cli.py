@@ -39,9 +39,9 @@ from api.report_commands import (
 from api.restore_command import restore_command
 from api.search_commands import assertions_command, search_command
 from api.settings import Settings, SettingsError, read
+from ledger.errors import LedgerNotFound, WriterError
 from ledger.keeping import Keeping, KeepingError
 from ledger.reader import AccountNotFound, AssetNeeded
-from ledger.writer import LedgerNotFound, WriterError
 from projections.balances_at import EndsBeforeItStarts
 from sql.embedded import EmbeddedPostgresError
 from sql.migrate import MigrationError

@@ -17,7 +17,8 @@ from api.import_files import InputError, Line
 from ledger import commands
 from ledger.batch import Refusal, Replayed, Request
 from ledger.commands import Transaction
-from ledger.writer import Answer, Writer, WriterError
+from ledger.errors import WriterError
+from ledger.writer import Answer, Writer
 
 BATCH = 1_000
 IN_FLIGHT = 4

@@ -16,12 +16,12 @@ import structlog
 from msgspec import Struct
 
 from ledger import rejections
+from ledger.errors import ClockBehind, Defect, LedgerNotFound, Overloaded, Unavailable
 from ledger.keeping import KeepingError
 from ledger.reader import AccountNotFound, AssetNeeded, TransactionNotFound
 from ledger.rejections import Rejection, RejectionCode
 from ledger.store import Trouble, why
 from ledger.views import EntryView
-from ledger.writer import ClockBehind, Defect, LedgerNotFound, Overloaded, Unavailable
 from projections.balances_at import EndsBeforeItStarts
 from projections.jobs import JobNotFound
 from projections.proving import EventNotFound, EventNotInTree, SizeNotReached, TileNotFound

@@ -13,10 +13,11 @@ from benchmarks import workload
 from ledger import commands as c
 from ledger import store
 from ledger.batch import Outcome, Plan, Recorded, Replayed, Request, decide_batch
+from ledger.errors import WriterError
 from ledger.state import State
 from ledger.text import SECOND
 from ledger.wire import Connection, Message
-from ledger.writer import Answer, Writer, WriterError
+from ledger.writer import Answer, Writer
 
 IN_FLIGHT = 4
 NAMES = workload.names()

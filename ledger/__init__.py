@@ -31,6 +31,6 @@
    Kept by the triggers `own_ledger` and row-level security. Attacked by tests/test_isolation.py.
 
 Read in this order: text, periods, chart, commands, rejections, events, merkle, state, decide (with entry,
-moves, transactions, accounts, control), batch, rows, wire, store, writer; then views, reader, feed,
-period_reads, closing, guards, proofs, notes and keeping.
+moves, transactions, accounts, control), batch, rows, wire, store, errors, link, writer; then views, reader,
+feed, period_reads, closing, guards, proofs, notes and keeping.
 """

@@ -16,6 +16,7 @@ from psycopg.conninfo import make_conninfo
 from psycopg_pool import ConnectionPool
 
 from ledger.chart import EMPTY_CHART, ChartDocument, Terms
+from ledger.errors import LedgerNotFound
 from ledger.events import KINDS, TRANSACTION_TYPES, Event, read_event
 from ledger.state import decode_subject, figures, stream_of, subject_of
 from ledger.text import iso, micros
@@ -39,7 +40,6 @@ from ledger.views import (
     entry_view,
 )
 from ledger.wire import Connection
-from ledger.writer import LedgerNotFound
 from sql import load as load_queries
 
 QUERIES = load_queries("reader.sql")

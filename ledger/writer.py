@@ -1,11 +1,11 @@
 """The writer: one writer at a time per ledger, group commit, every ledger its own queue.
 
 Commands queue by ledger. A worker takes what queued (no timer), locks the ledger's head, loads what the
-batch needs, decides, writes, commits, and only then answers. When much more is waiting, a second worker
-decides the next batch while the first is being committed, on the state that the first will leave: if that
-prediction fails (another process wrote, the commit failed, the clocks disagree) the batch is simply decided
-again under the lock. At most two batches of a ledger are under way, so an outcome is either stored or in the
-predecessor's plan.
+batch needs, decides, writes, commits, and only then answers. When enough is waiting, a second worker decides
+the next batch while the first is being committed, on the state that the first will leave, and sends lock,
+rows and commit as one message. The database refuses it if that prediction fails (another process wrote, the
+commit failed, the clocks disagree): then the batch is decided again under the lock. At most two batches of a
+ledger are under way, so an outcome is either stored or in the predecessor's plan.
 
 A lost connection leaves a commit in doubt; the head lock on a new connection waits for the old backend, and
 the stored leaves tell whether the batch took place. It is never guessed.
@@ -28,6 +28,8 @@ import structlog
 from ledger import store
 from ledger.batch import Outcome, Plan, Request, decide_batch
 from ledger.commands import Command, LedgerOpening
+from ledger.errors import ClockBehind, Defect, LedgerNotFound, Overloaded, Unavailable, WriterError
+from ledger.link import Link
 from ledger.state import KeyOutcome, State
 from ledger.store import Head, Trouble
 from ledger.text import SECOND
@@ -37,8 +39,6 @@ log = structlog.get_logger(__name__)
 
 CLOCK_TOLERANCE = 10 * SECOND
 AHEAD_TOLERANCE = SECOND
-LOCK_TIMEOUT_SECONDS = 2
-PATIENCE_SECONDS = 30.0
 EXPIRIES_PER_BATCH = 1_000
 HANDOVER_SECONDS = 0.01
 LARGE_BATCH = 256
@@ -47,30 +47,6 @@ SMALL_BATCH = 8
 # batch computes for tens of milliseconds; beside a small one, to be interrupted costs more than to wait.
 SWITCH_SECONDS = 0.001
 SWITCH_SECONDS_LARGE = 0.0001
-
-
-class WriterError(Exception):
-    """The command was not decided, or its outcome could not be learned; nothing about it is remembered."""
-
-
-class LedgerNotFound(WriterError):
-    """No ledger of this name is open."""
-
-
-class Overloaded(WriterError):
-    """Too many commands are waiting; nothing was done."""
-
-
-class ClockBehind(WriterError):
-    """The database's clock is more than 10 s behind the ledger's last event; nothing was done."""
-
-
-class Unavailable(WriterError):
-    """The database could not be reached. The outcome is unknown: ask again with the same key."""
-
-
-class Defect(WriterError):
-    """A defect of ours: the database refused what was decided, or the writer failed. The same key is safe."""
 
 
 Answer = list[Outcome] | WriterError
@@ -274,7 +250,7 @@ class Writer:
     # ------------------------------------------------------------ workers
 
     def _work(self) -> None:
-        link = _Link(self._conninfo)
+        link = Link(self._conninfo)
         while True:
             with self._changed:
                 while not self._ready:
@@ -306,7 +282,7 @@ class Writer:
                 except Exception:
                     log.exception("writer.answer", ledger=book.name)
 
-    def _answers(self, link: _Link, book: _Book, batch: _Batch) -> Sequence[Answer]:
+    def _answers(self, link: Link, book: _Book, batch: _Batch) -> Sequence[Answer]:
         if not self._resolve(link, book, batch):
             return [LedgerNotFound(book.name)] * len(batch.requests)
         predecessor = batch.predecessor
@@ -330,7 +306,7 @@ class Writer:
                     answers.append(error)
             return answers
 
-    def _resolve(self, link: _Link, book: _Book, batch: _Batch) -> bool:
+    def _resolve(self, link: Link, book: _Book, batch: _Batch) -> bool:
         """Find the ledger's number; a ledger that is to be opened gets its row and its head."""
         if book.ledger_id:
             return True
@@ -353,7 +329,7 @@ class Writer:
         book.ledger_id, book.public_id = found
         return True
 
-    def _plan_ahead(self, link: _Link, book: _Book, batch: _Batch, predecessor: _Batch) -> None:
+    def _plan_ahead(self, link: Link, book: _Book, batch: _Batch, predecessor: _Batch) -> None:
         """Decide on the state that the predecessor will leave, while it is being committed."""
         state, before = book.state, predecessor.plan  # in this order: see _discard
         now = time.time_ns() // 1_000
@@ -378,7 +354,7 @@ class Writer:
         if plan.accepted:  # else there is no event whose refusal would tell that the head was another
             self._decided(book, batch, plan)
 
-    def _commit(self, link: _Link, book: _Book, batch: _Batch) -> Plan:
+    def _commit(self, link: Link, book: _Book, batch: _Batch) -> Plan:
         """Lock, decide unless that was done ahead and still holds, write, commit."""
         plan = batch.plan
         in_doubt: Plan | None = None
@@ -455,7 +431,7 @@ class Writer:
 
     def _sweep(self, seconds: float) -> None:
         """Wake idle ledgers whose holds are due."""
-        link = _Link(self._conninfo)
+        link = Link(self._conninfo)
         while not self._stop_sweeping.wait(seconds):
             try:
                 due = link.connection().execute(store.QUERIES["due_ledgers"]).fetchall()
@@ -466,76 +442,3 @@ class Writer:
             except WriterError:
                 pass  # busy or closing: the ledger is awake, or nobody is
         link.drop()
-
-
-class _Link:
-    """A worker's connection, made when needed and dropped when in trouble."""
-
-    def __init__(self, conninfo: str) -> None:
-        self._conninfo = conninfo
-        self._connection: Connection | None = None
-
-    def connection(self) -> Connection:
-        """The connection, as the writer role (psycopg.Error)."""
-        if self._connection is None:
-            self._connection = store.connect(self._conninfo, LOCK_TIMEOUT_SECONDS)
-        return self._connection
-
-    def tries(self) -> _Tries:
-        """Connections to try with, until PATIENCE_SECONDS have passed without success (Unavailable)."""
-        return _Tries(self)
-
-    def failed(self, error: psycopg.Error) -> Trouble | None:
-        """Leave the connection idle, or drop it; what the error means."""
-        trouble = store.why(error)
-        if self._connection is not None and self._connection.broken:
-            trouble = Trouble.CONNECTION
-        if trouble is Trouble.CONNECTION or self._connection is None:
-            log.warning("writer.connection", error=type(error).__name__)
-            self.drop()
-            return trouble
-        try:
-            self._connection.execute("ROLLBACK")
-        except psycopg.Error:
-            self.drop()
-        return trouble
-
-    def terminate_stalled(self, ledger_id: int) -> None:
-        """End a transaction that has held the ledger's head for more than 10 s."""
-        try:
-            with store.connect(self._conninfo, LOCK_TIMEOUT_SECONDS, role=None) as connection:
-                for (ended,) in connection.execute(
-                    store.QUERIES["terminate_stalled"], {"ledger_id": ledger_id}
-                ):
-                    log.warning("writer.terminated_stalled_holder", ledger_id=ledger_id, ended=ended)
-        except psycopg.Error as error:
-            log.warning("writer.cannot_terminate", ledger_id=ledger_id, error=type(error).__name__)
-
-    def drop(self) -> None:
-        """Close the connection."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-
-
-class _Tries:
-    """Iterates over a link's connections, with a pause that grows while there is none."""
-
-    def __init__(self, link: _Link) -> None:
-        self._link = link
-        self._deadline = time.monotonic() + PATIENCE_SECONDS
-        self._pause = 0.05
-
-    def __iter__(self) -> _Tries:
-        return self
-
-    def __next__(self) -> Connection:
-        while True:
-            if time.monotonic() > self._deadline:
-                raise Unavailable("the database did not answer in time")
-            try:
-                return self._link.connection()
-            except psycopg.Error as error:
-                self._link.failed(error)
-                time.sleep(self._pause)
-                self._pause = min(2 * self._pause, 1.0)

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from ledger.writer import LedgerNotFound
+from ledger.errors import LedgerNotFound
 from projections.advance import resume
 from projections.exports import job as export
 from projections.inline import NAME, verify_inline

@@ -14,9 +14,9 @@ from typing import Any
 from msgspec import Struct
 from psycopg import sql as composed
 
+from ledger.errors import LedgerNotFound
 from ledger.events import Event, read_event
 from ledger.wire import Connection
-from ledger.writer import LedgerNotFound
 from projections.compare import Columns, Difference, columns, first_difference
 from projections.projection import Projection, Subject
 from projections.versions import QUERIES, connect, live_version, partition, snapshot

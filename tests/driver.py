@@ -24,7 +24,8 @@ from random import Random
 
 from ledger import commands as c
 from ledger.batch import Outcome, Recorded, Refusal, Replayed, Request
-from ledger.writer import Answer, Overloaded, Unavailable, Writer
+from ledger.errors import Overloaded, Unavailable
+from ledger.writer import Answer, Writer
 from tests.bookkeeping import deposit, transaction, withdrawal
 
 CUSTOMERS = 20

@@ -12,7 +12,8 @@ import pytest
 
 from ledger import commands as c
 from ledger.batch import Request
-from ledger.writer import ClockBehind, Writer
+from ledger.errors import ClockBehind
+from ledger.writer import Writer
 from tests.audit import audited
 from tests.bookkeeping import (
     USD,

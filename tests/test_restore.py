@@ -22,11 +22,11 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from api.settings import read
 from ledger import commands as c
 from ledger.batch import Request
+from ledger.errors import LedgerNotFound
 from ledger.keeping import Keeping, KeepingError
 from ledger.merkle import EMPTY_ROOT
 from ledger.notes import TreeHead, open_tree_head
 from ledger.reader import Reader
-from ledger.writer import LedgerNotFound
 from projections.proving import Prover, check
 from projections.tree_heads import Keeper, LedgerDiffers, TreeHeads, all_heads
 from tests.audit import audited

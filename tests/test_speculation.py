@@ -20,6 +20,7 @@ from ledger import commands as c
 from ledger import writer as writer_module
 from ledger.batch import Plan, Refusal, Replayed
 from ledger.chart import AccountPattern, ChartDocument, Limits
+from ledger.errors import Defect
 from ledger.wire import Connection
 from ledger.writer import Writer
 from tests.audit import audited
@@ -276,7 +277,7 @@ def test_a_batch_decided_ahead_of_a_failure_is_decided_again(database: str, witn
         with head_locked(database):
             poisoned = [submit(writer, c.command(deposit(n, 50))) for n in (1, 666, 2)]
             answers = load(writer, "a", 1_500)
-        assert isinstance(poisoned[1].result(60), writer_module.Defect)
+        assert isinstance(poisoned[1].result(60), Defect)
         assert [done(outcomes(poisoned[i])[0]) > 1 for i in (0, 2)] == [True, True]
         told = acknowledged(answers, "a")
     assert audited(database)["main"].keys == told

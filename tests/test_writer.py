@@ -10,7 +10,8 @@ import pytest
 
 from ledger import commands as c
 from ledger.batch import Previewed, Recorded, Refusal, Replayed, Request
-from ledger.writer import Answer, Defect, LedgerNotFound, Overloaded, Unavailable, Writer
+from ledger.errors import Defect, LedgerNotFound, Overloaded, Unavailable
+from ledger.writer import Answer, Writer
 from tests.audit import audited
 from tests.bookkeeping import (
     CHART,

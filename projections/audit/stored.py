@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import psycopg
 from psycopg.conninfo import make_conninfo
 
-from ledger.writer import LedgerNotFound
+from ledger.errors import LedgerNotFound
 from projections.audit.rows import TO_2000, Connection, Layout, copied
 from projections.audit.verifier import CHUNK, Stored
 from sql import load as load_queries

@@ -13,8 +13,8 @@ from typing import Any
 
 import msgspec
 
+from ledger.errors import LedgerNotFound
 from ledger.notes import verifier_key
-from ledger.writer import LedgerNotFound
 from projections.exports.export import Asked, Signed, export
 from projections.exports.folder import MANIFEST
 from projections.exports.source import ExportRefused

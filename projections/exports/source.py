@@ -21,11 +21,11 @@ from psycopg.conninfo import make_conninfo
 
 from ledger.chart import MAX_AMOUNT, AccountType, Terms
 from ledger.days import day_of, end_of
+from ledger.errors import LedgerNotFound
 from ledger.events import Event, EventPosting, UnknownEvent, read_event
 from ledger.notes import TreeHead
 from ledger.text import ASSET_PATTERN, SECOND, micros
 from ledger.wire import Connection
-from ledger.writer import LedgerNotFound
 from sql import load as load_queries
 
 QUERIES = load_queries("exports.sql")

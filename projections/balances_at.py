@@ -118,7 +118,7 @@ def places(
     """
     wanted = {**parameters, "seq": at.seq, "first": first, "last": last}
     query = QUERIES["balances_at_seq"]
-    if at.before is not None:
+    if at.before is not None and at.before <= _latest(connection, parameters):
         query = QUERIES["balances_before"]
         wanted |= _days(connection, parameters, at.before)
     with closing(connection.cursor()) as cursor:
@@ -128,16 +128,17 @@ def places(
             yield Place(account_id, address, decode_terms(terms), asset, balance)
 
 
-def _days(connection: Connection, parameters: dict[str, Any], before: datetime) -> dict[str, Any]:
-    """Whole days up to the one that `before` is in, that day's beginning, and both checkpoints.
-
-    Nothing is effective after it was recorded, so a bound beyond the head is the head's; it keeps the day
-    within what PostgreSQL and the calendar know.
-    """
-    zone = ZoneInfo(parameters["time_zone"])
+def _latest(connection: Connection, parameters: dict[str, Any]) -> datetime:
+    """The last moment at which anything can be effective: nothing is before it is recorded."""
     head = connection.execute(BOOK_QUERIES["head"], parameters).fetchone()
     assert head is not None
-    before = min(before, head[2] + MICROSECOND)
+    latest: datetime = head[2]
+    return latest
+
+
+def _days(connection: Connection, parameters: dict[str, Any], before: datetime) -> dict[str, Any]:
+    """Whole days up to the one that `before` is in, that day's beginning, and both checkpoints."""
+    zone = ZoneInfo(parameters["time_zone"])
     day = day_of(before, zone)
     day_start = BEGINNING if day == date.min else moment(start_of(day, zone))
     return {"before": before, "day": day, "day_start": day_start, **checkpoints(connection, parameters)}

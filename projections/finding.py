@@ -118,7 +118,8 @@ def _wanted(
             return None
         wanted["asset_id"] = known[0]
         if filters.amount_min is not None or filters.amount_max is not None:
-            wanted["by"] = "amount"
+            # One amount is in order of seq in its index, several are not.
+            wanted["by"] = "amount" if filters.amount_min == filters.amount_max else "amounts"
     return _lead_by_terms(connection, filters, wanted)
 
 

@@ -37,6 +37,11 @@ WITH candidates AS MATERIALIZED (
         UNION
         (SELECT seq FROM projections.search_amounts
           WHERE %(by)s = 'amount' AND version = %(version)s AND ledger_id = %(ledger_id)s AND asset_id = %(asset_id)s
+            AND amount = %(amount_min)s AND seq < %(below)s AND seq > %(above)s
+          ORDER BY seq DESC LIMIT %(scan)s)
+        UNION
+        (SELECT seq FROM projections.search_amounts
+          WHERE %(by)s = 'amounts' AND version = %(version)s AND ledger_id = %(ledger_id)s AND asset_id = %(asset_id)s
             AND amount BETWEEN %(amount_min)s AND %(amount_max)s AND seq < %(below)s AND seq > %(above)s
           GROUP BY seq ORDER BY seq DESC LIMIT %(scan)s)
         UNION

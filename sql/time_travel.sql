@@ -67,6 +67,7 @@ SELECT b.account_id, a.address, a.terms, s.asset, p.debits_posted, p.credits_pos
   JOIN daybook.accounts a ON a.ledger_id = %(ledger_id)s AND a.account_id = b.account_id
   JOIN daybook.assets s ON s.ledger_id = %(ledger_id)s AND s.asset_id = b.asset_id
  WHERE b.ledger_id = %(ledger_id)s AND b.account_id BETWEEN %(first)s AND %(last)s
+   AND (p.debits_posted, p.credits_posted, p.debits_pending, p.credits_pending) <> (0, 0, 0, 0)
  ORDER BY b.account_id, s.asset;
 
 -- name: last_of_page

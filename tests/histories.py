@@ -154,6 +154,7 @@ class Leg(NamedTuple):
     """A leg of a body."""
 
     seq: int
+    leg: int
     effective_at: datetime
     account: str
     asset: str
@@ -191,13 +192,13 @@ class Facts:
 
 def _legs(body: dict[str, Any]) -> list[Leg]:
     legs = []
-    for posting in body.get("postings", ()):
+    for number, posting in enumerate(body.get("postings", ())):
         kind = posting.get("kind", "posted")
         amount = int(posting["amount"])
         counter = (0 if posting["side"] == "debit" else 1) + (0 if kind == "posted" else 2)
         at = datetime.fromisoformat(body["effective_at"])
         signed = -amount if kind == "release" else amount
-        legs.append(Leg(body["seq"], at, posting["account"], posting["asset"], counter, signed))
+        legs.append(Leg(body["seq"], number, at, posting["account"], posting["asset"], counter, signed))
     return legs
 
 

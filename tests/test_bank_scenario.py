@@ -34,7 +34,11 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from ledger.reader import Reader
+from projections.account_reads import daily_balances
+from projections.balances_at import balances_at
+from projections.daily_balances import DailyBalances
 from tests.daybook_command import ROOT, succeeds
+from tests.histories import project
 
 FILE = Path(
     os.environ.get("DAYBOOK_SHARED_DATA", ROOT.parent / "shared" / "data"), "bank", "transactions-1993.csv"
@@ -61,6 +65,7 @@ def test_a_banks_nine_months_agree_with_its_own_balances(
     with closing(Reader(database)) as reader:
         ours = our_closings(reader)
         check_books(reader)
+        check_days(database, reader, ours)
     assert ours.keys() == bank.keys()
     assert len(bank) == 12_059
 
@@ -131,6 +136,23 @@ def our_closings(reader: Reader) -> dict[Day, int]:
             balance += changes[day]
             closings[account.address.removeprefix("customers:"), day] = balance
     return closings
+
+
+def check_days(database: str, reader: Reader, closings: dict[Day, int]) -> None:
+    """The projection's days and the balances as of each of a hundred days are the same closing balances."""
+    with reader.snapshot("bank") as (_, parameters):
+        ledger_id = parameters["ledger_id"]
+    project(database, ledger_id, reader.ledger("bank").seq, 5_000, (DailyBalances(),))
+    found: dict[Day, int] = {}
+    for account in {account for account, _ in closings}:
+        days = daily_balances(
+            reader, "bank", f"customers:{account}", None, start=None, to=None, after=None, limit=400
+        )
+        found |= {(account, date.fromisoformat(day.day)): day.posted for day in days.days}
+    assert found == closings
+    for account, day in sorted(closings)[::120]:
+        [balance] = balances_at(reader, "bank", f"customers:{account}", day, None).balances
+        assert balance.posted == closings[account, day]
 
 
 def check_books(reader: Reader) -> None:

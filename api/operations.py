@@ -720,7 +720,7 @@ OPERATIONS: tuple[Operation, ...] = (
         handler=handlers.prove(proofs.bundle),
         answer=bytes,
         media=OCTETS,
-        codes=(*_PROOF, "not_found"),
+        codes=("not_found",),
     ),
     Operation(
         "GET",
@@ -733,7 +733,7 @@ OPERATIONS: tuple[Operation, ...] = (
         handler=handlers.prove(proofs.tile),
         answer=bytes,
         media=OCTETS,
-        codes=(*_PROOF, "not_found"),
+        codes=("not_found",),
     ),
     Operation(
         "POST",

@@ -189,6 +189,8 @@ def _sentences(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise KeepingError(f"{error.filename or path} cannot be used: {error.strerror}.") from error
+        raise KeepingError(
+            f"{error.filename or path} cannot be used: {error.strerror}. DAYBOOK_KEYS names another folder."
+        ) from error
     except UnicodeDecodeError:
         raise KeepingError(f"{path} is not text.") from None

@@ -72,7 +72,7 @@ class EventNotInTree(ValueError):
 
 
 class Prover:
-    """Answers with proofs. Threads may share it. Every method may raise what `TreeHeads.signed` raises."""
+    """Answers with proofs; what signs may raise what `TreeHeads.signed` raises. Threads may share it."""
 
     def __init__(self, tree_heads: TreeHeads) -> None:
         self._tree_heads = tree_heads
@@ -115,14 +115,14 @@ class Prover:
 
     def tile(self, ledger: str, level: int, index: int, width: int) -> bytes:
         """The first `width` hashes of a tile (TileNotFound)."""
-        with self._tree_heads.signed(ledger) as snapshot:
+        with self._tree_heads.unsigned(ledger) as snapshot:
             if width > proofs.tile_width(level, index, snapshot.head.size):
                 raise TileNotFound
             return snapshot.tiles.tile(level, index, width)
 
     def bundle(self, ledger: str, index: int, width: int) -> bytes:
         """The bodies below a tile of level 0, as an entry bundle (TileNotFound)."""
-        with self._tree_heads.signed(ledger) as snapshot:
+        with self._tree_heads.unsigned(ledger) as snapshot:
             if width > proofs.tile_width(0, index, snapshot.head.size):
                 raise TileNotFound
             return snapshot.tiles.bundle(index, width)

@@ -75,7 +75,7 @@ class Lost(NamedTuple):
 
 
 class Snapshot:
-    """One ledger in one snapshot, with the tree head that was signed and kept for it."""
+    """One ledger in one snapshot of the database, with its tree head."""
 
     def __init__(self, connection: Connection, parameters: dict[str, Any], head: TreeHead) -> None:
         self.connection = connection
@@ -103,6 +103,12 @@ class TreeHeads:
         self.keeping = keeping
 
     @contextmanager
+    def unsigned(self, ledger: str) -> Iterator[Snapshot]:
+        """A snapshot of a ledger for what says nothing of its tree head (LedgerNotFound)."""
+        with self._reader.snapshot(ledger) as (connection, parameters):
+            yield Snapshot(connection, parameters, _head(connection, parameters))
+
+    @contextmanager
     def signed(self, ledger: str) -> Iterator[Snapshot]:
         """A snapshot of a ledger whose tree head is signed and kept by now.
 
@@ -111,7 +117,7 @@ class TreeHeads:
         kept = None
         while True:
             with self._reader.snapshot(ledger) as (connection, parameters):
-                _, head = _head(connection, parameters)
+                head = _head(connection, parameters)
                 known = kept
                 if kept is None:
                     latest = self.keeping.latest(head.ledger)
@@ -137,7 +143,7 @@ class TreeHeads:
                 found.append(Difference("missing", None, kept, None))
             elif kept != head:
                 with self._reader.snapshot(name) as (connection, parameters):
-                    _, head = _head(connection, parameters)
+                    head = _head(connection, parameters)
                     what = _compare(connection, parameters, kept, head)
                 if what is not None:
                     found.append(Difference(what, name, kept, head))
@@ -208,11 +214,10 @@ def all_heads(conninfo: str) -> list[tuple[str, TreeHead]]:
         return [(name, TreeHead(*head)) for name, *head in connection.execute(QUERIES["heads"])]
 
 
-def _head(connection: Connection, parameters: dict[str, Any]) -> tuple[str, TreeHead]:
+def _head(connection: Connection, parameters: dict[str, Any]) -> TreeHead:
     row = connection.execute(QUERIES["head"], parameters).fetchone()
     assert row is not None
-    name, *head = row
-    return name, TreeHead(*head)
+    return TreeHead(*row)
 
 
 def _compare(

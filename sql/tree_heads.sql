@@ -6,7 +6,7 @@ SELECT l.name, l.public_id::text, h.incarnation, h.seq, h.root
   FROM daybook.heads h JOIN daybook.ledgers l USING (ledger_id) WHERE l.opened_at IS NOT NULL ORDER BY l.name;
 
 -- name: head
-SELECT l.name, l.public_id::text, h.incarnation, h.seq, h.root
+SELECT l.public_id::text, h.incarnation, h.seq, h.root
   FROM daybook.heads h JOIN daybook.ledgers l USING (ledger_id) WHERE h.ledger_id = %(ledger_id)s;
 
 -- name: restorations

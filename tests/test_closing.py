@@ -109,7 +109,10 @@ def chart_opened(writer: Writer) -> None:
 
 @pytest.fixture
 def shop(database: str) -> Iterator[Shop]:
-    """Sales, refunds, wages and rebates of October 2020 in two assets, and some of September and November."""
+    """Sales, refunds, wages and rebates of October 2020 in two assets, and some sales before, after and held.
+
+    The first of November's come at its first microsecond.
+    """
     with writing(database) as writer, closing(Reader(database)) as reader:
         chart_opened(writer)
         shop = Shop(database, writer, reader)
@@ -126,6 +129,11 @@ def shop(database: str) -> Iterator[Shop]:
             ("cash", "sales:1", 8_000, "2020-11-01"),
         ):
             done(shop.move(*entry))
+        legs = [c.Posting("cash", "debit", 3, USD), c.Posting("sales:3", "credit", 3, USD)]
+        first_of_november = moment(from_iso(END) + 1)
+        done(do(writer, c.Transaction(postings=legs, effective_at=first_of_november)))
+        held = moment(from_iso("2020-10-15T10:00:00.000000Z"))
+        done(do(writer, c.Transaction(postings=legs, effective_at=held, pending=True)))
         yield shop
     audited(database)
 
@@ -198,7 +206,7 @@ def test_year_closes_over_its_closed_months(shop: Shop) -> None:
     assert shop.closed("2020", "year") == Closed(closed.seq, closed.entries, True)
     found = periods(shop.reader, "main", 0, 100).closed
     assert [each.period for each in found] == ["2020", "2020-Q4", "2020-10", "2020-12", "2020-12-31"]
-    assert shop.balances("2021-01-01Z")["retained", USD] == -(100 + 1_000 + 500 - 30 - 400 + 7 + 8_000)
+    assert shop.balances("2021-01-01Z")["retained", USD] == -(100 + 1_000 + 500 - 30 - 400 + 7 + 8_003)
 
 
 # ---------------------------------------------------------------- keys, crashes, company

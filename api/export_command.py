@@ -77,6 +77,10 @@ def export_command(
                 made = export(database.conninfo, asked, folder, signed, report)
     except ExportRefused as error:
         raise click.ClickException(str(error)) from error
+    except OSError as error:
+        raise click.ClickException(
+            f"{error.filename or folder} cannot be written: {error.strerror}."
+        ) from error
     except LedgerDiffers as error:
         raise click.ClickException(
             f"{error.args[0]} Nothing is exported as if it were that ledger."

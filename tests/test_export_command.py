@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from ledger.notes import open_tree_head, verifier_key
 from tests.bookkeeping import deposit, do, open_ledger, writing
 from tests.conftest import NewDatabase
-from tests.daybook_command import fails, succeeds
+from tests.daybook_command import COMMAND, ROOT, environment, fails, succeeds
 
 
 @pytest.fixture(scope="module")
@@ -82,3 +83,26 @@ def test_what_cannot_be_exported_is_said(
     )
     assert not (tmp_path / "audit").exists()
     assert not (tmp_path / "audit.partial").exists()
+
+
+def test_what_cannot_be_written_is_said(shop: str, tmp_path: Path) -> None:
+    """No folder where it should be, or no room for a file: a sentence, and nothing is left."""
+    (tmp_path / "file").write_text("")
+    keys = str(tmp_path / "keys")
+    said = fails(shop, "audit", "export", "--ledger", "main", tmp_path / "file" / "x", DAYBOOK_KEYS=keys)
+    assert "cannot be made: Not a directory." in said
+
+    # No file may be longer than 1 KiB, which the key and the tree head are not.
+    command = ["bash", "-c", 'ulimit -f 1; exec "$@"', "bash", *COMMAND]
+    target = tmp_path / "audit"
+    done = subprocess.run(
+        [*command, "audit", "export", "--ledger", "main", target],
+        cwd=ROOT,
+        env=environment(shop, DAYBOOK_KEYS=keys),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr) == (1, f"Error: {target} cannot be written: File too large.\n")
+    assert not target.exists()
+    assert not target.with_name("audit.partial").exists()

@@ -11,7 +11,7 @@ import fcntl
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import IO, Any
@@ -75,9 +75,10 @@ class OutFile:
             self._file.close()
 
     def discard(self) -> None:
-        """The export failed."""
+        """The export failed, perhaps for want of room for what is still buffered."""
         self.discarded = True
-        self.close()
+        with suppress(OSError):
+            self.close()
 
     def entry(self) -> dict[str, Any]:
         """Its line in the manifest."""

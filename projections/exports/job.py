@@ -43,6 +43,8 @@ def run(task: Task) -> dict[str, Any]:
     """
     given = task.parameters
     folder = Path(given["folder"])
+    # It will hold all that a ledger knows.
+    folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     # Finished by a process that died before it could say so.
     if not (folder / MANIFEST).exists():
         asked = Asked(
@@ -65,6 +67,8 @@ def run(task: Task) -> dict[str, Any]:
             raise JobFailed(str(error)) from error
         except LedgerNotFound as error:
             raise JobFailed(f"There is no ledger {error}.") from error
+        except OSError as error:
+            raise JobFailed(f"{error.filename or folder} cannot be written: {error.strerror}.") from error
     text = (folder / MANIFEST).read_bytes()
     manifest = msgspec.json.decode(text)
     return {

@@ -69,7 +69,10 @@ class Link:
 
 
 class _Tries:
-    """Iterates over a link's connections, with a pause that grows while there is none."""
+    """Iterates over a link's connections, with a pause that grows while there is none.
+
+    What is no matter of the connection (a database without the schema) is raised at once (psycopg.Error).
+    """
 
     def __init__(self, link: Link) -> None:
         self._link = link
@@ -86,6 +89,7 @@ class _Tries:
             try:
                 return self._link.connection()
             except psycopg.Error as error:
-                self._link.failed(error)
+                if self._link.failed(error) is None:
+                    raise
                 time.sleep(self._pause)
                 self._pause = min(2 * self._pause, 1.0)

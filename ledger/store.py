@@ -400,7 +400,11 @@ def connect(conninfo: str, lock_timeout_seconds: int, role: str | None = "dayboo
     )
     # psycopg would DEALLOCATE ALL at a ROLLBACK if it prepared statements of its own.
     connection.prepare_threshold = None
-    connection.execute("\n".join(PREPARED.values()))
+    try:
+        connection.execute("\n".join(PREPARED.values()))
+    except psycopg.Error:
+        connection.close()
+        raise
     return connection
 
 

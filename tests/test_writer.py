@@ -7,6 +7,7 @@ from concurrent.futures import Future
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from ledger import commands as c
 from ledger.batch import Previewed, Recorded, Refusal, Replayed, Request
@@ -236,6 +237,13 @@ def test_thousands_of_ledgers_share_a_few_connections(database: str) -> None:
 
 def _income(amount: int) -> c.Transaction:
     return transaction("cash", "fees", amount)
+
+
+def test_a_database_without_the_schema_is_a_defect_at_once(database: str) -> None:
+    """It is not waited for as for a server that may come back."""
+    with writing(make_conninfo(database, dbname="postgres")) as writer:
+        answer = submit(writer, c.command(c.LedgerOpening(name="main", chart=CHART)))
+        assert isinstance(answer.result(10), Defect)
 
 
 def test_a_small_cache_decides_as_a_large_one(database: str) -> None:

@@ -18,7 +18,7 @@ from msgspec import Struct, structs
 
 from api import problems
 from api.bridge import Bridge
-from api.http import Exchange, decode_body
+from api.http import JSON, Exchange, decode_body
 from api.problems import BatchResult, Refused, make, of_rejection
 from api.time_zones import time_zones
 from ledger import closing
@@ -40,6 +40,7 @@ T = TypeVar("T")
 
 Header = tuple[bytes, bytes]
 REPLAYED: Header = (b"idempotency-replayed", b"true")
+NO_CACHE: Header = (b"cache-control", b"no-cache")
 
 # From this many on, decoding and encoding a batch would keep the event loop from others for milliseconds.
 LARGE_BODY = 32_768
@@ -108,7 +109,9 @@ def prove(function: Callable[[Prover, dict[str, Any], Any], Any]) -> Handler:
         return function(call.bridge.prover, call.path, call.query)
 
     async def handler(call: Call) -> Reply:
-        return Reply(call.operation.status, await call.bridge.read(run, call))
+        # What C2SP lets clients keep for ever may be other hashes after a restore.
+        headers = () if call.operation.media == JSON else (NO_CACHE,)
+        return Reply(call.operation.status, await call.bridge.read(run, call), headers)
 
     return handler
 

@@ -60,6 +60,7 @@ def test_the_tree_head_is_signed_and_is_that_of_the_ledger(book: Book) -> None:
     assert (answer["size"], answer["root"], answer["incarnation"]) == (EVENTS, ledger["root"], 1)
     checkpoint = book.call("GET", "/tlog/checkpoint")
     assert checkpoint.headers["content-type"] == "text/plain; charset=utf-8"
+    assert checkpoint.headers["cache-control"] == "no-cache"
     assert open_tree_head(checkpoint.content, [verifier_key(key_of(book.service))]) == head
 
 

@@ -121,6 +121,20 @@ def edit_row(path: str, row: int, column: str, value: str) -> Callable[[Path], N
     return forge
 
 
+def edit_matching(prefix: str, key: str, wanted: str, column: str, value: str) -> Callable[[Path], None]:
+    """Change a cell of the first row of a CSV file that has a value."""
+
+    def forge(folder: Path) -> None:
+        [path] = folder.glob(f"{prefix}*")
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.reader(file))
+        place = rows[0].index(key)
+        row = next(number for number, row in enumerate(rows) if row[place] == wanted)
+        edit_row(path.relative_to(folder).as_posix(), row, column, value)(folder)
+
+    return forge
+
+
 def drop_row(path: str, row: int) -> Callable[[Path], None]:
     """Take a row away."""
 
@@ -316,6 +330,55 @@ FORGERIES = (
         "a row is taken from a CSV file",
         then(drop_row("csv/balances.csv", 4), relist),
         {"projections": 15},
+    ),
+    Forgery(
+        "an amount of the hledger journal is altered",
+        then(replace("hledger/ledger.journal", "fees  -4.00 USD", "fees  -5.00 USD"), relist),
+        {"projections": 16},
+    ),
+    Forgery(
+        "an assertion of the hledger journal is altered",
+        then(replace("hledger/ledger.journal", "= -2.50 USD", "= -3.50 USD"), relist),
+        {"projections": None},
+    ),
+    Forgery(
+        "the hledger journal includes another",
+        then(
+            replace("hledger/ledger.journal", "account memo\n", "account memo\ninclude more.journal\n"),
+            relist,
+        ),
+        {"projections": None},
+    ),
+    Forgery(
+        "an account of the Beancount journal is another",
+        then(replace("beancount/ledger.beancount", "Income:Fees  -4.00", "Assets:Cash  -4.00"), relist),
+        {"projections": 16},
+    ),
+    Forgery(
+        "a transaction is added to the Beancount journal",
+        then(
+            replace(
+                "beancount/ledger.beancount",
+                "\n\n2026",
+                '\n\n2026-01-01 * "Mine"\n  Assets:Cash  1.00 USD\n  Income:Fees  -1.00 USD\n\n2026',
+            ),
+            relist,
+        ),
+        {"projections": None},
+    ),
+    Forgery(
+        "a line of GL_Detail is on the other side",
+        then(
+            edit_matching("ads/GL_Detail", "Journal_ID", "16", "Amount_Credit_Debit_Indicator", "C"), relist
+        ),
+        {"projections": 16},
+    ),
+    Forgery(
+        "a balance of the Trial_Balance is altered",
+        then(
+            edit_matching("ads/Trial_Balance", "GL_Account_Number", "fees", "Amount_Ending", "-3.50"), relist
+        ),
+        {"projections": None},
     ),
     Forgery("a file is altered, not the manifest", flip("hledger/ledger.journal", 90), {"integrity": None}),
     Forgery(

@@ -7,6 +7,7 @@ import shutil
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
@@ -27,6 +28,7 @@ from tests.forgeries import FORGERIES, MINE, Forgery, relist, rewrite, sign, the
 from tests.rich_ledger import fill
 from tests.tampering import canonical
 from tests.tamperings import SIZE
+from tests.troubled_ledger import NAME, open_troubled
 
 KEYS = [KEY.verifier]
 
@@ -78,6 +80,25 @@ def test_a_forged_export_is_caught_by_the_right_verdict_at_the_right_event(
     with altered(exports.main, forgery.do, tmp_path) as folder:
         report = offline.verify(folder, exports.heads, KEYS)
     assert failures(report) == forgery.caught, report
+
+
+def test_exports_of_a_troubled_ledger_pass_whatever_their_range(
+    new_database: NewDatabase, tmp_path: Path
+) -> None:
+    """Odd dates, zones, names, texts and assets, whole or from a day to a day: nothing is found amiss."""
+    with new_database() as database:
+        with writing(database) as writer:
+            open_troubled(writer)
+        make(database, NAME, tmp_path / "whole")
+        manifest = json.loads((tmp_path / "whole" / "manifest.json").read_bytes())
+        days = [date.fromisoformat(manifest["range"][name]) for name in ("from", "to")]
+        middle = date.fromordinal((days[0].toordinal() + days[1].toordinal()) // 2)
+        make(database, NAME, tmp_path / "late", first=middle)
+        make(database, NAME, tmp_path / "early", last=middle)
+        make(database, NAME, tmp_path / "day", first=days[1], last=days[1])
+    for name in ("whole", "late", "early", "day"):
+        report = offline.verify(tmp_path / name, keys=KEYS)
+        assert not failures(report), report
 
 
 def test_another_ledgers_export_is_not_taken_for_this_one(exports: Exports) -> None:

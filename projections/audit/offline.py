@@ -30,10 +30,11 @@ from projections.audit.folder import (
     check_sums,
     read_manifest,
 )
+from projections.audit.journals import Journals
 from projections.audit.live import Progress, quiet
 from projections.audit.tables import Tables
 from projections.audit.tiles import TileCheck
-from projections.audit.totals import Totals, effective_day, first_difference
+from projections.audit.totals import Totals, effective_day, first_difference, period_ends
 from projections.audit.verdicts import NAMES, Findings, Report, Verdict
 from projections.audit.verifier import Verifier
 
@@ -133,14 +134,20 @@ class _Verification:
         tables = Tables(stack, self.folder, self.files, self.differences)
         totals = Totals(books, self._days())
         tiles = TileCheck(self.folder, self.files, self.findings) if "tlog" in self.manifest.formats else None
-        with_day = tables.wanted or self.manifest.range is not None
+        days = self._days()
+        journals = (
+            Journals(self.folder, self.files, books, list(period_ends(*days)), days[0]) if days else None
+        )
+        with_day = tables.wanted or journals is not None
         zone = self._zone()
 
         def entered(event: Event, leaf: bytes) -> None:
             day = effective_day(from_iso(event.effective_at), zone) if with_day else None
             totals.entered(event, day)
-            if tables.wanted and day is not None:
+            if day is not None and tables.wanted:
                 tables.entered(event, leaf, day)
+            if day is not None and journals is not None:
+                journals.entered(event, day)
 
         verifier.hashed = tiles.add if tiles is not None else None
         size = max(self.manifest.seq, 1)
@@ -155,6 +162,8 @@ class _Verification:
             tiles.finish()
         if verifier.whole:
             tables.finish(books)
+            if journals is not None:
+                journals.finish(self.differences)
             self._compare_manifest(verifier, totals, tables)
 
     def _zone(self) -> tzinfo:
@@ -255,7 +264,7 @@ class _Verification:
                 "accounting", f"{tree.size} events obey every law of the ledger", verifier.halted
             ),
             findings.verdict(
-                "projections", f"tables, balances and totals are what {tree.size} events say", verifier.halted
+                "projections", f"tables, journals and totals are what {tree.size} events say", verifier.halted
             ),
         )
         return Report(

@@ -94,12 +94,12 @@ class Totals:
         return {
             "transactions": self.transactions,
             "legs": self._range_sums.legs,
-            "periods": [day.isoformat() for day in _period_ends(*self._days)],
+            "periods": [day.isoformat() for day in period_ends(*self._days)],
             "assets": {asset: self._range_sums.of(asset, 0) for asset in self._range_sums.assets()},
         }
 
 
-def _period_ends(first: date, last: date) -> Iterator[date]:
+def period_ends(first: date, last: date) -> Iterator[date]:
     """The last day of every month of the range, and its last day."""
     day = first
     while day < last:

@@ -23,6 +23,7 @@ from ledger.chart import AccountType
 from ledger.reader import Reader
 from ledger.text import ASSET_PATTERN
 from projections.exports import beancount as to_beancount
+from projections.exports import export, source
 from projections.exports import hledger as to_hledger
 from projections.exports.source import Nature
 from tests.bank_like import import_bank
@@ -151,6 +152,24 @@ def test_the_judges_see_what_is_not_ours(troubled: Exports, tmp_path: Path, what
             assert "balance assertion" in hledger("-f", journal, "check", "--strict", judged=1)
         else:
             assert "Balance failed" in bean_check(journal)
+
+
+def test_pages_do_not_show(troubled: Exports, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read seven rows at a time, the journals have the same entries and both judges still accept them."""
+    first = date(2006, 11, 1)
+    usual = journals(troubled, first, None)
+    monkeypatch.setattr(export, "PAGE", 7)
+    monkeypatch.setattr(source, "PAGE", 7)
+    folder = troubled.folder / "pages"
+    made = make(troubled.conninfo, NAME, folder, "hledger", "beancount", first=first)
+    assert made.days is not None
+    assert made.days.first == first
+    hledger("-f", folder / HLEDGER, "check", "--strict")
+    assert hledger_balances(folder / HLEDGER) == hledger_balances(usual / HLEDGER)
+    assert hledger_entries(folder / HLEDGER) == hledger_entries(usual / HLEDGER)
+    paged, whole = Beancount(folder / BEANCOUNT), Beancount(usual / BEANCOUNT)
+    assert (paged.entries(), paged.assertions()) == (whole.entries(), whole.assertions())
+    assert paged.addresses == whole.addresses
 
 
 def test_memo_accounts_stand_apart_in_both_journals(troubled: Exports) -> None:

@@ -16,6 +16,7 @@ from collections import defaultdict
 from pathlib import Path
 
 import psycopg
+from psycopg.conninfo import make_conninfo
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -105,13 +106,13 @@ def writer_rounds(report: Report, conninfo: str) -> None:
 
 
 def http_rounds(report: Report, conninfo: str) -> None:
-    """The API from another process."""
+    """The API from another process. Nobody keeps projections: they are behind by a million events."""
     take = report.samples
     writer = Writer(conninfo, connections=1)
     ledger = in_process.open_ledger(writer)
     writer.close()
     share = []
-    with over_http.parse_only() as floor, over_http.daybook(conninfo) as port:
+    with over_http.parse_only() as floor, over_http.daybook(conninfo, projecting=False) as port:
         over_http.load(port, ledger, 2_000)
         for _ in track(range(3), "http", console=console):
             parsed = over_http.load(floor, ledger, HTTP_REQUESTS)
@@ -124,16 +125,33 @@ def http_rounds(report: Report, conninfo: str) -> None:
             take["p99"].append(posted.p99)
             take["batches"].append(batches.requests * workload.BATCH / batches.seconds)
             share += [load.cpu_seconds / load.seconds for load in (parsed, posted, batches)]
+    beside = http_beside_projections(conninfo)
     tps, latency = over_http.pgbench(conninfo, 10)
 
     report.rate("HTTP, the route that only parses, 64 connections", "parse")
     report.rate("HTTP, one transaction a request, 64 connections", "http")
     report.bound("  added microseconds a request", report.median("added"), 150, at_most=True, form=".0f")
     report.line("  p50, p99", f"{report.median('p50'):.1f} ms, {report.median('p99'):.1f} ms")
+    report.line("  while the same process keeps projections", f"{beside:,.0f}/s")
     report.line("  pgbench TPC-B beside it, 64 clients", f"{tps:,.0f}/s, mean {latency:.1f} ms")
     report.rate("HTTP, batches of 1,000, transactions", "batches")
     report.bound("  of the rate in process", report.median("batches") / report.median("plain"), 0.6)
     report.line("load generator's share of one core", f"{min(share):.0%} to {max(share):.0%}")
+
+
+def http_beside_projections(conninfo: str) -> float:
+    """Requests a second in a database of its own, whose projections have nothing else to catch up with."""
+    with psycopg.connect(conninfo, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE beside_projections")
+    fresh = make_conninfo(conninfo, dbname="beside_projections")
+    migrate(fresh)
+    writer = Writer(fresh, connections=1)
+    ledger = in_process.open_ledger(writer)
+    writer.close()
+    with over_http.daybook(fresh, projecting=True) as port:
+        over_http.load(port, ledger, 2_000)
+        rounds = [over_http.load(port, ledger, HTTP_REQUESTS) for _ in range(3)]
+    return statistics.median(load.requests / load.seconds for load in rounds)
 
 
 def long_ledger(report: Report, conninfo: str) -> str:

@@ -51,13 +51,21 @@ def _server(command: list[str], port: int, environment: dict[str, str]) -> Itera
 
 
 @contextmanager
-def daybook(conninfo: str) -> Iterator[int]:
-    """`daybook serve` on a database; the port."""
+def daybook(conninfo: str, *, projecting: bool) -> Iterator[int]:
+    """`daybook serve` on a database, with projections kept in its process or not at all; the port."""
     port = _free_port()
     command = [sys.executable, "-m", "api.cli", "serve", "--port", str(port)]
     with (
         TemporaryDirectory(prefix="daybook-bench-keys-") as keys,
-        _server(command, port, {"DATABASE_URL": conninfo, "DAYBOOK_KEYS": keys}),
+        _server(
+            command,
+            port,
+            {
+                "DATABASE_URL": conninfo,
+                "DAYBOOK_KEYS": keys,
+                "DAYBOOK_PROJECTIONS": "on" if projecting else "off",
+            },
+        ),
     ):
         yield port
 

@@ -65,6 +65,7 @@ class Bridge:
                 self.clock_behind_at = time.monotonic()
             raise answer
         self.feeds.hint(ledger)
+        self.engine.hint()
         return answer
 
     async def read(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -13,6 +13,7 @@ from psycopg_pool import ConnectionPool
 
 from ledger.wire import Connection
 from projections import jobs
+from projections.hints import Hints
 from projections.jobs import Job, Runner
 from projections.kinds import KINDS
 from projections.versions import as_projector
@@ -40,7 +41,14 @@ class Engine:
         )
         self._limiter = CapacityLimiter(CONNECTIONS)
         self._workers = Workers(conninfo) if working else None
+        self._hints = None if working else Hints(conninfo)
         self._runner = Runner(conninfo, KINDS) if working else None
+
+    def hint(self) -> None:
+        """Something was committed: the workers, wherever they are, may look."""
+        for workers in (self._workers, self._hints):
+            if workers is not None:
+                workers.hint()
 
     async def run(
         self, function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
@@ -62,7 +70,7 @@ class Engine:
 
     async def close(self) -> None:
         """End the threads, each after the step that it is at, and close the connections."""
-        for threads in (self._runner, self._workers):
+        for threads in (self._runner, self._workers, self._hints):
             if threads is not None:
                 await to_thread.run_sync(threads.close)
         await to_thread.run_sync(self._pool.close)

@@ -38,7 +38,7 @@ from projections.versions import (
     versions,
 )
 
-RANGE_EVENTS = 500_000
+RANGE_EVENTS = 1_000_000
 # When so few events are left, they are applied within the transaction that pins or swaps.
 FEW_EVENTS = 2_000
 DRAINS = 20

@@ -62,7 +62,8 @@ class Workers:
 
     def hint(self) -> None:
         """Something was written: look soon."""
-        self._hinted.set()
+        if not self._hinted.is_set():
+            self._hinted.set()
 
     def close(self) -> None:
         """Finish the ranges under way and end the threads."""

@@ -17,7 +17,9 @@ import pytest
 
 from ledger import commands as c
 from projections import advance as engine
+from projections import workers
 from projections.advance import Place, advance
+from projections.hints import Hints
 from projections.versions import connect, ensure_live
 from tests.bookkeeping import do, done, writing
 from tests.tallies import (
@@ -165,6 +167,26 @@ def test_trouble_of_the_database_is_not_poison(tallied: str) -> None:
             engine.advance_or_stop(connection, place, 100)
         obstacle.rollback()
         assert checkpoints(tallied) == [(0, "running", None)]
+
+
+def test_a_hint_brings_workers_before_they_would_have_looked(
+    tallied: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It comes by NOTIFY from a connection of its own; the next poll is a minute away."""
+    monkeypatch.setattr(workers, "POLL_SECONDS", 60.0)
+    ledger(tallied, "main", 1)
+    with working(tallied, Tallies()), closing(Hints(tallied)) as hints:
+        until(lambda: caught_up(tallied))
+        for _ in range(3):
+            ledger(tallied, "main", 5)
+            assert not caught_up(tallied)
+
+            def hinted_at() -> bool:
+                hints.hint()
+                return caught_up(tallied)
+
+            until(hinted_at, 20)
+    assert stored(tallied) == expected(tallied)
 
 
 def test_the_projector_cannot_write_the_book(tallied: str) -> None:

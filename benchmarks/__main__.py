@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from benchmarks import auditing, exporting, in_process, over_http, proving, reading, workload
+from benchmarks import auditing, exporting, in_process, over_http, projecting, proving, reading, workload
 from ledger.reader import Reader
 from ledger.writer import Writer
 from sql.embedded import running
@@ -215,6 +215,31 @@ def audit_rounds(report: Report, conninfo: str, ledger: str) -> None:
     report.line("check the live ledger, events/s a core", f"{live:,.0f}/s")
 
 
+def projection_rounds(report: Report, conninfo: str) -> None:
+    """Projections of a ledger of 1,000,000 postings, alone in a database."""
+    with psycopg.connect(conninfo, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE daybook_projections")
+    conninfo = make_conninfo(conninfo, dbname="daybook_projections")
+    migrate(conninfo)
+    writer = Writer(conninfo, batch_size=workload.BATCH, connections=2)
+    reading.grow(writer, 1_000_000)
+    writer.close()
+    with psycopg.connect(conninfo, autocommit=True) as connection:
+        connection.execute("VACUUM ANALYZE")
+    seconds = projecting.catch_up_seconds(conninfo)
+    report.line("all projections catch up with 500,000 events", f"{500_000 / seconds:,.0f} events/s")
+    take = report.samples
+    for _ in track(range(3), "rebuild", console=console):
+        take["aggregate"].append(1_000_000 / projecting.aggregate_seconds(conninfo))
+        take["rebuild"].append(1_000_000 / projecting.rebuild_seconds(conninfo, "daily_balances"))
+    report.rate("bare sequential aggregate, postings", "aggregate")
+    report.rate("rebuild of daily balances, compared and swapped, postings", "rebuild")
+    report.bound("  of the bare aggregate", report.ratio("rebuild", "aggregate"), 0.3)
+    lag, rate = projecting.lag_seconds(conninfo, 0.3 * report.median("plain"), 15)
+    report.line("writing, with projections kept by another process", f"{rate:,.0f}/s")
+    report.bound("  greatest lag of any projection, seconds", lag, 2, at_most=True)
+
+
 def main() -> int:
     """Run everything on an embedded server of its own."""
     report = Report()
@@ -238,6 +263,7 @@ def main() -> int:
             writer.close()
             export_rounds(report, conninfo, ledger)
             audit_rounds(report, conninfo, ledger)
+            projection_rounds(report, conninfo)
     console.print(report.table)
     console.print(f"{ROUNDS} rounds for the writer, 3 elsewhere, in {time.perf_counter() - started:.0f} s.")
     if report.missed:

@@ -67,3 +67,15 @@ def test_every_folder_is_on_the_map(folder: str) -> None:
     """ARCHITECTURE.md names each top-level folder, and each says at its top why it exists."""
     assert f"`{folder}/`" in read("ARCHITECTURE.md")
     assert read(f"{folder}/__init__.py").startswith('"""')
+
+
+def test_every_test_that_the_guide_to_projections_names_is_there() -> None:
+    """docs/projections.md says which test shows each guarantee."""
+    named = set(re.findall(r"`(test_\w+)`", read("docs/projections.md")))
+    found = {
+        name
+        for path in (ROOT / "tests").glob("test_*.py")
+        for name in re.findall(r"^def (test_\w+)", path.read_text(encoding="utf-8"), re.MULTILINE)
+    }
+    assert len(named) >= 10
+    assert named - found == set()

@@ -7,8 +7,11 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import psycopg
@@ -194,6 +197,40 @@ def test_a_service_keeps_projections_unless_told_not_to(new_database: NewDatabas
     with new_database() as conninfo, served(conninfo, projecting=False) as service:
         service.open()
         assert service.get("/v1/projections")["projections"] == []
+
+
+def test_real_projections_survive_kill_9(new_database: NewDatabase) -> None:
+    """Workers of every projection are killed under load, again and again: then all is what the bodies say."""
+    random = Random(3)
+    command = [sys.executable, "-m", "api.cli", "projections", "run"]
+    with new_database() as conninfo:
+        for kill in range(3):
+            with subprocess.Popen(
+                command, cwd=Path(__file__).parents[1], env=os.environ | {"DATABASE_URL": conninfo}
+            ) as process:
+                wanted = progress(conninfo) + 1
+                for _ in range(3):
+                    ledger(conninfo, f"ledger-{kill % 2}", 150)
+                until(partial(reached, conninfo, wanted))
+                time.sleep(random.random() / 5)
+                process.send_signal(signal.SIGKILL)
+        succeeds(conninfo, "projections", "run", "--until-caught-up")
+        printed = succeeds(conninfo, "projections", "verify")
+        assert printed.count("right in 2 of 2 ledgers, 1,352 events") == len(NAMES) + 1
+
+
+def progress(conninfo: str) -> int:
+    """Events applied, all checkpoints together."""
+    with psycopg.connect(conninfo) as connection:
+        [(seqs,)] = connection.execute(
+            "SELECT coalesce(sum(seq), 0)::bigint FROM projections.checkpoints"
+        ).fetchall()
+    return int(seqs)
+
+
+def reached(conninfo: str, wanted: int) -> bool:
+    """Whether so many are."""
+    return progress(conninfo) >= wanted
 
 
 def test_run_works_until_it_is_told_to_stop(new_database: NewDatabase) -> None:

@@ -1,8 +1,9 @@
 """The AICPA's Audit Data Standards, general ledger (July 2015): GL_Detail, Trial_Balance, Chart_Of_Accounts.
 
-Field names and their order are the standard's; of its fields those are left out that Daybook has nothing
-for (approval, modification, segments, amounts in a reporting currency). Its recommended lengths are not kept
-at the price of a cut: a longer value is carried whole.
+Field names are the standard's; of its fields those are left out that Daybook has nothing for (approval,
+modification, segments, amounts in a reporting currency). The lengths are those that the AICPA publishes for
+its Audit Data API, which names the standard's fields; they are not kept at the price of a cut: a longer value
+is carried whole.
 """
 
 from __future__ import annotations
@@ -29,14 +30,14 @@ class Field(NamedTuple):
 _NUMBER = Field("GL_Account_Number", 100, "The account's address.")
 _UNIT = Field("Business_Unit_Code", 25, "The ledger's name.")
 _YEAR = Field("Fiscal_Year", 4, "The calendar year.")
-_PERIOD = Field("Period", 10, "The month, M1 to M12.")
+_PERIOD = Field("Period", 15, "The month, M1 to M12.")
 _CURRENCY = Field("Amount_Currency", 3, "The asset's code; rows of different codes never add up.")
 
 GL_DETAIL = (
     Field("Journal_ID", 100, "The event's seq."),
     Field("Journal_ID_Line_Number", 100, "The leg's place in the event's body, from 1."),
-    Field("JE_Header_Description", 256, "The event's description."),
-    Field("JE_Line_Description", 256, "The event's reference."),
+    Field("JE_Header_Description", 1000, "The event's description."),
+    Field("JE_Line_Description", 1000, "The event's reference."),
     Field("Source", 25, "The event's type."),
     _UNIT,
     Field("Effective_Date", None, "The day on which it counts, in the ledger's time zone."),
@@ -48,7 +49,7 @@ GL_DETAIL = (
     _CURRENCY,
     Field("Reversal_Indicator", 1, "1: it reverses another entry."),
     Field("Reversal_Journal_ID", 100, "The entry that it reverses."),
-    Field("Entered_By", 100, "The event's actor."),
+    Field("Entered_By", 25, "The event's actor."),
     Field("Entered_Date", None, "The day on which it was recorded, UTC."),
     Field("Entered_Time", None, "The time at which it was recorded, UTC."),
 )

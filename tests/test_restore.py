@@ -29,6 +29,8 @@ from ledger.notes import TreeHead, open_tree_head
 from ledger.reader import Reader
 from projections.proving import Prover, check
 from projections.tree_heads import Keeper, LedgerDiffers, TreeHeads, all_heads
+from sql.embedded import running
+from sql.migrate import migrate
 from tests.audit import audited
 from tests.bookkeeping import deposit, do, done, open_ledger, writing
 from tests.conftest import NewDatabase
@@ -292,9 +294,11 @@ def test_restoring_an_old_backup_from_end_to_end(database: str, tmp_path: Path) 
                 get(f"{api}/events?after=5&incarnation=1")
             problem = json.load(ended.value)
             assert (problem["code"], problem["evidence"]["incarnation"]) == ("incarnation_ended", 2)
-        audited = daybook(backup, "audit", "check", "--ledger", "demo", **keys)
-        assert "events 6 to 8 were lost in the restore that event 6 records" in audited.stdout
-        assert re.findall(r"^(\w+)\tfailed", audited.stdout, re.MULTILINE) == ["completeness"]
+        audit = ("audit", "check", "--ledger", "demo")
+        succeeds(backup, *audit, **keys)
+        lost = tmp_path / "keys" / "tree-heads" / old["ledger"] / "1"
+        audited = daybook(backup, *audit, "--tree-head", lost, **keys).stdout
+        assert re.findall(r"^(\w+)\tfailed\t(\d+)", audited, re.MULTILINE) == [("completeness", "6")]
         examined = daybook(backup, "doctor", **keys).stdout
         assert re.search(
             r"NOTE +restored: demo: events 6 to 8 were lost with incarnation 1, whose last tree head was of "
@@ -317,23 +321,22 @@ def get(url: str) -> Any:
 def test_a_copy_of_the_files_is_noticed_too() -> None:
     """A data directory that was copied back knows nothing of it; the folder beside it does."""
     with own_data() as data:
-        with service(None, "--port", "0", DAYBOOK_DATA=str(data)) as (process, printed):
-            paste(printed["Try"])
-            process.terminate()
-            assert process.wait(60) == 0
-        backup = data.with_name("backup")
+        keys, backup = data.with_name("data-keys") / "embedded", data.with_name("backup")
+        with running(data) as conninfo:
+            migrate(conninfo)
+            grow(conninfo, "main", 3)
+            keep_all(conninfo, keys)
         shutil.copytree(data, backup, symlinks=True)
-        status = (data / "pgdata").stat()
-        with service(None, "--port", "0", DAYBOOK_DATA=str(data)) as (process, printed):
-            assert post(printed["API"], 1) == 201
-            process.terminate()
-            assert process.wait(60) == 0
+        owner = (data / "pgdata").stat()
+        with running(data) as conninfo:
+            grow(conninfo, "main", 2)
+            keep_all(conninfo, keys)
         shutil.rmtree(data)
         backup.rename(data)
         for path in (data, *data.rglob("*")):
-            shutil.chown(path, status.st_uid, status.st_gid)
+            shutil.chown(path, owner.st_uid, owner.st_gid)
         refusal = fails(None, "serve", "--port", "0", DAYBOOK_DATA=str(data))
-        assert "Ledger demo ends at seq 1; its kept tree head says size 2" in refusal
+        assert "Ledger main ends at seq 3; its kept tree head says size 5" in refusal
 
 
 def test_only_the_named_ledgers_are_restored_and_a_missing_one_never(database: str, tmp_path: Path) -> None:

@@ -92,6 +92,7 @@ def lock_head(
     """Begin, and lock the ledger: its head, the database's clock after the lock, what is stored of `keys`."""
     message = Message(connection)
     message.add(QUERIES["lock_head"], {"ledger_id": ledger_id})
+    message.add(QUERIES["clock"])
     if keys:
         message.add(QUERIES["load_keys"], {"ledger_id": ledger_id, "keys": "\n".join(keys)})
     cursor = message.ask()

@@ -1,12 +1,14 @@
--- What the writer runs; what it EXECUTEs stands in writer_prepared.sql. Lists come as array literals of numbers or as lines of text, which are cheap to build.
--- Everything between `lock_head` and the commit is one READ COMMITTED transaction; the
--- loads are statements after the lock, because a statement that waited for it would read from before the wait.
+-- What the writer runs; what it EXECUTEs stands in writer_prepared.sql. Lists come as array literals of numbers or as
+-- lines of text, which are cheap to build. Everything between `lock_head` and the commit is one READ COMMITTED transaction;
+-- the loads are statements after the lock, because a statement that waited for it would read from before the wait.
 
 -- name: lock_head
--- The clock is read by a statement of its own: inside the SELECT that locks, it could be read before the wait.
 BEGIN;
 SET LOCAL daybook.ledger_id TO %(ledger_id)s;
 EXECUTE lock_head (%(ledger_id)s);
+
+-- name: clock
+-- A statement of its own, after `lock_head`: inside the SELECT that locks, it could be read before the wait.
 EXECUTE clock;
 
 -- name: terminate_stalled

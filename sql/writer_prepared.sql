@@ -1,5 +1,5 @@
--- What the writer runs in every batch, prepared once a connection: to parse and plan these took a fifth of a small batch.
--- Lists come as array literals of numbers or as lines of text.
+-- What the writer runs in every batch, prepared once a connection: to parse and plan it took a third of a millisecond a
+-- batch. Plans are generic and scan no table, so they stay right while a table grows.
 
 -- name: lock_head
 PREPARE lock_head (integer) AS

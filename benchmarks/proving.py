@@ -21,7 +21,7 @@ from projections.advance import Place, advance, begin
 from projections.proving import Prover, check
 from projections.tiles import QUERIES, TileReader, Tiles
 from projections.tree_heads import TreeHeads
-from projections.versions import connect, ensure_live
+from projections.versions import connect, ensure_live, live_version
 
 PROOFS = 300
 RANGE = 10_000  # events applied at once, as the workers do
@@ -60,7 +60,7 @@ def tile_rate(conninfo: str, ledger: str) -> float:
             (ledger,),
         ).fetchone()
         assert row is not None
-        place = Place(projection, 1, row[0])
+        place = Place(projection, live_version(connection, projection), row[0])
         begin(connection, place)
         started = time.perf_counter()
         while advance(connection, place, RANGE) is not None:

@@ -117,6 +117,23 @@ def test_many_workers_share_many_ledgers(tallied: str) -> None:
     assert stored(tallied).keys() == set(names)
 
 
+def test_ledgers_take_turns(tallied: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A ledger with much to do does not keep others waiting: each has a range at a time."""
+    monkeypatch.setattr(workers, "RANGE_EVENTS", 10)
+    ledger(tallied, "long", 600)
+    for n in range(5):
+        ledger(tallied, f"short-{n}", 12)
+    with working(tallied, Tallies(), threads=1):
+        until(lambda: caught_up(tallied))
+    with psycopg.connect(tallied) as connection:
+        order = connection.execute(
+            "SELECT name FROM projections.checkpoints JOIN daybook.ledgers USING (ledger_id)"
+            " ORDER BY moved_at"
+        ).fetchall()
+    assert order == [*((f"short-{n}",) for n in range(5)), ("long",)]
+    assert stored(tallied) == expected(tallied)
+
+
 def test_a_poison_event_stops_its_projection_at_its_seq(tallied: str) -> None:
     """What precedes it is applied, the state says where and why, and other ledgers go on."""
     ledger(tallied, "poisoned", 37)

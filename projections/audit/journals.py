@@ -6,6 +6,7 @@ the file and as it should be; balances are kept by account, asset and period.
 
 from __future__ import annotations
 
+import re
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
@@ -146,8 +147,9 @@ def _root(account: Account) -> str:
 
 
 def _decimal(units: int, asset: str) -> str:
-    """Minor units with exactly the asset's scale."""
-    scale = int(asset.rsplit("/", 1)[1])
+    """Minor units with exactly the asset's scale; as they are where it has none, which the books note."""
+    places = asset.rpartition("/")[2]
+    scale = int(places) if re.fullmatch("[0-9]{1,2}", places) else 0
     digits = str(abs(units)).zfill(scale + 1)
     text = f"{digits[:-scale]}.{digits[-scale:]}" if scale else digits
     return f"-{text}" if units < 0 else text

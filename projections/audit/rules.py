@@ -162,8 +162,8 @@ def _check_stream(books: Books, event: Event, subject: Subject) -> None:
 
 def _period_closed(books: Books, event: Event) -> None:
     period, starts_at, ends_at = (event.data[name] for name in ("period", "starts_at", "ends_at"))
-    if not (is_moment(starts_at) and is_moment(ends_at)):
-        raise ValueError("a period is from a moment to a moment")
+    if not (isinstance(period, str) and is_moment(starts_at) and is_moment(ends_at)):
+        raise ValueError("a period has a name and is from a moment to a moment")
     if period in books.periods:
         books.broken(event.seq, f"closes {period}, which event {books.periods[period][2]} closed")
     books.periods[period] = (starts_at, ends_at, event.seq)

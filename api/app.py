@@ -26,33 +26,34 @@ from api.openapi import document
 from api.operations import FEED, OPERATIONS, Operation
 from api.problems import Problem, Refused, make, of_error
 from api.routes import Routes
+from api.settings import Work
 from api.streaming import denial
 from ledger.keeping import Keeping
 
 log = structlog.get_logger("daybook.http")
 
 SLOW_MS = 1_000
+WORK = Work()
 HTML = b"text/html; charset=utf-8"
 Respond = Callable[[Exchange, dict[str, str]], Awaitable[None]]
 
 
-def create_app(conninfo: str, keeping: Keeping, exports: Path, *, projecting: bool = True) -> Api:
+def create_app(conninfo: str, keeping: Keeping, exports: Path, work: Work = WORK) -> Api:
     """The application on a migrated database; writer, reader and engine live from start-up to shutdown.
 
-    `exports`: where folders of exports are made. `projecting`: projections are kept and jobs are run in this
-    process.
+    `exports`: where folders of exports are made. `work`: what this process does beside answering.
     """
-    return Api(conninfo, keeping, exports, projecting)
+    return Api(conninfo, keeping, exports, work)
 
 
 class Api:
     """The application of one process."""
 
-    def __init__(self, conninfo: str, keeping: Keeping, exports: Path, projecting: bool) -> None:
+    def __init__(self, conninfo: str, keeping: Keeping, exports: Path, work: Work) -> None:
         self._conninfo = conninfo
         self._keeping = keeping
         self._exports = exports
-        self._projecting = projecting
+        self._work = work
         self._bridge: Bridge | None = None
         self._routes = self._make_routes()
         self._beside = Router(
@@ -99,7 +100,7 @@ class Api:
 
     @asynccontextmanager
     async def _lifespan(self, app: Any) -> AsyncIterator[None]:
-        self._bridge = Bridge(self._conninfo, self._keeping, self._exports, projecting=self._projecting)
+        self._bridge = Bridge(self._conninfo, self._keeping, self._exports, self._work)
         try:
             yield
         finally:

@@ -17,8 +17,10 @@ from typing import ParamSpec, TypeVar
 
 from anyio import CapacityLimiter, to_thread
 
+from api.couriers import Webhooks
 from api.engine import Engine
 from api.feeds import Feeds
+from api.settings import Work
 from ledger.batch import Outcome, Request
 from ledger.errors import ClockBehind, WriterError
 from ledger.keeping import Keeping
@@ -36,13 +38,16 @@ READERS = 4
 class Bridge:
     """The writer, reader, engine and prover of one process, for coroutines of one event loop."""
 
-    def __init__(self, conninfo: str, keeping: Keeping, exports: Path, *, projecting: bool) -> None:
+    def __init__(self, conninfo: str, keeping: Keeping, exports: Path, work: Work) -> None:
         """Starts the threads; the connections are made when they are needed."""
         self.reader = Reader(conninfo, READERS)
         self.exports = exports
         self.feeds = Feeds(conninfo)
         self._writer = Writer(conninfo)
-        self.engine = Engine(conninfo, working=projecting)
+        self.engine = Engine(conninfo, working=work.projecting)
+        self.webhooks = Webhooks(
+            conninfo, keeping.folder, sending=work.sending, insecure=work.insecure_webhooks
+        )
         self.execute = self._writer.execute  # for threads that wait for the outcomes
         self.prover = Prover(TreeHeads(self.reader, keeping))
         self.keeper = Keeper(conninfo, keeping)
@@ -66,6 +71,7 @@ class Bridge:
             raise answer
         self.feeds.hint(ledger)
         self.engine.hint()
+        self.webhooks.hint()
         return answer
 
     async def read(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -76,6 +82,7 @@ class Bridge:
         """Answer what is queued, then end the threads and close the connections."""
         await to_thread.run_sync(self._writer.close)
         await to_thread.run_sync(self.keeper.close)
+        await self.webhooks.close()
         await self.engine.close()
         await to_thread.run_sync(self.reader.close)
         await self.feeds.close()

@@ -175,6 +175,33 @@ def _acknowledged(seq: int, type: str) -> dict[str, Any]:
     return {"seq": seq, "type": type, "recorded_at": "2026-11-20T10:00:00.000000Z"}
 
 
+_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo="
+_SUBSCRIPTION = {
+    "id": "0f6f0c1e-5f34-4d0b-8f0e-7f6f5f4f3f2f",
+    "url": "https://example.com/hooks/ledger",
+    "scheme": "standard",
+    "types": ["transaction_posted"],
+    "description": "",
+    "state": "active",
+    "disabled_reason": None,
+    "checkpoint": 9,
+    "failing_since": None,
+    "made_at": "2026-11-20T10:00:00.000000Z",
+    "former_secret_until": None,
+    "waiting": 0,
+    "dead": 0,
+}
+_ATTEMPT = {
+    "number": 17,
+    "seq": 5,
+    "attempt": 1,
+    "made_at": "2026-11-20T10:00:00.000000Z",
+    "status": 204,
+    "error": None,
+    "latency_ms": 87,
+}
+
+
 EXAMPLES: dict[str, dict[str, Any]] = {
     "open_ledger": {
         "body": {"name": "main", "time_zone": "Europe/Prague", "chart": _CHART},
@@ -569,6 +596,38 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     },
     "get_job": {"answer": _JOB},
     "cancel_job": {"answer": {**_JOB, "cancelling": True}},
+    "create_subscription": {
+        "body": {"url": "https://example.com/hooks/ledger", "types": ["transaction_posted"]},
+        "answer": {"subscription": _SUBSCRIPTION, "secret": _SECRET},
+    },
+    "list_subscriptions": {"answer": {"subscriptions": [_SUBSCRIPTION]}},
+    "get_subscription": {"answer": _SUBSCRIPTION},
+    "change_subscription": {
+        "body": {"url": "https://example.com/hooks/ledger", "types": ["transaction_posted", "hold_posted"]},
+        "answer": {**_SUBSCRIPTION, "types": ["transaction_posted", "hold_posted"]},
+    },
+    "delete_subscription": {"answer": _SUBSCRIPTION},
+    "pause_subscription": {"answer": {**_SUBSCRIPTION, "state": "paused"}},
+    "resume_subscription": {"answer": _SUBSCRIPTION},
+    "rotate_secret": {
+        "body": {},
+        "answer": {
+            "subscription": {**_SUBSCRIPTION, "former_secret_until": "2026-11-21T10:00:00.000000Z"},
+            "secret": _SECRET,
+        },
+    },
+    "ping_subscription": {"answer": {**_ATTEMPT, "seq": None}},
+    "replay_subscription": {"body": {"after": 3}, "answer": {**_SUBSCRIPTION, "checkpoint": 3}},
+    "list_messages": {
+        "answer": {
+            "messages": [
+                {"seq": 5, "type": "transaction_posted", "attempts": 10, "dead": True, "next_at": None}
+            ],
+            "next": None,
+        }
+    },
+    "replay_dead_messages": {"body": {"seqs": [5]}, "answer": {**_SUBSCRIPTION, "waiting": 1}},
+    "list_attempts": {"answer": {"attempts": [_ATTEMPT], "next": None}},
     "list_rejections": {
         "answer": {
             "rejections": [

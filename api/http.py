@@ -34,7 +34,7 @@ NOTE = b"text/plain; charset=utf-8"
 OCTETS = b"application/octet-stream"
 
 ProjectionName = Annotated[str, Meta(pattern=r"^[a-z][a-z_]{0,62}\Z")]
-JobId = Annotated[str, Meta(pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z")]
+Uuid = Annotated[str, Meta(pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z")]
 FileName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.\-/]{1,200}\Z")]
 Seq = Annotated[int, Meta(ge=1, le=MAX_AMOUNT)]
 
@@ -360,8 +360,9 @@ _PATH: dict[str, Callable[[str], Any]] = {
     "address": partial(msgspec.convert, type=Address),
     "projection": partial(msgspec.convert, type=ProjectionName),
     "file": partial(msgspec.convert, type=FileName),
-    "job": partial(msgspec.convert, type=JobId),
+    "job": partial(msgspec.convert, type=Uuid),
     "period": _period,
+    "subscription": partial(msgspec.convert, type=Uuid),
     "level": _level,
     "tile": _tile,
     "seq": lambda text: msgspec.convert(int(text) if _SEQ.match(text) else text, Seq),

@@ -44,6 +44,11 @@ _PATH_PARAMETERS = {
         {"type": "string", "format": "uuid"},
         "6d1c4f0e-53d7-4f0b-9c5e-0f4b6a1e2d3c",
     ),
+    "subscription": (
+        "The subscription's id.",
+        {"type": "string", "format": "uuid"},
+        "0f6f0c1e-5f34-4d0b-8f0e-7f6f5f4f3f2f",
+    ),
     "period": (
         "A year, quarter, month or day of the ledger's time zone.",
         {"type": "string", "pattern": r"^[1-9][0-9]{3}(-Q[1-4]|-[0-9]{2}(-[0-9]{2})?)?$"},

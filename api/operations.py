@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from api import exports, handlers, projections, proofs, reads, streaming
+from api import exports, handlers, projections, proofs, reads, streaming, webhooks
 from api.examples import EXAMPLES
 from api.handlers import Handler
 from api.http import JSON, NOTE, OCTETS, NoQuery
@@ -38,6 +38,7 @@ from api.queries import (
     TreeHeadQuery,
     TrialBalanceQuery,
 )
+from api.webhooks import AttemptsPage, AttemptsQuery, MessagesPage, MessagesQuery, Subscriptions
 from ledger.chart import ChartDocument
 from ledger.commands import (
     AccountClosing,
@@ -67,6 +68,16 @@ from ledger.views import (
     TransactionView,
     TrialBalanceView,
 )
+from projections.deliveries.subscriptions import (
+    AttemptView,
+    Change,
+    Opening,
+    Replay,
+    Revival,
+    Rotation,
+    Subscription,
+    WithSecret,
+)
 from projections.jobs import Job
 from projections.proving import ConsistencyProof, InclusionProof, TreeHeadView
 from projections.views import (
@@ -78,7 +89,7 @@ from projections.views import (
     IncomeStatementView,
 )
 
-Scope = Literal["none", "ledger:read", "ledger:write", "ledger:admin"]
+Scope = Literal["none", "ledger:read", "ledger:write", "ledger:admin", "webhooks:manage"]
 Tag = Literal[
     "Ledgers",
     "Accounts",
@@ -88,6 +99,7 @@ Tag = Literal[
     "Proofs",
     "Projections",
     "Jobs",
+    "Webhooks",
     "Service",
 ]
 
@@ -123,7 +135,7 @@ class Operation:
 
     def __init__(
         self,
-        method: Literal["GET", "POST", "PUT"],
+        method: Literal["GET", "POST", "PUT", "DELETE"],
         path: str,
         id: str,
         summary: str,
@@ -205,6 +217,8 @@ _PERIOD = _ONE + "/periods/{period}"
 _TRANSACTIONS = _ONE + "/transactions"
 _TRANSACTION = _TRANSACTIONS + "/{seq}"
 _JOB = "/v1/jobs/{job}"
+_SUBSCRIPTIONS = _ONE + "/subscriptions"
+_SUBSCRIPTION = _SUBSCRIPTIONS + "/{subscription}"
 _TLOG = _ONE + "/tlog"
 _PROJECTIONS = "/v1/projections"
 _PROJECTION = _PROJECTIONS + "/{projection}"
@@ -896,6 +910,181 @@ OPERATIONS: tuple[Operation, ...] = (
         handler=handlers.cancel_job,
         answer=Job,
         codes=("job_not_found",),
+    ),
+    Operation(
+        "POST",
+        _SUBSCRIPTIONS,
+        "create_subscription",
+        "Subscribe an endpoint to events",
+        description=(
+            "Each event of the ledger, or of some types, is sent to the URL as a signed webhook. The secret "
+            "is shown in this answer and never again. docs/subscriptions.md says how messages are signed and "
+            "retried."
+        ),
+        tag="Webhooks",
+        scope="webhooks:manage",
+        handler=webhooks.work(webhooks.create),
+        body=Opening,
+        answer=WithSecret,
+        status=201,
+        codes=("too_many_subscriptions", "secrets_unavailable"),
+        location=_SUBSCRIPTION,
+        keyed=False,
+    ),
+    Operation(
+        "GET",
+        _SUBSCRIPTIONS,
+        "list_subscriptions",
+        "List subscriptions",
+        tag="Webhooks",
+        scope="webhooks:manage",
+        handler=webhooks.work(webhooks.listed),
+        answer=Subscriptions,
+    ),
+    Operation(
+        "GET",
+        _SUBSCRIPTION,
+        "get_subscription",
+        "A subscription and how it stands",
+        tag="Webhooks",
+        scope="webhooks:manage",
+        handler=webhooks.work(webhooks.one),
+        answer=Subscription,
+        codes=("subscription_not_found",),
+    ),
+    Operation(
+        "PUT",
+        _SUBSCRIPTION,
+        "change_subscription",
+        "Change a subscription",
+        description="What waits goes to the new URL.",
+        tag="Webhooks",
+        scope="webhooks:manage",
+        handler=webhooks.work(webhooks.change),
+        body=Change,
+        keyed=False,
+        answer=Subscription,
+        codes=("subscription_not_found",),
+    ),
+    Operation(
+        "DELETE",
+        _SUBSCRIPTION,
+        "delete_subscription",
+        "Delete a subscription",
+        description="Its messages go too. The answer is how it stood.",
+        tag="Webhooks",
+        scope="webhooks:manage",
+        handler=webhooks.work(webhooks.delete),
+        answer=Subscription,
+        codes=("subscription_not_found",),
+    ),
+    Operation(
+        "POST",
+        _SUBSCRIPTION + "/pause",
+        "pause_subscription",
+        "Pause a subscription",
+        description="Nothing is sent, and nothing is lost.",
+        tag="Webhooks",
+        scope="webhooks:manage",
+        handler=webhooks.work(webhooks.pause),
+        answer=Subscription,
+        codes=("subscription_not_found",),
+    ),
+    Operation(
+        "POST",
+        _SUBSCRIPTION + "/resume",
+        "resume_subscription",
+        "Go on with a subscription",
+        description="Also one that was disabled; what waits is tried at once.",
+        tag="Webhooks",
+        scope="webhooks:manage",
+        handler=webhooks.work(webhooks.resume),
+        answer=Subscription,
+        codes=("subscription_not_found",),
+    ),
+    Operation(
+        "POST",
+        _SUBSCRIPTION + "/rotate",
+        "rotate_secret",
+        "Rotate the secret",
+        description="For 24 hours the former secret signs too, in schemes that have room for both.",
+        tag="Webhooks",
+        scope="webhooks:manage",
+        handler=webhooks.work(webhooks.rotate),
+        body=Rotation,
+        keyed=False,
+        optional_body=True,
+        answer=WithSecret,
+        codes=(
+            "subscription_not_found",
+            "secrets_unavailable",
+        ),
+    ),
+    Operation(
+        "POST",
+        _SUBSCRIPTION + "/ping",
+        "ping_subscription",
+        "Send a test message",
+        description="Of type `ping`, at once; the answer says what became of it.",
+        tag="Webhooks",
+        scope="webhooks:manage",
+        handler=webhooks.ping,
+        answer=AttemptView,
+        codes=("subscription_not_found",),
+    ),
+    Operation(
+        "POST",
+        _SUBSCRIPTION + "/replay",
+        "replay_subscription",
+        "Send again from any seq",
+        description="Every wanted event beyond the seq, with the ids of the first time; new events follow.",
+        tag="Webhooks",
+        scope="webhooks:manage",
+        handler=webhooks.work(webhooks.replay),
+        body=Replay,
+        keyed=False,
+        answer=Subscription,
+        codes=("subscription_not_found",),
+    ),
+    Operation(
+        "GET",
+        _SUBSCRIPTION + "/messages",
+        "list_messages",
+        "Messages that were not delivered",
+        description="Dead letters are those with `state=dead`.",
+        tag="Webhooks",
+        scope="webhooks:manage",
+        handler=webhooks.work(webhooks.messages),
+        query=MessagesQuery,
+        answer=MessagesPage,
+        codes=("subscription_not_found",),
+    ),
+    Operation(
+        "POST",
+        _SUBSCRIPTION + "/messages/replay",
+        "replay_dead_messages",
+        "Send dead messages again",
+        tag="Webhooks",
+        scope="webhooks:manage",
+        handler=webhooks.work(webhooks.revive),
+        body=Revival,
+        keyed=False,
+        optional_body=True,
+        answer=Subscription,
+        codes=("subscription_not_found",),
+    ),
+    Operation(
+        "GET",
+        _SUBSCRIPTION + "/attempts",
+        "list_attempts",
+        "The delivery log",
+        description="Every attempt of the last 30 days, the newest first.",
+        tag="Webhooks",
+        scope="webhooks:manage",
+        handler=webhooks.work(webhooks.attempts),
+        query=AttemptsQuery,
+        answer=AttemptsPage,
+        codes=("subscription_not_found",),
     ),
     Operation(
         "GET",

@@ -23,6 +23,12 @@ from ledger.rejections import Rejection, RejectionCode
 from ledger.store import Trouble, why
 from ledger.views import EntryView
 from projections.balances_at import EndsBeforeItStarts
+from projections.deliveries.subscriptions import (
+    MAX_SUBSCRIPTIONS,
+    SubscriptionNotFound,
+    TooManySubscriptions,
+)
+from projections.deliveries.vault import VaultError
 from projections.jobs import JobNotFound
 from projections.proving import EventNotFound, EventNotInTree, SizeNotReached, TileNotFound
 from projections.reading import Behind, Stopped
@@ -50,6 +56,7 @@ TABLE: tuple[RejectionCode, ...] = (
         ("asked", "incarnation"),
     ),
     RejectionCode("projection_not_found", 404, False, "No projection has this name."),
+    RejectionCode("subscription_not_found", 404, False, "No subscription of the ledger has this id."),
     RejectionCode("job_not_found", 404, False, "No job has this id."),
     RejectionCode("not_found", 404, False, "There is nothing at this path."),
     RejectionCode("method_not_allowed", 405, False, "This path has other methods.", ("allowed",)),
@@ -59,6 +66,9 @@ TABLE: tuple[RejectionCode, ...] = (
         False,
         "The feed is asked to go on from beyond the ledger's last event.",
         ("after", "head"),
+    ),
+    RejectionCode(
+        "too_many_subscriptions", 409, False, "The ledger has as many subscriptions as it may.", ("limit",)
     ),
     RejectionCode("payload_too_large", 413, False, "The body is longer than allowed.", ("limit",)),
     RejectionCode("unsupported_media_type", 415, False, "A body must be plain application/json."),
@@ -88,6 +98,9 @@ TABLE: tuple[RejectionCode, ...] = (
         503,
         True,
         "The folder of the signing key and of kept tree heads does not work.",
+    ),
+    RejectionCode(
+        "secrets_unavailable", 503, True, "The key that secrets of webhooks are stored with cannot be used."
     ),
     RejectionCode("too_many_feeds", 503, True, "As many feeds are open as this process serves.", ("limit",)),
     RejectionCode("overloaded", 503, True, "Too many commands are waiting; nothing was done."),
@@ -231,6 +244,13 @@ def of_error(error: Exception) -> Problem | None:
             return make("signing_unavailable")
         case ProjectionNotFound():
             return make("projection_not_found", f"No projection is named {error.args[0]}.")
+        case SubscriptionNotFound():
+            return make("subscription_not_found")
+        case TooManySubscriptions():
+            return make("too_many_subscriptions", evidence={"limit": MAX_SUBSCRIPTIONS})
+        case VaultError():
+            log.error("webhooks.secrets", error=str(error))
+            return make("secrets_unavailable")
         case JobNotFound():
             return make("job_not_found", f"No job has the id {error.args[0]}.")
         case Overloaded():

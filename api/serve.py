@@ -143,9 +143,7 @@ def _announce(database: Database, keeping: Keeping, listener: socket.socket, nam
 
 
 def _run(database: Database, listener: socket.socket, keeping: Keeping, settings: Settings) -> None:
-    server = Server(
-        create_app(database.conninfo, keeping, settings.exports_dir, projecting=settings.projecting)
-    )
+    server = Server(create_app(database.conninfo, keeping, settings.exports_dir, settings.work))
     # After its shutdown uvicorn raises the signal again, for whoever handled it before.
     signal.signal(signal.SIGTERM, lambda number, frame: None)
     try:

@@ -8,6 +8,8 @@ DAYBOOK_KEYS   the folder of the signing key and the kept tree heads (beside the
 DAYBOOK_KEY    the file of a signing key of your own, instead of one made in that folder
 DAYBOOK_PORT   the port to serve on (8000, or the next free one when this is not set)
 DAYBOOK_PROJECTIONS   `off`: the service keeps no projections; `daybook projections run` does
+DAYBOOK_WEBHOOKS      `off`: this process delivers no webhooks; another one does
+DAYBOOK_INSECURE_WEBHOOKS   `on`: webhooks may go to http and to private addresses; for development only
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -30,15 +33,23 @@ class SettingsError(ValueError):
     """A setting cannot be used; the message says which and why."""
 
 
+class Work(NamedTuple):
+    """What this process does beside answering. `insecure_webhooks`: to http and private addresses too."""
+
+    projecting: bool = True
+    sending: bool = True
+    insecure_webhooks: bool = False
+
+
 @dataclass(frozen=True)
 class Settings:
-    """What the environment says. `port` None: nobody named one. `projecting`: in the service's process."""
+    """What the environment says. `port` None: nobody named one. `work`: of the service's process."""
 
     database_url: str | None = field(repr=False)  # it may hold a password
     data_dir: Path
     host: str
     port: int | None
-    projecting: bool
+    work: Work
     keys_dir: Path
     key_file: Path | None
     exports_dir: Path
@@ -49,9 +60,11 @@ def read(environment: Mapping[str, str]) -> Settings:
     port = environment.get("DAYBOOK_PORT") or None
     if port is not None and not (port.isascii() and port.isdigit() and int(port) <= 65_535):
         raise SettingsError(f"DAYBOOK_PORT is {port!r}, which is not a port number.")
-    projecting = environment.get("DAYBOOK_PROJECTIONS") or "on"
-    if projecting not in ("on", "off"):
-        raise SettingsError(f"DAYBOOK_PROJECTIONS is {projecting!r}, which is neither on nor off.")
+    work = Work(
+        projecting=_switch(environment, "DAYBOOK_PROJECTIONS", "on"),
+        sending=_switch(environment, "DAYBOOK_WEBHOOKS", "on"),
+        insecure_webhooks=_switch(environment, "DAYBOOK_INSECURE_WEBHOOKS", "off"),
+    )
     database_url = environment.get("DATABASE_URL") or None
     data_dir = default_data_dir()
     keys = environment.get("DAYBOOK_KEYS")
@@ -62,11 +75,18 @@ def read(environment: Mapping[str, str]) -> Settings:
         data_dir=data_dir,
         host=environment.get("DAYBOOK_HOST") or DEFAULT_HOST,
         port=None if port is None else int(port),
-        projecting=projecting == "on",
+        work=work,
         keys_dir=Path(keys).absolute() if keys else _keys_dir(data_dir, database_url),
         key_file=Path(key).absolute() if key else None,
         exports_dir=Path(exports).absolute() if exports else data_dir.with_name(f"{data_dir.name}-exports"),
     )
+
+
+def _switch(environment: Mapping[str, str], name: str, default: str) -> bool:
+    value = environment.get(name) or default
+    if value not in ("on", "off"):
+        raise SettingsError(f"{name} is {value!r}, which is neither on nor off.")
+    return value == "on"
 
 
 def _keys_dir(data_dir: Path, database_url: str | None) -> Path:

@@ -24,6 +24,7 @@ from api.app import create_app
 from api.openapi import document
 from api.problems import CODES
 from api.server import Server
+from api.settings import Work
 from ledger.keeping import Keeping
 
 CHART: dict[str, Any] = {
@@ -37,6 +38,7 @@ CHART: dict[str, Any] = {
     ],
 }
 
+WORK = Work()
 _numbers = count(1)
 
 
@@ -151,16 +153,14 @@ def move(debit: str, credit: str, amount: Any, asset: str = "USD/2", **more: Any
 
 
 @contextmanager
-def served(conninfo: str, keys: Path | None = None, *, projecting: bool = True) -> Iterator[Service]:
+def served(conninfo: str, keys: Path | None = None, work: Work = WORK) -> Iterator[Service]:
     """A server on a free port of the loopback interface, as `daybook serve` runs it, stopped in order.
 
     `keys`: the folder of the signing key and kept tree heads, if it is to outlive the server.
     """
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     with TemporaryDirectory(prefix="daybook-test-keys-") as folder:
-        app = create_app(
-            conninfo, Keeping(keys or Path(folder)), Path(folder, "exports"), projecting=projecting
-        )
+        app = create_app(conninfo, Keeping(keys or Path(folder)), Path(folder, "exports"), work)
         server = Server(app, port=0)
         thread = threading.Thread(target=server.run)
         thread.start()

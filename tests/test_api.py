@@ -100,7 +100,7 @@ def test_no_operation_knows_a_ledger_that_is_not_there(service: Service) -> None
     for operation in OPERATIONS:
         if "{ledger}" in operation.path:
             place = {"address": "cash", "seq": 1, "period": "2020", "level": 0, "tile": "000"}
-            place |= {"job": str(UUID(int=0)), "file": "manifest.json"}
+            place |= {"job": str(UUID(int=0)), "subscription": str(UUID(int=0)), "file": "manifest.json"}
             path = operation.path.format(ledger="nowhere", **place)
             query = {"get_statement": {"asset": "USD/2"}, "get_consistency_proof": {"from": "0"}}.get(
                 operation.id, {}
@@ -746,6 +746,8 @@ def test_every_operation_has_its_own_scope_and_id() -> None:
     for operation in OPERATIONS:
         if operation.tag == "Service":
             assert operation.scope == "none"
+        elif operation.tag == "Webhooks":
+            assert operation.scope == "webhooks:manage"
         else:
             assert operation.scope in (
                 ("ledger:read",) if operation.method == "GET" else ("ledger:write", "ledger:admin")

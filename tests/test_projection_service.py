@@ -18,6 +18,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from api.settings import Work
 from ledger import commands as c
 from projections.projection import Projection
 from projections.rebuild import rebuild, rollback
@@ -211,7 +212,7 @@ def test_a_service_keeps_projections_unless_told_not_to(new_database: NewDatabas
         book = service.open()
         book.seq(move("cash", "customers:1", 100))
         until(lambda: caught_up(conninfo))
-    with new_database() as conninfo, served(conninfo, projecting=False) as service:
+    with new_database() as conninfo, served(conninfo, work=Work(projecting=False)) as service:
         service.open()
         assert service.get("/v1/projections")["projections"] == []
 
@@ -259,7 +260,7 @@ def test_run_works_until_it_is_told_to_stop(new_database: NewDatabase) -> None:
             try:
                 ledger(conninfo, "main", 30)
                 until(lambda: caught_up(conninfo))
-                with served(conninfo, projecting=False) as service:
+                with served(conninfo, work=Work(projecting=False)) as service:
                     job = finished(service, f"/v1/projections/{NAMES[0]}/verify")
                     assert job["result"] == {"ledgers": 1, "events": 31, "wrong": None}
                 process.send_signal(signal.SIGTERM)

@@ -1,0 +1,80 @@
+"""Secrets at rest: sealed with a key that lies in a file outside the database.
+
+Whoever reads the database, or a copy of it, cannot sign in anybody's name. The key is made when it is first
+needed; processes on other machines need the same file. AES-256-GCM, bound to the subscription that it is for.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from contextlib import suppress
+from pathlib import Path
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+KEY_FILE = "webhooks.key"
+KEY_BYTES = 32
+NONCE_BYTES = 12
+
+
+class VaultError(RuntimeError):
+    """A secret cannot be sealed or opened; the message says why, and nothing of the secret."""
+
+
+class Vault:
+    """The key in a folder. Nothing is read or made before it is needed. Threads may share it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / KEY_FILE
+        self._cipher: AESGCM | None = None
+
+    def seal(self, secret: str, subscription: str) -> bytes:
+        """A secret as it is stored (VaultError)."""
+        nonce = secrets.token_bytes(NONCE_BYTES)
+        return nonce + self._key().encrypt(nonce, secret.encode(), subscription.encode())
+
+    def open(self, sealed: bytes, subscription: str) -> str:
+        """A stored secret (VaultError)."""
+        try:
+            nonce, rest = sealed[:NONCE_BYTES], sealed[NONCE_BYTES:]
+            return self._key().decrypt(nonce, rest, subscription.encode()).decode()
+        except InvalidTag:
+            raise VaultError(f"the secret was sealed with another key than {self._path}") from None
+
+    def _key(self) -> AESGCM:
+        if self._cipher is None:
+            try:
+                self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                if not self._path.exists():
+                    self._make()
+                if self._path.stat().st_mode & 0o077:
+                    raise VaultError(f"the key {self._path} can be read by others: chmod 600 it")
+                key = bytes.fromhex(self._path.read_text(encoding="ascii").strip())
+            except OSError as error:
+                raise VaultError(f"the key {self._path} cannot be used: {error.strerror}") from error
+            except ValueError:
+                key = b""
+            if len(key) != KEY_BYTES:
+                raise VaultError(f"the key {self._path} is not {KEY_BYTES} bytes in hex")
+            self._cipher = AESGCM(key)
+        return self._cipher
+
+    def _make(self) -> None:
+        """Whole and on disk before it has its name; of two processes that make one, the first one's stays."""
+        made = self._path.with_name(f"{KEY_FILE}.{os.getpid()}.{secrets.token_hex(4)}")
+        descriptor = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            os.write(descriptor, secrets.token_hex(KEY_BYTES).encode() + b"\n")
+            os.fsync(descriptor)
+            with suppress(FileExistsError):
+                os.link(made, self._path)
+        finally:
+            os.close(descriptor)
+            os.unlink(made)
+        folder = os.open(self._path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)

@@ -43,6 +43,7 @@ RANGE_EVENTS = 1_000_000
 FEW_EVENTS = 2_000
 DRAINS = 20
 REPORT_SECONDS = 0.2
+BUSY_SECONDS = 0.1
 
 Report = Callable[[int, int], None]
 
@@ -130,7 +131,7 @@ def rollback(conninfo: str, projection: Projection) -> Version:
         for subject in subjects(connection, projection, None):
             place = Place(projection, kept.version, subject.ledger_id)
             begin(connection, place)
-            _catch_up(connection, place, "kept", subject, bound=subject.seq)
+            _catch_up(connection, place, "kept", subject, subject.seq)
         swap(connection, projection, live, kept.version)
     return kept
 
@@ -187,19 +188,24 @@ def _catch_up(
     place: Place,
     state: str,
     subject: Subject,
-    bound: int | None = None,
+    bound: int,
+    stopping: threading.Event | None = None,
 ) -> int:
-    """Apply what there is up to `bound`; the seq reached (RebuildError: an event cannot be applied)."""
-    seq = 0
+    """Apply events up to `bound`; the seq reached (RebuildError: an event cannot be applied).
+
+    A rebuild that was killed may still have its last range under way in PostgreSQL: that is waited for.
+    """
+    stopping = stopping or threading.Event()
     while True:
         step = advance_or_stop(connection, place, RANGE_EVENTS, state=state, bound=bound)
+        seq = _seq(connection, place)
+        if seq >= bound or stopping.is_set():
+            return seq
         if step is None:
-            break
-        seq = step.upto
-    found = connection.execute(QUERIES["error"], place.key).fetchone()
-    if found is not None:
-        raise RebuildError(f"Event {found[0]} of {subject.name} cannot be applied: {found[1]}.")
-    return seq
+            found = connection.execute(QUERIES["error"], place.key).fetchone()
+            if found is not None:
+                raise RebuildError(f"Event {found[0]} of {subject.name} cannot be applied: {found[1]}.")
+            stopping.wait(BUSY_SECONDS)
 
 
 class _Work:
@@ -270,7 +276,7 @@ class _Work:
                 place = Place(self._projection, self._building, ledger_id)
                 begin(connection, place)
                 subject = Subject(ledger_id, name, time_zone, head)
-                bound = bounds.get(ledger_id)
+                bound = bounds.get(ledger_id, int(head))
                 drained += max(0, _catch_up(connection, place, "building", subject, bound) - seq)
                 self._report(*self.progress(connection))
         return drained
@@ -310,7 +316,7 @@ class _Work:
                     self._compare(connection, other, live, building, subject)
                 return
             else:
-                _catch_up(connection, building, "building", subject, bound=seq)
+                _catch_up(connection, building, "building", subject, seq, self._stopping)
 
     def _compare(
         self, connection: Connection, other: Connection, live: Place, building: Place, subject: Subject
@@ -319,7 +325,8 @@ class _Work:
         with ExitStack() as pinned:
             pinned.enter_context(other.transaction())
             [(seq,)] = other.execute(QUERIES["pin_checkpoint"], live.key).fetchall()
-            _catch_up(connection, building, "building", subject, bound=seq)
+            if _catch_up(connection, building, "building", subject, seq, self._stopping) < seq:
+                return
             with snapshot(connection):
                 _seq(connection, building)
                 pinned.close()

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
 from random import Random
@@ -283,6 +284,30 @@ def test_a_cancelled_rebuild_is_resumed(tallied: str, monkeypatch: pytest.Monkey
     resumed = rebuild(tallied, Tallies())
     assert resumed.resumed
     assert resumed.events < sum(types.total() for types in expected(tallied).values())
+    assert stored(tallied) == expected(tallied)
+
+
+def test_a_range_that_a_killed_rebuild_still_has_under_way_is_waited_for(tallied: str) -> None:
+    """Its backend holds a checkpoint: the next rebuild neither passes it by nor takes it for a difference."""
+
+    def report(done: int, total: int) -> None:
+        raise Interrupted
+
+    with pytest.raises(Interrupted):
+        rebuild(tallied, Tallies(), report=report)
+    ledger(tallied, "ledger-1", 30)
+    with working(tallied, Tallies()):
+        until(lambda: caught_up(tallied))
+    with ThreadPoolExecutor(1) as pool, psycopg.connect(tallied) as dying:
+        held = dying.execute(
+            "SELECT seq FROM projections.checkpoints WHERE version = 2 AND ledger_id = 2 FOR UPDATE"
+        ).fetchall()
+        assert held != []
+        next_one = pool.submit(rebuild, tallied, Tallies())
+        time.sleep(0.5)
+        assert not next_one.done()
+        dying.rollback()
+        assert next_one.result(20).compared == 3
     assert stored(tallied) == expected(tallied)
 
 

@@ -96,6 +96,11 @@ def check_command(
             with _progress() as progress:
                 report = live.check(database.conninfo, name, kept, progress)
             failed += _show(report, json_)
+    if not names:
+        here = set(ledgers.values())
+        gone = {each.head.ledger: each.head for each in keeping.everything() if each.head.ledger not in here}
+        for head in gone.values():
+            failed += _show(live.missing(head), json_)
     if failed:
         raise SystemExit(1)
 
@@ -123,8 +128,8 @@ def _show(report: Report, json_: bool) -> bool:
         return not report.ok
     rate = report.size / report.seconds if report.seconds else 0
     click.echo(
-        f"Ledger {report.ledger} ({report.id}), incarnation {report.incarnation}: {report.size:,} events"
-        f" in {report.seconds:.1f} s, {rate:,.0f}/s."
+        f"Ledger {report.ledger or 'unknown'} ({report.id}), incarnation {report.incarnation}:"
+        f" {report.size:,} events in {report.seconds:.1f} s, {rate:,.0f}/s."
     )
     show(
         ("verdict", "", "event", "finding"), [_row(verdict) for verdict in report.verdicts], right=("event",)

@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 
 from ledger import commands as c
+from ledger.keeping import Keeping
 from ledger.notes import TreeHead, new_key
 from projections.audit import live
 from projections.audit.completeness import KeptHead
@@ -84,6 +85,19 @@ def test_what_a_restore_lost_is_said_and_held_against_whoever_shows_it(database:
     assert completeness(lost._replace(root=bytes(31) + b"x"), own=True) == ("failed", 6)
     assert completeness(before.head._replace(root=bytes(32)), own=True) == ("failed", 1)
     assert completeness(lost._replace(incarnation=3), own=True) == ("failed", 4)
+
+
+def test_a_ledger_that_is_gone_altogether_is_missed(database: str, tmp_path: Path) -> None:
+    """The installation keeps a tree head of a ledger that the database does not have: completeness fails."""
+    keeping = Keeping(tmp_path)
+    keeping.keep(TreeHead("00000000-0000-4000-8000-000000000001", 1, 7, bytes(32)))
+    with writing(database) as writer:
+        open_ledger(writer)
+    said = daybook(database, "audit", "check", DAYBOOK_KEYS=str(tmp_path))
+    assert said.returncode == 1
+    assert said.stdout.count("integrity\tok\t") == 1
+    assert "completeness\tfailed\t1\tThe ledger is not in this database" in said.stdout
+    assert daybook(database, "audit", "check", "--ledger", "main", DAYBOOK_KEYS=str(tmp_path)).returncode == 0
 
 
 def test_a_ledger_is_audited_while_it_is_written(database: str) -> None:

@@ -24,7 +24,8 @@ from projections.audit.verdicts import Report
 from tests.bookkeeping import writing
 from tests.conftest import NewDatabase
 from tests.export_oracle import KEY, make
-from tests.forgeries import FORGERIES, MINE, Forgery, relist, rewrite, sign, then, tree_head, write_lines
+from tests.forgeries import FORGERIES, MINE, Forgery
+from tests.forging import relist, rewrite, sign, then, tree_head, write_lines
 from tests.rich_ledger import fill
 from tests.tampering import canonical
 from tests.tamperings import SIZE

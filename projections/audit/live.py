@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from ledger.events import Event
+from ledger.notes import TreeHead
 from projections.audit import completeness
 from projections.audit.compare import Differences, compare_changing
 from projections.audit.compare_appended import compare_appended
@@ -20,7 +21,7 @@ from projections.audit.completeness import KeptHead
 from projections.audit.derived import Collected, Derived
 from projections.audit.rows import LAYOUTS, Layout, readable
 from projections.audit.stored import Columns, Head, StoredLedger, connected
-from projections.audit.verdicts import Findings, Report
+from projections.audit.verdicts import NAMES, Findings, Report, Verdict
 from projections.audit.verifier import CHUNK, Verifier
 
 NEAR = 5 * CHUNK
@@ -40,6 +41,24 @@ def check(conninfo: str, ledger: str, kept: Sequence[KeptHead] = (), progress: P
     """
     with connected(conninfo) as connection:
         return _Check(StoredLedger(connection, ledger), kept, progress).run()
+
+
+def missing(head: TreeHead) -> Report:
+    """The report on a ledger that a kept tree head knows and the database does not."""
+    gone = f"the ledger is not in this database; the kept tree head says that it had {head.size} events"
+    verdicts = [
+        Verdict(name=name, status="not_checked", sentence="the ledger is not there") for name in NAMES
+    ]
+    verdicts[1] = Verdict(name="completeness", status="failed", sentence=gone, seq=min(head.size, 1))
+    return Report(
+        ledger="",
+        id=head.ledger,
+        incarnation=head.incarnation,
+        size=0,
+        root="",
+        verdicts=tuple(verdicts),
+        seconds=0.0,
+    )
 
 
 class _Check:

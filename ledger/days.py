@@ -8,11 +8,15 @@ midnight, where the local date alone would go backwards.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta, tzinfo
+from functools import lru_cache
+from typing import NamedTuple
 
 from ledger.periods import start_of
 from ledger.text import micros, moment
+
+# No zone changed its clocks before.
+FIRST_YEAR = 1800
 
 _DAY = timedelta(days=1)
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}\Z")
@@ -42,10 +46,32 @@ def day_of(at: datetime, zone: tzinfo) -> date:
     return day
 
 
-def starts(first: date, last: date, zone: tzinfo) -> Iterator[datetime]:
-    """When the days after `first` begin, up to `last`, in UTC: they part the time between the two days."""
-    for n in range(1, (last - first).days + 1):
-        yield moment(start_of(first + n * _DAY, zone))
+class Spells(NamedTuple):
+    """Days as PostgreSQL can look them up: a moment is in the UTC date of itself less `shifts[n]`, where `n`
+    of the `starts` are at or before it."""
+
+    starts: list[datetime]
+    shifts: list[timedelta]
+
+
+@lru_cache(maxsize=100)
+def spells(zone: tzinfo, last_year: int) -> Spells:
+    """The spells of a zone through a year: within one, days are 24 hours long.
+
+    The hour that a long day has more is taken into the next spell, whose dates it belongs to.
+    """
+    found = Spells([], [])
+    offset = None
+    for number in range(date(FIRST_YEAR, 1, 1).toordinal(), date(last_year + 1, 1, 1).toordinal()):
+        midnight = datetime.fromordinal(number).replace(tzinfo=zone)
+        offset, before = midnight.utcoffset(), offset
+        if offset == before:
+            continue
+        assert offset is not None
+        if before is not None:
+            found.starts.append(midnight.replace(tzinfo=UTC) - max(offset, before))
+        found.shifts.append(-offset)
+    return found
 
 
 def end_of(day: date, zone: tzinfo) -> datetime:

@@ -1,8 +1,8 @@
 """Daily balances: what each calendar day of the ledger's time zone adds to an account's four counters.
 
 A balance as of any moment is a sum of days and of the legs of one day (`balances_at`). A fact that is
-recorded late adds to its own day, so nothing is ever recalculated. Days are those of `ledger.days`: their
-first moments are worked out in Python and handed to PostgreSQL, so that one set of time-zone data decides.
+recorded late adds to its own day, so nothing is ever recalculated. Days are those of `ledger.days`, which
+PostgreSQL is handed, so that one set of time-zone data decides.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from ledger.days import day_of, starts
+from ledger.days import day_of, spells
 from ledger.events import Event
 from ledger.wire import Connection
 from projections.legs import QUERIES, parameters
@@ -31,14 +31,8 @@ class DailyBalances:
     def apply(self, connection: Connection, range: Range) -> None:
         """Add the legs of the range to their days."""
         given = parameters(connection, range)
-        span = connection.execute(QUERIES["span"], given).fetchone()
-        assert span is not None
-        if span[0] is None:
-            return
-        zone = ZoneInfo(range.time_zone)
-        first, last = day_of(span[0], zone), day_of(span[1], zone)
-        days = {"first_day": first, "starts": list(starts(first, last, zone))}
-        connection.execute(QUERIES["add_daily_balances"], given | days)
+        known = spells(ZoneInfo(range.time_zone), given["year"])
+        connection.execute(QUERIES["add_daily_balances"], given | known._asdict())
 
     def recompute(self, events: Iterator[Event], subject: Subject) -> Iterator[tuple[str, tuple[Any, ...]]]:
         """A plain fold, in memory that grows with the rows and not with the events."""

@@ -16,8 +16,8 @@ QUERIES = load_queries("read_models.sql")
 
 
 def parameters(connection: Connection, range: Range) -> dict[str, Any]:
-    """The parameters of the queries that call `projections.legs`."""
+    """The parameters of the queries that call `projections.legs`, and the year after the last event's."""
     given = range._asdict()
     row = connection.execute(QUERIES["is_scanned"], given).fetchone()
     assert row is not None
-    return given | {"scanning": row[0]}
+    return given | {"scanning": row[0], "year": row[1]}

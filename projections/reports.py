@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 from msgspec import UNSET
 
 from ledger.chart import DEBIT_TYPES, AccountType, Terms
+from ledger.reader import QUERIES as BOOK_QUERIES
 from ledger.reader import Reader
 from ledger.text import iso, micros
 from ledger.views import TrialBalanceLine, TrialBalanceTotal, TrialBalanceView
@@ -48,6 +49,7 @@ def trial_balance(
     lines: list[TrialBalanceLine] = []
     totals: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0, 0])
     with reader.snapshot(ledger) as (connection, parameters):
+        connection.execute(BOOK_QUERIES["patience"])
         at = instant(connection, parameters, as_of, known_at)
         page = connection.execute(
             QUERIES["last_of_page"], {**parameters, "after": after, "limit": limit}
@@ -126,6 +128,7 @@ def balance_sheet(
 ) -> BalanceSheetView:
     """Assets, liabilities and equity by the first `depth` segments of their addresses, for each asset."""
     with reader.snapshot(ledger) as (connection, parameters):
+        connection.execute(BOOK_QUERIES["patience"])
         at = instant(connection, parameters, as_of, known_at)
         found = _rolled_up(_nets(connection, parameters, at), depth)
     sheets = [_sheet(asset, lines) for asset, lines in sorted(found.items())]
@@ -164,6 +167,7 @@ def income_statement(
     earned before.
     """
     with reader.snapshot(ledger) as (connection, parameters):
+        connection.execute(BOOK_QUERIES["patience"])
         first, end = period(start, to, ZoneInfo(parameters["time_zone"]))
         seq = instant(connection, parameters, None, known_at).seq
         found = _rolled_up(

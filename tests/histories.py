@@ -27,7 +27,7 @@ from projections.versions import connect, ensure_live, versions
 from tests.clockwork import Clock
 
 ASSETS = ("USD/2", "EUR/2")
-ZONES = ("Europe/Prague", "America/St_Johns", "Asia/Kathmandu", "Pacific/Apia", "UTC")
+ZONES = ("Europe/Prague", "America/St_Johns", "Asia/Kathmandu", "Pacific/Apia", "Pacific/Kiritimati", "UTC")
 CHART = ChartDocument(
     assets=ASSETS,
     accounts=(
@@ -145,6 +145,8 @@ CORNERS = (
     datetime(2010, 11, 7, 2, 31, tzinfo=UTC),  # St. John's goes from 0:01 back to 23:01
     datetime(2011, 12, 30, 10, tzinfo=UTC),  # Apia has no 30 December
     datetime(1986, 1, 1, tzinfo=UTC),  # Kathmandu moves by a quarter of an hour
+    datetime(1979, 9, 30, 10, 40, tzinfo=UTC),  # midnight in Kiritimati, within a quarter of an hour
+    datetime(1979, 10, 2, 10, 0, tzinfo=UTC),  # and on the hour
     datetime(1891, 9, 30, 23, 2, 16, tzinfo=UTC),  # Prague leaves local mean time
     datetime(1, 1, 2, tzinfo=UTC),
 )

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger.days import day_of, day_or_moment, end_of, starts
+from api.time_zones import time_zones
+from ledger.days import day_of, day_or_moment, end_of, spells
 from ledger.periods import start_of
 from ledger.text import moment
 
@@ -53,12 +55,27 @@ def test_the_repeated_minute_after_midnight_belongs_to_the_day_that_has_begun() 
     assert day_of(change - timedelta(seconds=61), zone) == date(2010, 11, 6)
 
 
-def test_days_are_parted_by_their_starts() -> None:
-    """As many starts as days after the first, each the end of the day before."""
-    zone = ZoneInfo("Europe/Prague")
-    found = list(starts(date(2026, 10, 24), date(2026, 10, 26), zone))
-    assert found == [end_of(date(2026, 10, 24), zone), end_of(date(2026, 10, 25), zone)]
-    assert list(starts(date(2026, 10, 24), date(2026, 10, 24), zone)) == []
+@settings(deadline=None)
+@given(minutes=st.integers(0, 78_840_000), zone=st.sampled_from(ZONES))
+def test_spells_say_the_same_days(minutes: int, zone: str) -> None:
+    """A moment less the shift of its spell is in the UTC date that is its day."""
+    at = datetime(1880, 1, 1, tzinfo=UTC) + timedelta(minutes=minutes)
+    known = spells(ZoneInfo(zone), 2030)
+    shift = known.shifts[bisect_right(known.starts, at)]
+    assert (at - shift).date() == day_of(at, ZoneInfo(zone))
+
+
+@pytest.mark.parametrize("zone", ZONES)
+def test_spells_are_right_to_the_microsecond_where_they_begin(zone: str) -> None:
+    """At every start, a microsecond before it, and around the midnights beside it."""
+    info = ZoneInfo(zone)
+    known = spells(info, 2030)
+    assert known.starts == sorted(known.starts)
+    for start in known.starts:
+        for hours in (-25, -24, -1, 0, 1, 2, 24):
+            for at in (start + hours * HOUR, start + hours * HOUR - timedelta(microseconds=1)):
+                shift = known.shifts[bisect_right(known.starts, at)]
+                assert (at - shift).date() == day_of(at, info), at
 
 
 def test_the_ends_of_the_calendar_are_days_too() -> None:
@@ -75,3 +92,17 @@ def test_a_day_or_a_moment_is_read() -> None:
     for wrong in ("2026-10-31T01:00:00", "2026-02-30", "now", "", "20261031", "0001-01-01T00:00:00+10:00"):
         with pytest.raises(ValueError, match="`as_of`"):
             day_or_moment("as_of", wrong)
+
+
+def test_no_day_begins_within_a_quarter_of_an_hour_since_1980() -> None:
+    """In every zone there is; the projection of days sums by quarters before it sums by days."""
+    quarter = timedelta(minutes=15)
+    for name in sorted(time_zones()):
+        zone = ZoneInfo(name)
+        offsets = {
+            datetime(year, month, day, tzinfo=zone).utcoffset()
+            for year in range(1980, 2027)
+            for month in range(1, 13)
+            for day in (9, 24)
+        }
+        assert {offset for offset in offsets if offset is None or offset % quarter} == set(), name

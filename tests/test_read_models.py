@@ -473,3 +473,14 @@ def test_assertions_are_judged_again_by_every_late_entry(service: Service) -> No
     assert judged(book) == ["3 90 failing 7", "4 90 passing None", "5 90 failing 9"]
     [first] = book.get("/assertions", limit=1)["assertions"]
     assert (first["difference"], first["expected"], first["source"]) == (-10, 100, "bank")
+
+
+def test_an_assertion_counts_what_is_effective_at_its_very_moment(service: Service) -> None:
+    """To the microsecond, both for what was recorded before the assertion and for what comes late."""
+    book = enter(opened(service), "2026-01-31  cash:a  capital  100")
+    for at in ("2026-01-31T12:00:00Z", "2026-01-31T11:59:59.999999Z"):
+        body = {"account": "cash:a", "asset": "USD/2", "at": at, "expected": 100, "source": "count"}
+        assert book.call("POST", "/assertions", body).status_code == 201
+    assert judged(book) == ["3 100 passing None", "4 0 failing 4"]
+    enter(book, "2026-01-31  cash:a  capital  5")
+    assert judged(book) == ["3 105 failing 5", "4 0 failing 4"]

@@ -163,11 +163,17 @@ def _top_up(connection: Connection, place: Place, after: int, upto: int) -> None
 
 @contextmanager
 def _alone(connection: Connection, projection: Projection) -> Iterator[None]:
-    """One rebuild or rollback of a projection at a time; the lock ends with the session."""
-    [(locked,)] = connection.execute(QUERIES["lock_projection"], {"projection": projection.name}).fetchall()
+    """One rebuild or rollback of a projection at a time; the lock ends with the session at the latest."""
+    key = {"projection": projection.name}
+    [(locked,)] = connection.execute(QUERIES["lock_projection"], key).fetchall()
     if not locked:
         raise RebuildError(f"{projection.name} is being rebuilt or rolled back already.")
-    yield
+    try:
+        yield
+    finally:
+        # Not left to the end of the session, which the server may see later than whoever comes next.
+        if not connection.closed:
+            connection.execute(QUERIES["unlock_projection"], key)
 
 
 def _building(connection: Connection, projection: Projection, accept: bool) -> tuple[int, bool]:

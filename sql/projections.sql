@@ -82,6 +82,9 @@ SELECT v.version, coalesce(c.seq, 0), c.error_seq
 -- For the session: one rebuild or rollback of a projection at a time.
 SELECT pg_try_advisory_lock(hashtext('daybook.projections'), hashtext(%(projection)s));
 
+-- name: unlock_projection
+SELECT pg_advisory_unlock(hashtext('daybook.projections'), hashtext(%(projection)s));
+
 -- name: ledgers
 -- Every open ledger, and how far a version is in it; the one with most to do first.
 SELECT l.ledger_id, l.name, l.time_zone, h.seq, coalesce(c.seq, 0)

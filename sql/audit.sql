@@ -30,6 +30,15 @@ SELECT seq, body FROM daybook.events WHERE ledger_id = %(ledger_id)s AND seq = A
 SELECT min(e.seq) FROM daybook.heads h JOIN daybook.events e ON e.ledger_id = h.ledger_id AND e.seq > h.seq
  WHERE h.ledger_id = %(ledger_id)s;
 
+-- name: leaf_not_in_tile
+-- The first event whose leaf is not the one that its tile has, among those that have a completed tile.
+SELECT min(e.seq)
+  FROM projections.versions v
+  JOIN projections.tiles t ON t.version = v.version AND t.ledger_id = %(ledger_id)s AND t.level = 0
+  JOIN daybook.events e ON e.ledger_id = %(ledger_id)s AND e.seq > 256 * t.index AND e.seq <= 256 * (t.index + 1)
+ WHERE v.projection = 'tiles' AND v.state = 'live'
+   AND e.leaf <> substr(t.hashes, 32 * ((e.seq - 1) %% 256)::integer + 1, 32);
+
 -- name: rows_postings
 -- Rows of events up to the pinned seq, and those of events that are not there. (Likewise the next three.)
 COPY (SELECT seq, amount, effective_at, debits_posted, credits_posted, debits_pending, credits_pending,

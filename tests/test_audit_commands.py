@@ -6,7 +6,9 @@ import json
 import threading
 from pathlib import Path
 
+from benchmarks.proving import tile_rate
 from ledger import commands as c
+from ledger.batch import Request
 from ledger.keeping import Keeping
 from ledger.notes import TreeHead, new_key
 from projections.audit import live
@@ -98,6 +100,18 @@ def test_a_ledger_that_is_gone_altogether_is_missed(database: str, tmp_path: Pat
     assert said.stdout.count("integrity\tok\t") == 1
     assert "completeness\tfailed\t1\tThe ledger is not in this database" in said.stdout
     assert daybook(database, "audit", "check", "--ledger", "main", DAYBOOK_KEYS=str(tmp_path)).returncode == 0
+
+
+def test_a_tile_tells_which_event_is_not_what_it_was(database: str) -> None:
+    """An event is rewritten with its leaf: the root says that one of 301 is another, its tile says which."""
+    with writing(database) as writer:
+        open_ledger(writer)
+        writer.execute("main", Request([c.command(deposit(n % 9, 1)) for n in range(300)]))
+    tile_rate(database, "main")
+    with unguarded(database) as connection:
+        rewrite(connection, 200, lambda event: event.update(reference="mine"), tree=False)
+    report = live.check(database, "main")
+    assert {v.name: v.seq for v in report.verdicts if v.status == "failed"} == {"integrity": 200}, report
 
 
 def test_a_ledger_is_audited_while_it_is_written(database: str) -> None:

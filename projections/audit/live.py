@@ -149,7 +149,7 @@ class _Check:
         verifier, findings, tree = self.verifier, self.findings, self.verifier.tree
         confirmed = completeness.check_heads(findings, self.kept, verifier.books, tree)
         if verifier.complete and head.root != tree.root() and not findings.failed("integrity"):
-            first = confirmed + 1
+            first = self.stored.leaf_not_in_tile() or confirmed + 1
             where = f"one of the events {first} to {tree.size} is not what it was"
             findings.add("integrity", first, f"the head's root is not that of the events: {where}")
         root = tree.root().hex()

@@ -97,6 +97,11 @@ class StoredLedger:
         row = self.connection.execute(QUERIES["beyond_head"], self._parameters).fetchone()
         return None if row is None else row[0]
 
+    def leaf_not_in_tile(self) -> int | None:
+        """The first event whose leaf is another than its tile has; tiles are kept as events come."""
+        row = self.connection.execute(QUERIES["leaf_not_in_tile"], self._parameters).fetchone()
+        return None if row is None else row[0]
+
     def rows(self, layout: Layout, first: int, last: int) -> Iterator[bytes]:
         """Rows of events first to last, and of events beyond the head; in no order."""
         wanted = {**self._parameters, "first": first, "last": last}

@@ -117,7 +117,7 @@ class Feeds:
                     return
                 try:
                     chunk = await self._chunk(ledger, after, wanted)
-                except psycopg.OperationalError as error:
+                except (psycopg.OperationalError, psycopg.InterfaceError) as error:
                     log.warning("feeds.unavailable", ledger=ledger, error=type(error).__name__)
                     await asyncio.sleep(POLL_SECONDS)
                     continue
@@ -156,7 +156,7 @@ class Feeds:
             watch.hint.clear()  # before the look: a hint that comes during it leads to another
             try:
                 head = await self._read(lambda: head_seq(self._reader, ledger))
-            except psycopg.OperationalError:
+            except psycopg.Error:
                 pass  # the feeds go on waiting, and this goes on looking
             else:
                 if head > watch.head:

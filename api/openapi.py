@@ -60,7 +60,13 @@ _PATH_PARAMETERS = {
         3,
     ),
 }
-_STATUS_WORDS = {400: "Malformed request", 404: "Not found", 405: "Method not allowed", 409: "Conflict"} | {
+_STATUS_WORDS = {
+    400: "Malformed request",
+    403: "Not allowed",
+    404: "Not found",
+    405: "Method not allowed",
+    409: "Conflict",
+} | {
     413: "Body too large",
     415: "Not JSON",
     422: "Refused",

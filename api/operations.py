@@ -670,7 +670,7 @@ OPERATIONS: tuple[Operation, ...] = (
         handler=streaming.events,
         query=EventsQuery,
         answer=EventsPage,
-        codes=("cursor_ahead", "too_many_feeds"),
+        codes=("cursor_ahead", "too_many_feeds", "origin_not_allowed"),
         feed=True,
     ),
     Operation(

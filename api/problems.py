@@ -46,6 +46,9 @@ TABLE: tuple[RejectionCode, ...] = (
         "The account has several assets, or none: name one.",
         ("account", "assets"),
     ),
+    RejectionCode(
+        "origin_not_allowed", 403, False, "A page of another origin asks for a WebSocket.", ("origin",)
+    ),
     RejectionCode("event_not_found", 404, True, "No event has this seq yet.", ("seq",)),
     RejectionCode("size_not_reached", 404, True, "The ledger has no so many events yet.", ("size", "seq")),
     RejectionCode(

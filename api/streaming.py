@@ -35,6 +35,7 @@ async def events(call: Call) -> Reply | None:
     last_seen = _last_event_id(exchange)
     line: _Line
     if exchange.scope["type"] == "websocket":
+        _check_origin(exchange)
         line = _Socket(exchange)
     elif exchange.scope["method"] == "GET" and _wants_stream(exchange):
         line = _EventStream(exchange)
@@ -79,6 +80,15 @@ def _last_event_id(exchange: Exchange) -> int | None:
             detail = "It must be the id of an event that this feed has sent: a seq."
             raise Refused(make("invalid_request", detail, field="Last-Event-ID"))
     return None
+
+
+def _check_origin(exchange: Exchange) -> None:
+    """A browser lets any page open a WebSocket to anywhere, and says only here whose page it is."""
+    headers = dict(exchange.scope["headers"])
+    origin = headers.get(b"origin")
+    if origin is not None and origin.partition(b"://")[2] != headers.get(b"host"):
+        evidence = {"origin": origin.decode("latin-1")}
+        raise Refused(make("origin_not_allowed", evidence=evidence))
 
 
 def _wants_stream(exchange: Exchange) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -159,6 +160,19 @@ def test_spellings_of_the_loopback_are_refused(host: str) -> None:
         assert said.status is None
         assert (said.error or "").startswith(("refused:", "the name cannot be resolved"))
         assert endpoint.received == []
+
+
+def test_a_name_server_that_is_silent_costs_one_deadline() -> None:
+    """The look-up is part of the attempt."""
+
+    def silent(host: str, port: int) -> Sequence[str]:
+        time.sleep(3)
+        return ["8.8.8.8"]
+
+    began = time.monotonic()
+    said = Sender(resolve=silent, deadline=0.3).send("https://silent.example/", {}, BODY)
+    assert (said.status, said.error) == (None, "timed out")
+    assert time.monotonic() - began < 2
 
 
 # ---------------------------------------------------------------- TLS, rebinding

@@ -19,6 +19,7 @@ import psycopg
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Origin
 
 from api import feeds
 from api.app import create_app
@@ -507,6 +508,19 @@ def test_feeds_of_what_is_not_there(book: Book, path: str, status: int, code: st
         answer = httpx.get(url, headers=STREAM)
         book.service.check_declared(answer)
         assert (answer.status_code, answer.json()["code"]) == (status, code)
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://127.0.0.1", "http://localhost:1"])
+def test_pages_of_other_origins_get_no_socket(book: Book, origin: str) -> None:
+    """Any page may try, in the browser of whoever can reach the service; its own origin's may succeed."""
+    url = book.service.base.replace("http", "ws", 1) + book.path + "/events"
+    with pytest.raises(InvalidStatus) as caught:
+        connect(url, origin=Origin(origin))
+    assert caught.value.response.status_code == 403
+    problem = json.loads(caught.value.response.body or b"")
+    assert (problem["code"], problem["evidence"]) == ("origin_not_allowed", {"origin": origin})
+    with connect(url, origin=Origin(book.service.base)) as connection:
+        assert json.loads(connection.recv(timeout=10))["seq"] == 1
 
 
 def test_a_client_that_talks_is_closed(book: Book) -> None:

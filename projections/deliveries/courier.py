@@ -199,7 +199,9 @@ class Couriers:
         self._closing.set()
         self._hinted.set()
         self._looker.join()
-        for thread in list(self._busy.values()):
+        with self._lock:
+            busy = list(self._busy.values())
+        for thread in busy:
             thread.join()
 
     def _work(self) -> None:

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import socket
 import ssl
+import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -141,7 +143,7 @@ class _Checked(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
-        addresses = checked(host, port, self._resolve, insecure=self._insecure)
+        addresses = checked(host, port, self._resolved, insecure=self._insecure)
         for last, address in enumerate(addresses, start=1 - len(addresses)):
             try:
                 stream = self._network.connect_tcp(address, port, _left(self._deadline))
@@ -150,6 +152,19 @@ class _Checked(httpcore.NetworkBackend):
                 if last == 0:
                     raise
         raise AssertionError("there is an address, or `checked` has raised")
+
+    def _resolved(self, host: str, port: int) -> Sequence[str]:
+        """The resolver's answer, if it comes in time: it cannot be interrupted, only left alone."""
+        answer: Future[Sequence[str]] = Future()
+
+        def ask() -> None:
+            try:
+                answer.set_result(self._resolve(host, port))
+            except BaseException as error:
+                answer.set_exception(error)
+
+        threading.Thread(target=ask, name="daybook-resolver", daemon=True).start()
+        return answer.result(_left(self._deadline))
 
 
 class _Timed(httpcore.NetworkStream):

@@ -29,7 +29,7 @@ run: .venv/runtime-installed
 	@.venv/bin/daybook serve
 
 test: check
-	@$(PY) -m pytest
+	@$(PY) -m pytest -n 2 --dist loadfile
 
 bench: .venv/dev-installed
 	@$(PY) -m benchmarks

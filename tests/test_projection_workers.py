@@ -22,6 +22,7 @@ from projections.advance import Place, advance
 from projections.hints import Hints
 from projections.versions import connect, ensure_live
 from tests.bookkeeping import do, done, writing
+from tests.forgery import about
 from tests.tallies import (
     Tallies,
     caught_up,
@@ -196,7 +197,6 @@ def test_a_hint_brings_workers_before_they_would_have_looked(
         until(lambda: caught_up(tallied))
         for _ in range(3):
             ledger(tallied, "main", 5)
-            assert not caught_up(tallied)
 
             def hinted_at() -> bool:
                 hints.hint()
@@ -227,12 +227,13 @@ def test_a_reader_sees_the_read_models_of_its_own_ledger(tallied: str) -> None:
     with working(tallied, Tallies()):
         until(lambda: caught_up(tallied))
     with psycopg.connect(tallied, options="-c role=daybook_reader") as reader:
+        about(reader, None)
         [(mine,)] = reader.execute("SELECT ledger_id FROM daybook.ledgers WHERE name = 'mine'").fetchall()
         for table in ("tallies", "tallied", "checkpoints"):
             query = f"SELECT DISTINCT ledger_id FROM projections.{table}".encode()
-            reader.execute("SELECT set_config('daybook.ledger_id', '', true)")
+            about(reader, None)
             assert reader.execute(query).fetchall() == []
-            reader.execute("SELECT set_config('daybook.ledger_id', %s, true)", (str(mine),))
+            about(reader, mine)
             assert reader.execute(query).fetchall() == [(mine,)]
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             reader.execute("SELECT FROM projections.tallies_v1")

@@ -19,11 +19,15 @@ from starlette.routing import Router
 from starlette.types import Receive, Scope, Send
 
 from api import docs
+from api.access.gate import ONLY_KEYS, AccessSettings, Gate
+from api.access.limits import RateLimits, TooMany
+from api.access.scopes import NOBODY, Principal
+from api.access.tokens import Tokens
 from api.bridge import Bridge
 from api.handlers import Call
 from api.http import JSON, Exchange, Gone, NoQuery, decode_path, decode_query, encode
 from api.openapi import document
-from api.operations import FEED, OPERATIONS, Operation
+from api.operations import FEED, OPERATIONS, Operation, OperationScope
 from api.problems import Problem, Refused, make, of_error
 from api.routes import Routes
 from api.settings import Work
@@ -38,23 +42,35 @@ HTML = b"text/html; charset=utf-8"
 Respond = Callable[[Exchange, dict[str, str]], Awaitable[None]]
 
 
-def create_app(conninfo: str, keeping: Keeping, exports: Path, work: Work = WORK) -> Api:
+def create_app(
+    conninfo: str,
+    keeping: Keeping,
+    exports: Path,
+    work: Work = WORK,
+    access: AccessSettings = ONLY_KEYS,
+) -> Api:
     """The application on a migrated database; writer, reader and engine live from start-up to shutdown.
 
-    `exports`: where folders of exports are made. `work`: what this process does beside answering.
+    `exports`: where folders of exports are made. `work`: what this process does beside answering. ValueError
+    when `access` cannot be right.
     """
-    return Api(conninfo, keeping, exports, work)
+    return Api(conninfo, keeping, exports, work, access)
 
 
 class Api:
     """The application of one process."""
 
-    def __init__(self, conninfo: str, keeping: Keeping, exports: Path, work: Work) -> None:
+    def __init__(
+        self, conninfo: str, keeping: Keeping, exports: Path, work: Work, access: AccessSettings
+    ) -> None:
         self._conninfo = conninfo
         self._keeping = keeping
         self._exports = exports
         self._work = work
+        self._tokens = None if access.tokens is None else Tokens(access.tokens)
+        self._limits = RateLimits(access.rates)
         self._bridge: Bridge | None = None
+        self._gate: Gate | None = None
         self._routes = self._make_routes()
         self._beside = Router(
             [docs.static_files()], redirect_slashes=False, default=_nowhere, lifespan=self._lifespan
@@ -101,6 +117,7 @@ class Api:
     @asynccontextmanager
     async def _lifespan(self, app: Any) -> AsyncIterator[None]:
         self._bridge = Bridge(self._conninfo, self._keeping, self._exports, self._work)
+        self._gate = Gate(self._bridge.keys, self._tokens)
         try:
             yield
         finally:
@@ -119,12 +136,28 @@ class Api:
             routes.add(whole, _Path(methods, feed=path == FEED))
         return routes
 
+    async def _admit(self, exchange: Exchange, scope: OperationScope) -> Principal:
+        """Who is asking, if they may (Unauthenticated, TooMany, Refused)."""
+        if scope == "none":
+            return NOBODY
+        assert self._gate is not None
+        principal = await self._gate.principal(exchange.authorization())
+        try:
+            exchange.headers = self._limits.take(principal)
+        except TooMany as error:
+            exchange.headers = error.headers
+            raise
+        if scope not in principal.scopes:
+            raise Refused(make("forbidden", evidence={"scope": scope, "actor": principal.actor}))
+        return principal
+
     def _responder(self, operation: Operation) -> Respond:
         async def respond(exchange: Exchange, parameters: dict[str, str]) -> None:
+            principal = await self._admit(exchange, operation.scope)
             path = decode_path(parameters)
             query = decode_query(exchange.scope["query_string"], operation.query)
             assert self._bridge is not None
-            reply = await operation.handler(Call(self._bridge, exchange, operation, path, query))
+            reply = await operation.handler(Call(self._bridge, exchange, operation, path, query, principal))
             if reply is None:
                 return
             if isinstance(reply.body, Problem):

@@ -17,6 +17,7 @@ from typing import ParamSpec, TypeVar
 
 from anyio import CapacityLimiter, to_thread
 
+from api.access.keys import KeyRing
 from api.couriers import Webhooks
 from api.engine import Engine
 from api.feeds import Feeds
@@ -36,13 +37,14 @@ READERS = 4
 
 
 class Bridge:
-    """The writer, reader, engine and prover of one process, for coroutines of one event loop."""
+    """Writer, reader, engine, prover and key ring of one process, for coroutines of one event loop."""
 
     def __init__(self, conninfo: str, keeping: Keeping, exports: Path, work: Work) -> None:
         """Starts the threads; the connections are made when they are needed."""
         self.reader = Reader(conninfo, READERS)
         self.exports = exports
         self.feeds = Feeds(conninfo)
+        self.keys = KeyRing(conninfo)
         self._writer = Writer(conninfo)
         self.engine = Engine(conninfo, working=work.projecting)
         self.webhooks = Webhooks(
@@ -86,6 +88,7 @@ class Bridge:
         await self.engine.close()
         await to_thread.run_sync(self.reader.close)
         await self.feeds.close()
+        await to_thread.run_sync(self.keys.close)
 
     def _ask(self) -> None:
         for ledger, request, future in self._questions:

@@ -15,6 +15,7 @@ import click
 import msgspec
 import psycopg
 
+from api.access.commands import key_group, tenant_group
 from api.audit_commands import audit
 from api.console import configure_logs, show_json
 from api.data_commands import (
@@ -164,6 +165,8 @@ for _command in (
     verifier_key_command,
     proof,
     restore_command,
+    key_group,
+    tenant_group,
 ):
     main.add_command(_command)
 

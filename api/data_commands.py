@@ -23,6 +23,7 @@ from api.time_options import as_of_option, known_at_option
 from api.time_zones import time_zones
 from ledger import commands
 from ledger.batch import Refusal, Replayed, Request
+from ledger.text import whose
 from ledger.views import EntryView, entry_view, legs_after
 from projections.balances_at import balances_at
 
@@ -50,7 +51,7 @@ def open_command(settings: Settings, ledger: str, chart: Path, time_zone: str) -
     try:
         document = msgspec.json.decode(text)
         body = msgspec.convert(
-            {"name": ledger, "time_zone": time_zone, "chart": document}, commands.LedgerOpening
+            {"name": whose(ledger)[1], "time_zone": time_zone, "chart": document}, commands.LedgerOpening
         )
     except msgspec.MsgspecError as error:
         raise InputError(f"{chart}: {error}.") from error

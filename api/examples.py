@@ -23,6 +23,22 @@ _POSTINGS = [
     {"account": "cash", "side": "debit", "amount": 999, "asset": "USD/2"},
     {"account": "customers:42:wallet", "side": "credit", "amount": 999, "asset": "USD/2"},
 ]
+_KEY_REQUEST = {"name": "billing service", "scopes": ["ledger:write"], "ledgers": ["main"]}
+_KEY = {
+    "id": "0d0d8f6e-3c0e-4b5e-8d39-0b2a9a1a7c51",
+    "tenant": "default",
+    "prefix": "k3v9x2ab",
+    "name": "billing service",
+    "scopes": ["ledger:write"],
+    "ledgers": ["main"],
+    "created_at": "2026-11-20T10:00:00Z",
+    "created_by": "key:a1b2c3d4",
+    "expires_at": None,
+    "revoked_at": None,
+    "last_used_at": None,
+}
+_SECRET = "daybook_k3v9x2ab_(43 characters, shown once)"
+_TENANT = {"name": "acme", "created_at": "2026-11-20T10:00:00Z"}
 _TRANSACTION = {
     "description": "Starter pack",
     "effective_at": "2026-11-20T10:00:00Z",
@@ -207,6 +223,13 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "body": {"name": "main", "time_zone": "Europe/Prague", "chart": _CHART},
         "answer": _acknowledged(1, "ledger_opened"),
     },
+    "create_api_key": {"body": _KEY_REQUEST, "answer": {"key": _KEY, "secret": _SECRET}},
+    "list_api_keys": {"answer": {"keys": [_KEY]}},
+    "revoke_api_key": {"answer": _KEY | {"revoked_at": "2026-11-20T12:00:00Z"}},
+    "rotate_api_key": {"body": {"overlap_seconds": 86400}, "answer": {"key": _KEY, "secret": _SECRET}},
+    "create_tenant": {"body": {"name": "acme"}, "answer": _TENANT},
+    "list_tenants": {"answer": {"tenants": [_TENANT], "next": None}},
+    "create_tenant_api_key": {"body": _KEY_REQUEST, "answer": {"key": _KEY, "secret": _SECRET}},
     "list_ledgers": {"answer": {"ledgers": [_LEDGER], "next": None}},
     "get_ledger": {
         "answer": {

@@ -41,22 +41,22 @@ class ExportOrder(Struct, forbid_unknown_fields=True):
 
 async def order(call: Call) -> Reply:
     """Sign the ledger's head, and queue the job that exports it."""
-    ledger = call.path["ledger"]
+    ledger, whole_name = call.path["ledger"], call.whole_name(call.path["ledger"])
     body: ExportOrder = decode_body(call.operation.decoder, await call.exchange.body() or b"{}")
     prover = call.bridge.prover
-    head = await call.bridge.read(prover.tree_head, ledger)
+    head = await call.bridge.read(prover.tree_head, whole_name)
     signed = Signed(head.note, prover.verifier_key())
     folder = call.bridge.exports / f"{ledger}-{head.size}-{uuid4().hex[:12]}"
-    asked = Asked(ledger, frozenset(body.formats), body.first, body.last)
+    asked = Asked(whole_name, frozenset(body.formats), body.first, body.last)
     queued = await call.bridge.engine.ask(job.KIND, job.parameters(asked, signed, folder))
     return Reply(call.operation.status, queued, ((b"location", f"/v1/jobs/{queued.id}".encode()),))
 
 
 async def file(call: Call) -> None:
     """Send a file of a finished export; only what its manifest names is one (Refused)."""
-    await call.bridge.read(call.bridge.reader.incarnation, call.path["ledger"])
+    await call.bridge.read(call.reader.incarnation, call.path["ledger"])
     done = await call.bridge.engine.run(jobs.job, call.path["job"])
-    if done.kind != job.KIND or done.parameters["ledger"] != call.path["ledger"]:
+    if done.kind != job.KIND or done.parameters["ledger"] != call.whole_name(call.path["ledger"]):
         raise Refused(make("job_not_found", f"No export of this ledger is the job {done.id}."))
     path = await call.bridge.read(_file, done, call.path["file"])
     if path is None:

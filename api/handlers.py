@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -17,6 +17,7 @@ from anyio import to_thread
 from msgspec import Struct, structs
 
 from api import problems
+from api.access.scopes import Principal
 from api.bridge import Bridge
 from api.http import JSON, Exchange, decode_body
 from api.problems import BatchResult, Refused, make, of_rejection
@@ -25,11 +26,14 @@ from ledger import closing
 from ledger import commands as c
 from ledger.batch import Outcome, Previewed, Recorded, Refusal, Replayed, Request
 from ledger.commands import AccountOpening, Batch, Command, LedgerOpening, Transaction
+from ledger.errors import LedgerNotFound
 from ledger.period_reads import period_event
 from ledger.reader import Reader
 from ledger.rejections import RejectionCode
+from ledger.text import DEFAULT_TENANT, whose
 from ledger.views import Acknowledged, ClosingView, EntryView, entry_view, legs_after
 from projections import jobs
+from projections.jobs import Job, JobNotFound
 from projections.proving import Prover
 from projections.reading import Behind, check_head
 
@@ -60,6 +64,31 @@ class Call(Struct, gc=False):
     operation: Operation
     path: dict[str, Any]
     query: Any
+    principal: Principal
+
+    @property
+    def reader(self) -> Reader:
+        """Of what the principal may see."""
+        return self.bridge.reader.of(self.principal.tenant, self.principal.ledgers)
+
+    async def submit(self, ledger: str, request: Request) -> list[Outcome]:
+        """The outcomes of a request to a ledger of the principal (WriterError)."""
+        return await self.bridge.submit(self.whole_name(ledger), request)
+
+    def execute(self, ledger: str, request: Request) -> list[Outcome]:
+        """The same from a thread, which waits."""
+        return self.bridge.execute(self.whole_name(ledger), request)
+
+    def whole_name(self, ledger: str) -> str:
+        """A ledger of the principal's as the whole installation names it (LedgerNotFound)."""
+        if not self.principal.sees(ledger):
+            raise LedgerNotFound(ledger)
+        tenant = self.principal.tenant
+        return ledger if tenant == DEFAULT_TENANT else f"{tenant}/{ledger}"
+
+    async def entries(self, ledger: str, seqs: Sequence[int]) -> list[EntryView]:
+        """What was answered when these events were recorded."""
+        return await self.bridge.read(self.reader.entries, ledger, seqs)
 
 
 class Reply(Struct, gc=False):
@@ -91,7 +120,7 @@ def read(function: Callable[[Reader, dict[str, Any], Any], Any]) -> Callable[[Ca
         deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
             try:
-                body = await call.bridge.read(run, call.bridge.reader, call.path, call.query)
+                body = await call.bridge.read(run, call.reader, call.path, call.query)
                 return Reply(call.operation.status, body)
             except Behind:
                 if time.monotonic() >= deadline:
@@ -105,8 +134,11 @@ def prove(function: Callable[[Prover, dict[str, Any], Any], Any]) -> Handler:
     """A handler that proves: `function` runs in a thread."""
 
     def run(call: Call) -> Any:
-        check_incarnation(call.bridge.reader, call.path, call.query)
-        return function(call.bridge.prover, call.path, call.query)
+        check_incarnation(call.reader, call.path, call.query)
+        path = call.path
+        if "ledger" in path:
+            path = path | {"ledger": call.whole_name(path["ledger"])}
+        return function(call.bridge.prover, path, call.query)
 
     async def handler(call: Call) -> Reply:
         # What C2SP lets clients keep for ever may be other hashes after a restore.
@@ -144,15 +176,15 @@ async def command(call: Call) -> Reply:
         path = {"ledger": body.name}
         _check_time_zone(body.time_zone)
     subject = path.get("seq") or path.get("address") or path.get("period") or ""
-    asked = c.command(body, subject, key=key, request_id=exchange.asked_id)
-    (outcome,) = await call.bridge.submit(path["ledger"], Request([asked], preview=preview))
+    asked = c.command(body, subject, key=key, actor=call.principal.actor, request_id=exchange.asked_id)
+    (outcome,) = await call.submit(path["ledger"], Request([asked], preview=preview))
     if isinstance(outcome, Refusal):
         return Reply(0, of_rejection(outcome.rejection), (REPLAYED,) if outcome.replayed else ())
     if isinstance(outcome, Previewed):
         return Reply(200, entry_view(outcome.event, legs_after(outcome.legs), preview=True))
     replayed = isinstance(outcome, Replayed)
     view = (
-        (await call.bridge.read(call.bridge.reader.entries, path["ledger"], [outcome.seq]))[0]
+        (await call.entries(path["ledger"], [outcome.seq]))[0]
         if isinstance(outcome, Replayed)
         else entry_view(outcome.event, legs_after(outcome.legs))
     )
@@ -168,12 +200,13 @@ async def close_period(call: Call) -> Reply:
     """A period closed, in several commands when there are closing entries to post."""
     exchange, ledger, period = call.exchange, call.path["ledger"], call.path["period"]
     body = decode_body(call.operation.decoder, await exchange.body() or call.operation.empty_body)
-    asked = c.command(body, period, key=exchange.key(), request_id=exchange.asked_id)
-    bridge = call.bridge
-    closed = await to_thread.run_sync(closing.close_period, bridge.execute, bridge.reader, ledger, asked)
+    asked = c.command(
+        body, period, key=exchange.key(), actor=call.principal.actor, request_id=exchange.asked_id
+    )
+    closed = await to_thread.run_sync(closing.close_period, call.execute, call.reader, ledger, asked)
     if isinstance(closed, Refusal):
         return Reply(0, of_rejection(closed.rejection), (REPLAYED,) if closed.replayed else ())
-    event = await bridge.read(period_event, bridge.reader, ledger, closed.seq)
+    event = await call.bridge.read(period_event, call.reader, ledger, closed.seq)
     view = ClosingView(**structs.asdict(event), closing_entries=closed.entries)
     return Reply(call.operation.status, view, (REPLAYED,) if closed.replayed else ())
 
@@ -210,19 +243,19 @@ async def batch(call: Call) -> Reply:
     raw = await exchange.body()
     body: Batch = await _maybe_in_thread(len(raw), lambda: decode_body(call.operation.decoder, raw))
     key = exchange.key()
-    request_id = exchange.asked_id
+    request_id, actor = exchange.asked_id, call.principal.actor
     if not body.atomic:
         if key is not None:
             detail = "An independent batch has no key of its own: each transaction carries `idempotency_key`."
             raise Refused(make("invalid_request", detail, field="Idempotency-Key"))
-        asked = [c.command(transaction, request_id=request_id) for transaction in body.transactions]
-        outcomes = await call.bridge.submit(ledger, Request(asked))
-        results = await _results(call.bridge, ledger, outcomes)
+        asked = [c.command(t, actor=actor, request_id=request_id) for t in body.transactions]
+        outcomes = await call.submit(ledger, Request(asked))
+        results = await _results(call, ledger, outcomes)
         return Reply(200, BatchResults(results))
     # The subject keeps a batch of one apart from the same transaction posted alone.
     mark = c.fingerprint(list(body.transactions), "batch") if key is not None else b""
-    group = [Command(transaction, "", key, "", request_id, mark) for transaction in body.transactions]
-    outcomes = await call.bridge.submit(ledger, Request(group, atomic=True, key=key, fingerprint=mark))
+    group = [Command(transaction, "", key, actor, request_id, mark) for transaction in body.transactions]
+    outcomes = await call.submit(ledger, Request(group, atomic=True, key=key, fingerprint=mark))
     return await _atomic_reply(call, ledger, outcomes)
 
 
@@ -230,11 +263,11 @@ async def _atomic_reply(call: Call, ledger: str, outcomes: list[Outcome]) -> Rep
     first = outcomes[0]
     if isinstance(first, Replayed):
         seqs = range(first.seq, first.seq + first.events)
-        entries = await call.bridge.read(call.bridge.reader.entries, ledger, seqs)
+        entries = await call.entries(ledger, seqs)
         results = [BatchResult(status=201, transaction=entry) for entry in entries]
         return Reply(call.operation.status, BatchResults(results), (REPLAYED,))
     if not isinstance(first, Refusal):
-        return Reply(call.operation.status, BatchResults(await _results(call.bridge, ledger, outcomes)))
+        return Reply(call.operation.status, BatchResults(await _results(call, ledger, outcomes)))
     refusals = [outcome for outcome in outcomes if isinstance(outcome, Refusal)]
     headers = (REPLAYED,) if first.replayed else ()
     if first.rejection.code == "idempotency_key_reused":
@@ -245,9 +278,9 @@ async def _atomic_reply(call: Call, ledger: str, outcomes: list[Outcome]) -> Rep
     return Reply(0, of_rejection(cause, results), headers)
 
 
-async def _results(bridge: Bridge, ledger: str, outcomes: list[Outcome]) -> list[BatchResult]:
+async def _results(call: Call, ledger: str, outcomes: list[Outcome]) -> list[BatchResult]:
     seqs = sorted({outcome.seq for outcome in outcomes if isinstance(outcome, Replayed)})
-    entries = await bridge.read(bridge.reader.entries, ledger, seqs) if seqs else []
+    entries = await call.entries(ledger, seqs) if seqs else []
     first_answers = {entry.seq: entry for entry in entries}
     size = 256 * len(outcomes)
     return await _maybe_in_thread(size, lambda: [_result(outcome, first_answers) for outcome in outcomes])
@@ -287,12 +320,23 @@ def job(kind: str, parameters: Callable[[dict[str, Any], Any], dict[str, Any]]) 
 
 async def get_job(call: Call) -> Reply:
     """How a job stands."""
-    return Reply(200, await call.bridge.engine.run(jobs.job, call.path["job"]))
+    return Reply(200, await _own_job(call))
 
 
 async def cancel_job(call: Call) -> Reply:
     """A job that is to end."""
+    await _own_job(call)
     return Reply(200, await call.bridge.engine.run(jobs.cancel, call.path["job"]))
+
+
+async def _own_job(call: Call) -> Job:
+    """A job about a ledger of the principal's; any, for who administers the service (JobNotFound)."""
+    found = await call.bridge.engine.run(jobs.job, call.path["job"])
+    if not call.principal.may("service:admin"):
+        tenant, ledger = whose(found.parameters.get("ledger") or "")
+        if tenant != call.principal.tenant or not call.principal.sees(ledger):
+            raise JobNotFound(found.id)
+    return found
 
 
 # ---------------------------------------------------------------- about the service

@@ -12,6 +12,7 @@ from pathlib import Path
 from random import getrandbits
 from typing import Annotated, Any, TypeVar
 from urllib.parse import parse_qsl
+from uuid import UUID
 
 import anyio
 import msgspec
@@ -55,12 +56,14 @@ class Exchange:
     __slots__ = (
         "_content_length",
         "_content_type",
+        "_credentials",
         "_encoded",
         "_keys",
         "_receive",
         "_request_ids",
         "_send",
         "asked_id",
+        "headers",
         "request_id",
         "scope",
         "status",
@@ -73,8 +76,10 @@ class Exchange:
         self._send = send
         self.status = 0  # of the answer, once it was begun
         self.streaming = False  # whether the answer has no end of its own
+        self.headers: tuple[tuple[bytes, bytes], ...] = ()  # that the answer has, whatever it is
         self._content_length = self._content_type = b""
         self._encoded = False
+        self._credentials: list[bytes] = []
         self._keys: list[bytes] = []
         self._request_ids: list[bytes] = []
         for name, value in scope["headers"]:
@@ -88,6 +93,8 @@ class Exchange:
                 self._request_ids.append(value)
             elif name == b"content-encoding":
                 self._encoded = True
+            elif name == b"authorization":
+                self._credentials.append(value)
         self.asked_id = ""  # the client's own request id
         self.request_id = f"{getrandbits(128):032x}"
 
@@ -99,6 +106,13 @@ class Exchange:
             detail = "A request id is 1 to 128 printable ASCII characters, given once."
             raise Refused(make("invalid_request", detail, field="X-Request-Id"))
         self.request_id = self.asked_id = self._request_ids[0].decode()
+
+    def authorization(self) -> bytes:
+        """The Authorization header, empty when there is none (Refused)."""
+        if len(self._credentials) > 1:
+            detail = "The request has two Authorization headers."
+            raise Refused(make("invalid_request", detail, field="Authorization"))
+        return self._credentials[0] if self._credentials else b""
 
     def key(self) -> str | None:
         """The idempotency key: quoted as RFC 8941 has it, or bare (Refused)."""
@@ -155,6 +169,7 @@ class Exchange:
                     (b"content-type", content_type),
                     (b"content-length", b"%d" % len(body)),
                     (b"x-request-id", self.request_id.encode()),
+                    *self.headers,
                     *headers,
                 ],
             }
@@ -216,6 +231,10 @@ class Exchange:
         retry = RETRY_AFTER_SECONDS.get(problem.code)
         if retry is not None:
             headers = (*headers, (b"retry-after", b"%d" % retry))
+        elif problem.code == "too_many_requests":
+            headers = (*headers, (b"retry-after", b"%d" % problem.evidence["retry_after"]))
+        elif problem.code == "unauthenticated":
+            headers = (*headers, (b"www-authenticate", b"Bearer"))
         elif problem.code == "method_not_allowed":
             headers = (*headers, (b"allow", ", ".join(problem.evidence["allowed"]).encode()))
         await self.answer(problem.status, encode(problem), PROBLEM, headers)
@@ -357,10 +376,12 @@ def _tile(text: str) -> tuple[int, int]:
 
 _PATH: dict[str, Callable[[str], Any]] = {
     "ledger": partial(msgspec.convert, type=Name),
+    "tenant": partial(msgspec.convert, type=Name),
     "address": partial(msgspec.convert, type=Address),
     "projection": partial(msgspec.convert, type=ProjectionName),
     "file": partial(msgspec.convert, type=FileName),
     "job": partial(msgspec.convert, type=Uuid),
+    "key": partial(msgspec.convert, type=UUID),
     "period": _period,
     "subscription": partial(msgspec.convert, type=Uuid),
     "level": _level,

@@ -39,6 +39,12 @@ _PATH_PARAMETERS = {
         {"type": "string", "pattern": r"^[A-Za-z0-9_.\-/]{1,200}$"},
         "manifest.json",
     ),
+    "key": (
+        "The key's id.",
+        {"type": "string", "format": "uuid"},
+        "0d0d8f6e-3c0e-4b5e-8d39-0b2a9a1a7c51",
+    ),
+    "tenant": ("The tenant's name.", {"type": "string", "pattern": r"^[a-z0-9][a-z0-9_\-]{0,62}$"}, "acme"),
     "job": (
         "The job's id.",
         {"type": "string", "format": "uuid"},
@@ -62,6 +68,7 @@ _PATH_PARAMETERS = {
 }
 _STATUS_WORDS = {
     400: "Malformed request",
+    401: "Who are you?",
     403: "Not allowed",
     404: "Not found",
     405: "Method not allowed",
@@ -69,6 +76,7 @@ _STATUS_WORDS = {
 } | {
     413: "Body too large",
     415: "Not JSON",
+    429: "Too often",
     422: "Refused",
     500: "Defect",
     503: "Not now",
@@ -102,11 +110,32 @@ def document() -> dict[str, Any]:
         "servers": [{"url": "/"}],
         "tags": [{"name": name} for name in dict.fromkeys(o.tag for o in OPERATIONS)],
         "paths": paths,
-        "components": {"schemas": schemas, "headers": _HEADERS, "parameters": _HEADER_PARAMETERS},
+        "components": {
+            "schemas": schemas,
+            "headers": _HEADERS,
+            "parameters": _HEADER_PARAMETERS,
+            "securitySchemes": _SECURITY,
+        },
     }
 
 
+_SECURITY: dict[str, Any] = {
+    "bearer": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "An API key (`daybook_...`), or a JWT where the service accepts them.",
+    },
+}
 _HEADERS: dict[str, Any] = {
+    "RateLimit": {
+        "description": "What remains of each limit (`r`), and for how many seconds (`t`).",
+        "schema": {"type": "string"},
+    },
+    "RateLimit-Policy": {
+        "description": "Each limit's quota (`q`) and window in seconds (`w`).",
+        "schema": {"type": "string"},
+    },
+    "WWW-Authenticate": {"description": "How to say who you are.", "schema": {"const": "Bearer"}},
     "X-Request-Id": {
         "description": "The request's id: the client's own, which stands in the event too, or one made here.",
         "schema": {"type": "string"},
@@ -165,6 +194,8 @@ def _operation(operation: Operation) -> dict[str, Any]:
         "parameters": _parameters(operation),
         "responses": _responses(operation),
     }
+    if operation.scope != "none":
+        made["security"] = [{"bearer": [operation.scope]}]
     if operation.description:
         made["description"] = operation.description
     if operation.body is not None:
@@ -276,8 +307,10 @@ def _problem_response(status: int, codes: list[str], operation: Operation) -> di
     headers = ["X-Request-Id"]
     if operation.keyed and status in (404, 409, 422):
         headers.append("Idempotency-Replayed")
-    if any(code in RETRY_AFTER_SECONDS for code in codes):
+    if status == 429 or any(code in RETRY_AFTER_SECONDS for code in codes):
         headers.append("Retry-After")
+    if status == 401:
+        headers.append("WWW-Authenticate")
     return {
         "description": _STATUS_WORDS[status] + ": " + ", ".join(f"`{code}`" for code in codes),
         "x-codes": codes,

@@ -12,6 +12,9 @@ from typing import Any, Literal
 import msgspec
 
 from api import exports, handlers, projections, proofs, reads, streaming, webhooks
+from api.access import handlers as access
+from api.access.keys import ApiKeyView, NewApiKey, TenantView
+from api.access.scopes import Scope
 from api.examples import EXAMPLES
 from api.handlers import Handler
 from api.http import JSON, NOTE, OCTETS, NoQuery
@@ -89,7 +92,7 @@ from projections.views import (
     IncomeStatementView,
 )
 
-Scope = Literal["none", "ledger:read", "ledger:write", "ledger:admin", "webhooks:manage"]
+OperationScope = Literal["none"] | Scope
 Tag = Literal[
     "Ledgers",
     "Accounts",
@@ -100,6 +103,7 @@ Tag = Literal[
     "Projections",
     "Jobs",
     "Webhooks",
+    "Access",
     "Service",
 ]
 
@@ -108,6 +112,7 @@ _ALWAYS = ("invalid_request", "internal_error")
 _LEDGER = ("ledger_not_found",)
 _BODY = ("payload_too_large", "unsupported_media_type")
 _DATABASE = ("unavailable",)
+_ACCESS = ("unauthenticated", "forbidden", "too_many_requests")
 _MIN_SEQ = ("projection_behind", "projection_stopped")
 _COMMAND = ("idempotency_key_reused", "event_too_large", "overloaded", "clock_behind")
 _PROOF = ("ledger_differs", "signing_unavailable")
@@ -141,7 +146,7 @@ class Operation:
         summary: str,
         *,
         tag: Tag,
-        scope: Scope,
+        scope: OperationScope,
         handler: Handler,
         answer: type,
         status: int = 200,
@@ -206,7 +211,7 @@ class Operation:
         if "incarnation" in self.query.__struct_fields__:
             codes += ("incarnation_ended",)
         if self.scope != "none":
-            codes += _DATABASE
+            codes += _DATABASE + _ACCESS
         return codes
 
 
@@ -222,6 +227,7 @@ _SUBSCRIPTION = _SUBSCRIPTIONS + "/{subscription}"
 _TLOG = _ONE + "/tlog"
 _PROJECTIONS = "/v1/projections"
 _PROJECTION = _PROJECTIONS + "/{projection}"
+_KEYS = "/v1/api-keys"
 
 FEED = _ONE + "/events"
 
@@ -759,7 +765,7 @@ OPERATIONS: tuple[Operation, ...] = (
             "present head, which is signed. `result`: its folder, seq, files, bytes, and its manifest's hash."
         ),
         tag="Reports",
-        scope="ledger:admin",
+        scope="audit:read",
         handler=exports.order,
         body=exports.ExportOrder,
         optional_body=True,
@@ -776,7 +782,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "A file of a finished export",
         description="`manifest.json` names all the others.",
         tag="Reports",
-        scope="ledger:read",
+        scope="audit:read",
         handler=exports.file,
         answer=bytes,
         media=OCTETS,
@@ -800,7 +806,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "How projections stand",
         description="Head, checkpoint, lag, rate, ETA and errors of every version, over all ledgers.",
         tag="Projections",
-        scope="ledger:read",
+        scope="service:admin",
         handler=projections.list_projections,
         answer=projections.ProjectionsPage,
     ),
@@ -810,7 +816,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "get_projection",
         "How a projection stands in each ledger",
         tag="Projections",
-        scope="ledger:read",
+        scope="service:admin",
         handler=projections.get_projection,
         query=projections.LedgersQuery,
         answer=projections.ProjectionPage,
@@ -826,7 +832,7 @@ OPERATIONS: tuple[Operation, ...] = (
             "`result`: the versions, the events applied, the first difference accepted."
         ),
         tag="Projections",
-        scope="ledger:admin",
+        scope="service:admin",
         handler=handlers.job("rebuild", projections.rebuild_parameters),
         body=projections.RebuildOrder,
         optional_body=True,
@@ -846,7 +852,7 @@ OPERATIONS: tuple[Operation, ...] = (
             "and postings. `result`: how many ledgers and events, and what is `wrong` first, if anything is."
         ),
         tag="Projections",
-        scope="ledger:admin",
+        scope="service:admin",
         handler=handlers.job("verify", projections.verify_parameters),
         body=projections.LedgerChoice,
         optional_body=True,
@@ -863,7 +869,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "Go back to the version before",
         description="A job: the kept version is drained and takes the place of the live one, which is kept.",
         tag="Projections",
-        scope="ledger:admin",
+        scope="service:admin",
         handler=handlers.job("rollback", projections.rollback_parameters),
         answer=Job,
         status=202,
@@ -877,7 +883,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "Try again where a projection has stopped",
         description="A job. `result`: in how many ledgers it had stopped.",
         tag="Projections",
-        scope="ledger:admin",
+        scope="service:admin",
         handler=handlers.job("retry", projections.retry_parameters),
         body=projections.LedgerChoice,
         optional_body=True,
@@ -906,7 +912,7 @@ OPERATIONS: tuple[Operation, ...] = (
         "Cancel a job",
         description="One under way ends at its next step; one that has ended stays as it is.",
         tag="Jobs",
-        scope="ledger:admin",
+        scope="audit:read",
         handler=handlers.cancel_job,
         answer=Job,
         codes=("job_not_found",),
@@ -1085,6 +1091,98 @@ OPERATIONS: tuple[Operation, ...] = (
         query=AttemptsQuery,
         answer=AttemptsPage,
         codes=("subscription_not_found",),
+    ),
+    Operation(
+        "POST",
+        _KEYS,
+        "create_api_key",
+        "Make an API key",
+        description="Only this answer ever shows the secret. A key cannot do more than its maker.",
+        tag="Access",
+        scope="ledger:admin",
+        handler=access.create_key,
+        body=access.KeyRequest,
+        answer=NewApiKey,
+        status=201,
+        codes=("forbidden",),
+        keyed=False,
+    ),
+    Operation(
+        "GET",
+        _KEYS,
+        "list_api_keys",
+        "List the tenant's API keys",
+        tag="Access",
+        scope="ledger:admin",
+        handler=access.list_keys,
+        answer=access.KeysPage,
+    ),
+    Operation(
+        "POST",
+        _KEYS + "/{key}/revoke",
+        "revoke_api_key",
+        "End an API key",
+        description="For ever; every process refuses it after five seconds at the latest.",
+        tag="Access",
+        scope="ledger:admin",
+        handler=access.revoke_key,
+        answer=ApiKeyView,
+        codes=("api_key_not_found",),
+    ),
+    Operation(
+        "POST",
+        _KEYS + "/{key}/rotate",
+        "rotate_api_key",
+        "Replace an API key",
+        description="The old key stays good for `overlap_seconds`.",
+        tag="Access",
+        scope="ledger:admin",
+        handler=access.rotate_key,
+        body=access.KeyRotation,
+        optional_body=True,
+        answer=NewApiKey,
+        status=201,
+        codes=("api_key_not_found",),
+        keyed=False,
+    ),
+    Operation(
+        "POST",
+        "/v1/tenants",
+        "create_tenant",
+        "Make a tenant",
+        tag="Access",
+        scope="service:admin",
+        handler=access.create_tenant,
+        body=access.TenantRequest,
+        answer=TenantView,
+        status=201,
+        codes=("tenant_exists",),
+        keyed=False,
+    ),
+    Operation(
+        "GET",
+        "/v1/tenants",
+        "list_tenants",
+        "List tenants by name",
+        tag="Access",
+        scope="service:admin",
+        handler=access.list_tenants,
+        query=access.TenantsQuery,
+        answer=access.TenantsPage,
+    ),
+    Operation(
+        "POST",
+        "/v1/tenants/{tenant}/api-keys",
+        "create_tenant_api_key",
+        "Make an API key for a tenant",
+        tag="Access",
+        scope="service:admin",
+        handler=access.create_tenant_key,
+        body=access.KeyRequest,
+        answer=NewApiKey,
+        status=201,
+        codes=("tenant_not_found",),
+        keyed=False,
     ),
     Operation(
         "GET",

@@ -15,12 +15,17 @@ import psycopg
 import structlog
 from msgspec import Struct
 
+from api.access.gate import Unauthenticated
+from api.access.keys import KeyNotFound, TenantExists, TenantNotFound
+from api.access.limits import TooMany
+from api.access.tokens import KeysUnavailable
 from ledger import rejections
 from ledger.errors import ClockBehind, Defect, LedgerNotFound, Overloaded, Unavailable
 from ledger.keeping import KeepingError
 from ledger.reader import AccountNotFound, AssetNeeded, TransactionNotFound
 from ledger.rejections import Rejection, RejectionCode
 from ledger.store import Trouble, why
+from ledger.text import whose
 from ledger.views import EntryView
 from projections.balances_at import EndsBeforeItStarts
 from projections.deliveries.subscriptions import (
@@ -61,6 +66,19 @@ TABLE: tuple[RejectionCode, ...] = (
     RejectionCode("projection_not_found", 404, False, "No projection has this name."),
     RejectionCode("subscription_not_found", 404, False, "No subscription of the ledger has this id."),
     RejectionCode("job_not_found", 404, False, "No job has this id."),
+    RejectionCode(
+        "unauthenticated", 401, False, "The request has no credentials, or none that are accepted."
+    ),
+    RejectionCode(
+        "forbidden",
+        403,
+        False,
+        "The credentials do not allow this operation.",
+        ("scope", "actor"),
+    ),
+    RejectionCode("api_key_not_found", 404, False, "No API key of the tenant has this id."),
+    RejectionCode("tenant_not_found", 404, False, "There is no tenant of this name.", ("tenant",)),
+    RejectionCode("tenant_exists", 409, False, "There is a tenant of this name already.", ("tenant",)),
     RejectionCode("not_found", 404, False, "There is nothing at this path."),
     RejectionCode("method_not_allowed", 405, False, "This path has other methods.", ("allowed",)),
     RejectionCode(
@@ -74,6 +92,13 @@ TABLE: tuple[RejectionCode, ...] = (
         "too_many_subscriptions", 409, False, "The ledger has as many subscriptions as it may.", ("limit",)
     ),
     RejectionCode("payload_too_large", 413, False, "The body is longer than allowed.", ("limit",)),
+    RejectionCode(
+        "too_many_requests",
+        429,
+        True,
+        "The key or its tenant has asked too often; nothing was done.",
+        ("limit", "retry_after"),
+    ),
     RejectionCode("unsupported_media_type", 415, False, "A body must be plain application/json."),
     RejectionCode(
         "projection_behind",
@@ -205,8 +230,21 @@ def of_error(error: Exception) -> Problem | None:
     match error:
         case Refused():
             return error.problem
+        case Unauthenticated():
+            return make("unauthenticated", str(error))
+        case TooMany():
+            evidence = {"limit": error.limit, "retry_after": error.retry_after}
+            return make("too_many_requests", evidence=evidence)
+        case KeysUnavailable():
+            return make("unavailable", f"{error}.")
+        case KeyNotFound():
+            return make("api_key_not_found")
+        case TenantNotFound():
+            return make("tenant_not_found", evidence={"tenant": error.args[0]})
+        case TenantExists():
+            return make("tenant_exists", evidence={"tenant": error.args[0]})
         case LedgerNotFound():
-            return make("ledger_not_found", f"No ledger is named {error.args[0]}.")
+            return make("ledger_not_found", f"No ledger is named {whose(error.args[0])[1]}.")
         case AccountNotFound():
             return make("account_not_found", evidence={"account": error.args[0]})
         case TransactionNotFound():

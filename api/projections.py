@@ -8,7 +8,7 @@ from msgspec import Meta, Struct
 
 from api.handlers import Call, Reply
 from api.queries import Limit
-from ledger.commands import Name
+from ledger.commands import WholeName
 from projections.inline import NAME
 from projections.registry import PROJECTIONS, find
 from projections.status import LedgerStatus, ProjectionStatus, ledger_status, status
@@ -24,7 +24,7 @@ class RebuildOrder(Struct, frozen=True, forbid_unknown_fields=True, omit_default
 class LedgerChoice(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """One ledger, or all."""
 
-    ledger: Name | None = None
+    ledger: WholeName | None = None
 
 
 class ProjectionsPage(Struct, frozen=True):
@@ -36,7 +36,7 @@ class ProjectionsPage(Struct, frozen=True):
 class LedgersQuery(Struct, forbid_unknown_fields=True):
     """Ledgers by name."""
 
-    after: Annotated[str, Meta(pattern=r"^[a-z0-9_\-]{0,63}\Z", description="Go on beyond this name.")] = ""
+    after: Annotated[str, Meta(pattern=r"^[a-z0-9_/\-]{0,127}\Z", description="Go on beyond this name.")] = ""
     limit: Limit = 100
 
 

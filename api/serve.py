@@ -18,6 +18,7 @@ from contextlib import closing, contextmanager
 import click
 import psycopg
 
+from api.access.keys import Grant, KeyRing
 from api.app import create_app
 from api.console import configure_logs
 from api.database import Database, opened
@@ -26,6 +27,7 @@ from api.settings import DEFAULT_PORT, Settings
 from ledger import guards
 from ledger.keeping import TREE_HEADS, Keeping
 from ledger.reader import Reader
+from ledger.text import DEFAULT_TENANT
 from projections.tree_heads import TreeHeads
 
 NEXT_PORTS = 100
@@ -57,7 +59,7 @@ def serve(settings: Settings, host: str, port: int | None) -> None:
             keeping = Keeping(settings.keys_dir, settings.key_file)
             _check_guards(database)
             _check_tree_heads(database, keeping)
-            _announce(database, keeping, listener, port)
+            _announce(database, keeping, listener, port, _first_key(database))
             _run(database, listener, keeping, settings)
     except KeyboardInterrupt:
         pass
@@ -122,7 +124,16 @@ def _check_tree_heads(database: Database, keeping: Keeping) -> None:
         )
 
 
-def _announce(database: Database, keeping: Keeping, listener: socket.socket, named: int | None) -> None:
+def _first_key(database: Database) -> str | None:
+    """The first administrator's key, made when there has never been any."""
+    with closing(KeyRing(database.conninfo)) as keys:
+        made = keys.bootstrap(DEFAULT_TENANT, Grant("first administrator", ["admin", "service:admin"]))
+    return None if made is None else made.secret
+
+
+def _announce(
+    database: Database, keeping: Keeping, listener: socket.socket, named: int | None, key: str | None
+) -> None:
     host, port = listener.getsockname()[:2]
     reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     address = f"http://{f'[{reachable}]' if ':' in reachable else reachable}:{port}"
@@ -131,19 +142,27 @@ def _announce(database: Database, keeping: Keeping, listener: socket.socket, nam
     if named is None and port != DEFAULT_PORT:
         click.echo(f"Port {DEFAULT_PORT} is taken; this is {port}.")
     body = shlex.quote(json.dumps(DEMO, separators=(",", ":")))
+    if key is not None:
+        click.echo(
+            f"Key   export AUTH='authorization: Bearer {key}'\n"
+            "      The first administrator's key, shown this once: keep it."
+        )
+    credentials = "$AUTH" if key is None else f"authorization: Bearer {key}"
     click.echo(
         f"Data  {database.place}\n"
         f"Keys  {keeping.folder}\n"
         f"API   {address}/v1\n"
         f"Docs  {address}/docs\n"
         "Try   curl -sS "
-        f"{address}/v1/ledgers -H 'content-type: application/json' -H 'idempotency-key: demo' -d {body}\n"
+        f'{address}/v1/ledgers -H "{credentials}" '
+        f"-H 'content-type: application/json' -H 'idempotency-key: demo' -d {body}\n"
         "Ctrl-C stops it."
     )
 
 
 def _run(database: Database, listener: socket.socket, keeping: Keeping, settings: Settings) -> None:
-    server = Server(create_app(database.conninfo, keeping, settings.exports_dir, settings.work))
+    app = create_app(database.conninfo, keeping, settings.exports_dir, settings.work, settings.access)
+    server = Server(app)
     # After its shutdown uvicorn raises the signal again, for whoever handled it before.
     signal.signal(signal.SIGTERM, lambda number, frame: None)
     try:

@@ -7,6 +7,11 @@ DAYBOOK_HOST   the address to serve on (127.0.0.1)
 DAYBOOK_KEYS   the folder of the signing key and the kept tree heads (beside the data)
 DAYBOOK_KEY    the file of a signing key of your own, instead of one made in that folder
 DAYBOOK_PORT   the port to serve on (8000, or the next free one when this is not set)
+DAYBOOK_JWT_SECRET    shared secret of HS256 tokens, 32 bytes or more
+DAYBOOK_JWT_JWKS      key set of RS256 and ES256 tokens: a file or an https URL
+DAYBOOK_JWT_ISSUER, DAYBOOK_JWT_AUDIENCE   what tokens must say; needed where tokens are accepted
+DAYBOOK_JWT_TENANT    the tenant of tokens that name none; without it they are refused
+DAYBOOK_RATE_KEY, DAYBOOK_RATE_TENANT   requests for each key and for each tenant, such as 600/minute
 DAYBOOK_PROJECTIONS   `off`: the service keeps no projections; `daybook projections run` does
 DAYBOOK_WEBHOOKS      `off`: this process delivers no webhooks; another one does
 DAYBOOK_INSECURE_WEBHOOKS   `on`: webhooks may go to http and to private addresses; for development only
@@ -23,6 +28,9 @@ from typing import NamedTuple
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
+from api.access.gate import AccessSettings
+from api.access.limits import RateLimits, RateSettings
+from api.access.tokens import SHORTEST_SECRET, TokenSettings
 from sql.embedded import default_data_dir
 
 DEFAULT_HOST = "127.0.0.1"
@@ -53,6 +61,7 @@ class Settings:
     keys_dir: Path
     key_file: Path | None
     exports_dir: Path
+    access: AccessSettings = field(repr=False)  # it may hold a secret
 
 
 def read(environment: Mapping[str, str]) -> Settings:
@@ -79,6 +88,7 @@ def read(environment: Mapping[str, str]) -> Settings:
         keys_dir=Path(keys).absolute() if keys else _keys_dir(data_dir, database_url),
         key_file=Path(key).absolute() if key else None,
         exports_dir=Path(exports).absolute() if exports else data_dir.with_name(f"{data_dir.name}-exports"),
+        access=AccessSettings(_tokens(environment), _rates(environment)),
     )
 
 
@@ -103,3 +113,31 @@ def _keys_dir(data_dir: Path, database_url: str | None) -> Path:
         parts = {}  # whoever connects says that it is no address
     place = [str(parts.get(name) or "") for name in ("host", "hostaddr", "port", "dbname", "user")]
     return beside / hashlib.sha256("\n".join(place).encode()).hexdigest()[:16]
+
+
+def _rates(environment: Mapping[str, str]) -> RateSettings:
+    rates = RateSettings(
+        environment.get("DAYBOOK_RATE_KEY") or None, environment.get("DAYBOOK_RATE_TENANT") or None
+    )
+    try:
+        RateLimits(rates)
+    except ValueError:
+        raise SettingsError(
+            "DAYBOOK_RATE_KEY and DAYBOOK_RATE_TENANT are rates such as 600/minute or 50/second."
+        ) from None
+    return rates
+
+
+def _tokens(environment: Mapping[str, str]) -> TokenSettings | None:
+    secret = environment.get("DAYBOOK_JWT_SECRET") or None
+    jwks = environment.get("DAYBOOK_JWT_JWKS") or None
+    if secret is None and jwks is None:
+        return None
+    if secret is not None and len(secret.encode()) < SHORTEST_SECRET:
+        raise SettingsError(f"DAYBOOK_JWT_SECRET has fewer than {SHORTEST_SECRET} bytes.")
+    issuer = environment.get("DAYBOOK_JWT_ISSUER")
+    audience = environment.get("DAYBOOK_JWT_AUDIENCE")
+    if not issuer or not audience:
+        raise SettingsError("Tokens need DAYBOOK_JWT_ISSUER and DAYBOOK_JWT_AUDIENCE.")
+    tenant = environment.get("DAYBOOK_JWT_TENANT") or None
+    return TokenSettings(issuer=issuer, audience=audience, secret=secret, jwks=jwks, tenant=tenant)

@@ -49,8 +49,8 @@ async def events(call: Call) -> Reply | None:
 
 
 async def _feed(feeds: Feeds, line: _Line, call: Call, after: int) -> None:
-    ledger, wanted = call.path["ledger"], call.query.filter
-    await call.bridge.read(check_incarnation, call.bridge.reader, call.path, call.query)
+    ledger, wanted = call.whole_name(call.path["ledger"]), call.query.filter
+    await call.bridge.read(check_incarnation, call.reader, call.path, call.query)
     chunk = await feeds.first(ledger, after, wanted)
     await line.open()
     async with create_task_group() as group:

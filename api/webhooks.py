@@ -75,7 +75,8 @@ def work(function: Callable[[Connection, Asked], Any]) -> Handler:
 
     async def handler(call: Call) -> Reply:
         operation, webhooks = call.operation, call.bridge.webhooks
-        asked = Asked(call.path["ledger"], call.path.get("subscription", ""), call.query, webhooks.vault)
+        ledger = call.whole_name(call.path["ledger"])
+        asked = Asked(ledger, call.path.get("subscription", ""), call.query, webhooks.vault)
         if operation.body is not None:
             body = decode_body(operation.decoder, await call.exchange.body() or operation.empty_body)
             if isinstance(body, s.Opening | s.Change):
@@ -104,10 +105,11 @@ def _location(call: Call, answer: Any) -> tuple[tuple[bytes, bytes], ...]:
 
 async def ping(call: Call) -> Reply:
     """Send a message without an event, and say what became of it."""
-    ledger, id, webhooks = call.path["ledger"], call.path["subscription"], call.bridge.webhooks
+    ledger, id = call.whole_name(call.path["ledger"]), call.path["subscription"]
+    webhooks = call.bridge.webhooks
     endpoint = await call.bridge.engine.run(s.endpoint, ledger, id)
     now = utc_now()
-    message = s.ping(endpoint.scheme, ledger, now)
+    message = s.ping(endpoint.scheme, call.path["ledger"], now)
 
     def send() -> Any:
         return attempt(webhooks.sender, webhooks.vault, id, endpoint, message, now)

@@ -112,12 +112,12 @@ def http_rounds(report: Report, conninfo: str) -> None:
     ledger = in_process.open_ledger(writer)
     writer.close()
     share = []
-    with over_http.parse_only() as floor, over_http.daybook(conninfo, projecting=False) as port:
-        over_http.load(port, ledger, 2_000)
+    with over_http.parse_only() as floor, over_http.daybook(conninfo, projecting=False) as service:
+        over_http.load(service, ledger, 2_000)
         for _ in track(range(3), "http", console=console):
             parsed = over_http.load(floor, ledger, HTTP_REQUESTS)
-            posted = over_http.load(port, ledger, HTTP_REQUESTS)
-            batches = over_http.load(port, ledger, BATCHES, connections=4, items=workload.BATCH)
+            posted = over_http.load(service, ledger, HTTP_REQUESTS)
+            batches = over_http.load(service, ledger, BATCHES, connections=4, items=workload.BATCH)
             take["parse"].append(parsed.requests / parsed.seconds)
             take["http"].append(posted.requests / posted.seconds)
             take["added"].append(1e6 * (posted.seconds / posted.requests - parsed.seconds / parsed.requests))
@@ -148,9 +148,9 @@ def http_beside_projections(conninfo: str) -> float:
     writer = Writer(fresh, connections=1)
     ledger = in_process.open_ledger(writer)
     writer.close()
-    with over_http.daybook(fresh, projecting=True) as port:
-        over_http.load(port, ledger, 2_000)
-        rounds = [over_http.load(port, ledger, HTTP_REQUESTS) for _ in range(3)]
+    with over_http.daybook(fresh, projecting=True) as service:
+        over_http.load(service, ledger, 2_000)
+        rounds = [over_http.load(service, ledger, HTTP_REQUESTS) for _ in range(3)]
     return statistics.median(load.requests / load.seconds for load in rounds)
 
 

@@ -15,7 +15,7 @@ from ledger import store
 from ledger.batch import Outcome, Plan, Recorded, Replayed, Request, decide_batch
 from ledger.errors import WriterError
 from ledger.state import State
-from ledger.text import SECOND
+from ledger.text import DEFAULT_TENANT, SECOND
 from ledger.wire import Connection, Message
 from ledger.writer import Answer, Writer
 
@@ -139,7 +139,8 @@ def bare_copy(conninfo: str, writer: Writer, batches: int) -> float:
     name = next(NAMES)
     writer.execute(name, workload.opening(name))
     with store.connect(conninfo, 2) as connection:
-        found = connection.execute(store.QUERIES["find_ledger"], {"name": name}).fetchone()
+        wanted = {"tenant": DEFAULT_TENANT, "name": name}
+        found = connection.execute(store.QUERIES["find_ledger"], wanted).fetchone()
         assert found is not None
         ledger_id, public_id = found
         head, now, _ = store.lock_head(connection, ledger_id)
@@ -164,7 +165,8 @@ def _plans(state: State, requests: list[Request], now: int) -> list[Plan]:
 def _copy(connection: Connection, plan: Plan) -> None:
     message = Message(connection)
     message.add("BEGIN;")
-    message.add("SELECT set_config('daybook.ledger_id', %s::text, true);", [plan.ledger_id])
+    message.add("SET LOCAL daybook.ledger_id TO %s;", [plan.ledger_id])
+    message.add("SET LOCAL daybook.tenant TO %s;", [DEFAULT_TENANT])
     store.add_head(message, plan)
     store.add_copies(message, plan)
     message.add("COMMIT;")

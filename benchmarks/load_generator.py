@@ -1,7 +1,7 @@
 """A load of requests from a process of its own: so many connections, each with one request under way.
 
-`python -m benchmarks.load_generator PORT LEDGER CONNECTIONS REQUESTS ITEMS` prints a `Load` as JSON. Requests
-are encoded before the clock starts; the answers' status is looked at, their bodies are not.
+`python -m benchmarks.load_generator PORT LEDGER CONNECTIONS REQUESTS ITEMS KEY` prints a `Load` as JSON.
+Requests are encoded before the clock starts; the answers' status is looked at, their bodies are not.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ class Load(Struct):
     p99: float
 
 
-def encoded(ledger: str, items: int) -> bytes:
+def encoded(ledger: str, items: int, key: str) -> bytes:
     """A request: a transaction with a key of its own, or a batch of them."""
     if items == 1:
-        path, key = f"/v1/ledgers/{ledger}/transactions", f"idempotency-key: {workload.key()}\r\n"
+        path, once = f"/v1/ledgers/{ledger}/transactions", f"idempotency-key: {workload.key()}\r\n"
         body = msgspec.json.encode(workload.transaction())
     else:
-        path, key = f"/v1/ledgers/{ledger}/transactions/batch", ""
+        path, once = f"/v1/ledgers/{ledger}/transactions/batch", ""
         transactions = [workload.transaction() for _ in range(items)]
         for transaction in transactions:
             transaction.idempotency_key = workload.key()
         body = msgspec.json.encode({"transactions": transactions})
     head = (
         f"POST {path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\n"
-        f"{key}content-length: {len(body)}\r\n\r\n"
+        f"authorization: Bearer {key}\r\n{once}content-length: {len(body)}\r\n\r\n"
     )
     return head.encode() + body
 
@@ -117,15 +117,9 @@ async def drive(port: int, requests: list[bytes], connections: int) -> Load:
 
 def main() -> None:
     """The command line."""
-    port, ledger, connections, count, items = (
-        int(sys.argv[1]),
-        sys.argv[2],
-        int(sys.argv[3]),
-        int(sys.argv[4]),
-        int(sys.argv[5]),
-    )
-    requests = [encoded(ledger, items) for _ in range(count)]
-    load = uvloop.run(drive(port, requests, connections))
+    _, port, ledger, connections, count, items, key = sys.argv
+    requests = [encoded(ledger, int(items), key) for _ in range(int(count))]
+    load = uvloop.run(drive(int(port), requests, int(connections)))
     sys.stdout.buffer.write(msgspec.json.encode(load))
 
 

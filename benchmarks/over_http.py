@@ -10,18 +10,28 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 import msgspec
 from psycopg.conninfo import conninfo_to_dict
 
+from api.access.keys import Grant, KeyRing
 from benchmarks.load_generator import Load
+from ledger.text import DEFAULT_TENANT
 
 START_SECONDS = 60
 CONNECTIONS = 64
+
+
+class Server(NamedTuple):
+    """Where a server listens, and the key that it is asked with."""
+
+    port: int
+    key: str
 
 
 def _free_port() -> int:
@@ -51,8 +61,8 @@ def _server(command: list[str], port: int, environment: dict[str, str]) -> Itera
 
 
 @contextmanager
-def daybook(conninfo: str, *, projecting: bool) -> Iterator[int]:
-    """`daybook serve` on a database, with projections kept in its process or not at all; the port."""
+def daybook(conninfo: str, *, projecting: bool) -> Iterator[Server]:
+    """`daybook serve` on a database, with projections kept in its process or not at all."""
     port = _free_port()
     command = [sys.executable, "-m", "api.cli", "serve", "--port", str(port)]
     with (
@@ -66,21 +76,25 @@ def daybook(conninfo: str, *, projecting: bool) -> Iterator[int]:
                 "DAYBOOK_PROJECTIONS": "on" if projecting else "off",
             },
         ),
+        closing(KeyRing(conninfo)) as ring,
     ):
-        yield port
+        made = ring.create(DEFAULT_TENANT, Grant("benchmark", ["ledger:write"]), "the benchmark")
+        yield Server(port, made.secret)
 
 
 @contextmanager
-def parse_only() -> Iterator[int]:
-    """The floor of the hot route; the port."""
+def parse_only() -> Iterator[Server]:
+    """The floor of the hot route."""
     port = _free_port()
     with _server([sys.executable, "-m", "benchmarks.parse_only", str(port)], port, {}):
-        yield port
+        yield Server(port, "none")
 
 
-def load(port: int, ledger: str, requests: int, *, connections: int = CONNECTIONS, items: int = 1) -> Load:
+def load(
+    server: Server, ledger: str, requests: int, *, connections: int = CONNECTIONS, items: int = 1
+) -> Load:
     """A load from another process."""
-    arguments = [str(port), ledger, str(connections), str(requests), str(items)]
+    arguments = [str(server.port), ledger, str(connections), str(requests), str(items), server.key]
     command = [sys.executable, "-m", "benchmarks.load_generator", *arguments]
     return msgspec.json.decode(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout, type=Load)
 

@@ -27,8 +27,9 @@
    what was shown is kept outside the database by `keeping`, and a database that is another is not served.
    Attacked by tests/test_merkle.py, tests/test_proofs.py, tests/test_restore.py,
    tests/test_guards.py.
-9. Isolated. A transaction writes one ledger and a reader sees one ledger.
-   Kept by the triggers `own_ledger` and row-level security. Attacked by tests/test_isolation.py.
+9. Isolated. A transaction works for one tenant, writes one ledger of it and sees one ledger of it.
+   Kept by the API's gate, the triggers `own_ledger` and row-level security.
+   Attacked by tests/test_isolation.py, tests/test_access.py.
 
 Read in this order: text, periods, chart, commands, rejections, events, merkle, state, decide (with entry,
 moves, transactions, accounts, control), batch, rows, wire, store, errors, link, writer; then views, reader,

@@ -27,6 +27,13 @@ MAX_TIMEOUT_SECONDS = 10 * 366 * 86_400
 Side = Literal["debit", "credit"]
 Address = Annotated[str, Meta(pattern=ADDRESS_PATTERN, max_length=255, examples=["customers:42:wallet"])]
 Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9_\-]{0,62}\Z", examples=["main"])]
+WholeName = Annotated[
+    str,
+    Meta(
+        pattern=r"^([a-z0-9][a-z0-9_\-]{0,62}/)?[a-z0-9][a-z0-9_\-]{0,62}\Z",
+        description="A ledger among those of all tenants: `acme/main`, or `main` of the default tenant.",
+    ),
+]
 Key = Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[\x20-\x7e]+\Z", examples=["order-1842"])]
 Metadata = Annotated[
     dict[Annotated[str, Meta(min_length=1, max_length=64)], Annotated[str, Meta(max_length=2_000)]],

@@ -99,6 +99,7 @@ FUNCTIONS = (
     "check_own_ledger",
     "check_postings",
     "current_ledger",
+    "current_tenant",
     "refuse_change",
     "written_head",
 )
@@ -119,7 +120,13 @@ CONSTRAINTS = (
     ("closed_periods", "closed_periods_pkey"),
 )
 
-POLICY = "own_ledger PERMISSIVE FOR SELECT TO daybook_reader USING (ledger_id = daybook.current_ledger())"
+# As PostgreSQL gives them back: without line ends.
+POLICY = (
+    "own_ledger PERMISSIVE FOR SELECT TO daybook_reader"
+    " USING (ledger_id = ( SELECT daybook.current_ledger() AS current_ledger))"
+)
+OF_TENANT = "own_tenant PERMISSIVE FOR SELECT TO daybook_reader USING (tenant = daybook.current_tenant())"
+POLICIES = dict.fromkeys(PER_LEDGER, ("own_ledger", POLICY)) | {"ledgers": ("own_tenant", OF_TENANT)}
 
 
 def problems(connection: Connection) -> list[str]:
@@ -134,6 +141,7 @@ def problems(connection: Connection) -> list[str]:
         _constraints,
         _row_security,
         _read_models,
+        _control_plane,
     )
     return [problem for check in checks for problem in check(connection)]
 
@@ -225,13 +233,13 @@ def _constraints(connection: Connection) -> Iterator[str]:
 def _row_security(connection: Connection) -> Iterator[str]:
     secured = {table for (table,) in connection.execute(QUERIES["row_security"])}
     policies = connection.execute(QUERIES["policies"]).fetchall()
-    for table in PER_LEDGER:
+    for table, (name, policy) in POLICIES.items():
         if table not in secured:
             yield f"Row-level security is not enabled on daybook.{table}."
-        if (table, POLICY) not in policies:
-            yield f"The policy own_ledger on daybook.{table} is missing or another."
+        if (table, policy) not in policies:
+            yield f"The policy {name} on daybook.{table} is missing or another."
     for table, policy in policies:
-        if policy != POLICY:
+        if policy != POLICIES.get(table, ("", ""))[1]:
             yield f"daybook.{table} has a policy that is not Daybook's: {policy}."
 
 
@@ -249,3 +257,9 @@ def _read_models(connection: Connection) -> Iterator[str]:
         # A partition has no policy of its own: it is read through its table, or not at all.
         if role != "daybook_reader" or privilege not in ("SELECT", "USAGE") or part:
             yield f"{role} has {privilege} on {object} and must not."
+
+
+def _control_plane(connection: Connection) -> Iterator[str]:
+    """The schema `access`: only its own role may look at tenants and keys."""
+    for role, object, privilege in connection.execute(QUERIES["control_plane"]):
+        yield f"{role} has {privilege} on {object} and must not."

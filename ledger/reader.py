@@ -6,8 +6,9 @@ ledger. A balance, now or known at a seq, is one look-up in an index however lon
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from datetime import datetime
 from typing import Any
 
@@ -19,7 +20,7 @@ from ledger.chart import EMPTY_CHART, ChartDocument, Terms
 from ledger.errors import LedgerNotFound
 from ledger.events import KINDS, TRANSACTION_TYPES, Event, read_event
 from ledger.state import decode_subject, figures, stream_of, subject_of
-from ledger.text import iso, micros
+from ledger.text import DEFAULT_TENANT, iso, micros, whose
 from ledger.views import (
     AccountView,
     BalancesView,
@@ -66,10 +67,12 @@ def _at(value: datetime) -> str:
 
 
 class Reader:
-    """Reads ledgers by name. Threads may share it."""
+    """Reads ledgers by name: `acme/main`, `main` of the default tenant. Threads may share it."""
 
     def __init__(self, conninfo: str, connections: int = 4) -> None:
         """Opens its connections when they are needed."""
+        self._tenant: str | None = None
+        self._only: Collection[str] | None = None
         options = (
             "-c timezone=UTC -c role=daybook_reader -c statement_timeout=30s "
             "-c default_transaction_read_only=on -c default_transaction_isolation=repeatable\\ read"
@@ -82,6 +85,12 @@ class Reader:
             check=ConnectionPool.check_connection,
             open=True,
         )
+
+    def of(self, tenant: str, only: Collection[str] | None = None) -> Reader:
+        """A reader of a tenant's ledgers, or only of some, by their own names; on the same connections."""
+        reader = copy(self)
+        reader._tenant, reader._only = tenant, only
+        return reader
 
     def close(self) -> None:
         """Close the connections."""
@@ -102,33 +111,44 @@ class Reader:
         Read-only, one snapshot, as the reader role, in UTC; queries over `projections` may use it too.
         """
         with self._pool.connection() as connection:
-            found = connection.execute(QUERIES["find_ledger"], {"name": name}).fetchone()
-            if found is None:
-                raise LedgerNotFound(name)
-            parameters = {"ledger_id": found[0], "time_zone": found[3]}
-            connection.execute(QUERIES["set_ledger"], parameters)
-            yield connection, parameters
+            found = self._find(connection, name)
+            yield connection, {"ledger_id": found[0], "time_zone": found[3]}
+
+    def _find(self, connection: Connection, name: str) -> tuple[Any, ...]:
+        tenant, own = whose(name) if self._tenant is None else (self._tenant, name)
+        wanted = {"tenant": tenant, "name": own}
+        connection.execute(QUERIES["set_tenant"], wanted)
+        found = connection.execute(QUERIES["find_ledger"], wanted).fetchone()
+        if found is None or (self._only is not None and own not in self._only):
+            raise LedgerNotFound(name)
+        return found
 
     # ------------------------------------------------------------ ledgers
 
     def ledgers(self, after: str, limit: int) -> list[LedgerName]:
         """Ledgers by name, beyond `after`."""
+        wanted = {
+            "tenant": self._tenant or DEFAULT_TENANT,
+            "after": after,
+            "limit": limit,
+            "only": None if self._only is None else list(self._only),
+        }
         with self._pool.connection() as connection:
+            connection.execute(QUERIES["set_tenant"], wanted)
             return [
                 LedgerName(name, public_id, time_zone, _at(opened_at))
                 for _, name, public_id, time_zone, opened_at in connection.execute(
-                    QUERIES["list_ledgers"], {"after": after, "limit": limit}
+                    QUERIES["list_ledgers"], wanted
                 )
             ]
 
     def ledger(self, name: str) -> LedgerView:
         """A ledger at its head."""
         with self.snapshot(name) as (connection, parameters):
-            found = connection.execute(QUERIES["find_ledger"], {"name": name}).fetchone()
+            found = self._find(connection, name)
             head = connection.execute(QUERIES["head"], parameters).fetchone()
-            assert found is not None
             assert head is not None
-            _, _, public_id, time_zone, opened_at = found
+            _, name, public_id, time_zone, opened_at, _ = found
             incarnation, seq, recorded_at, root, accounts = head
             return LedgerView(
                 name,

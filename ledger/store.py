@@ -37,7 +37,7 @@ from ledger.state import (
     stream_of,
     subject_of,
 )
-from ledger.text import iso, micros, moment
+from ledger.text import DEFAULT_TENANT, iso, micros, moment
 from ledger.wire import Connection, Message
 from sql import load as load_queries
 
@@ -87,17 +87,17 @@ class Head(NamedTuple):
 
 
 def lock_head(
-    connection: Connection, ledger_id: int, keys: Sequence[str] = ()
+    connection: Connection, ledger_id: int, keys: Sequence[str] = (), tenant: str = DEFAULT_TENANT
 ) -> tuple[Head, int, dict[str, KeyOutcome]]:
-    """Begin, and lock the ledger: its head, the database's clock after the lock, what is stored of `keys`."""
+    """Begin, and lock the tenant's ledger: its head, the clock after the lock, what is stored of `keys`."""
     message = Message(connection)
-    message.add(QUERIES["lock_head"], {"ledger_id": ledger_id})
+    message.add(QUERIES["lock_head"], {"tenant": tenant, "ledger_id": ledger_id})
     message.add(QUERIES["clock"])
     if keys:
         message.add(QUERIES["load_keys"], {"ledger_id": ledger_id, "keys": "\n".join(keys)})
     cursor = message.ask()
-    cursor.nextset()
-    cursor.nextset()
+    for _ in range(3):
+        cursor.nextset()
     row = cursor.fetchone()
     cursor.nextset()
     now = cursor.fetchone()
@@ -236,14 +236,20 @@ def write(connection: Connection, plan: Plan) -> None:
     _write(Message(connection), plan, None, lambda: None)
 
 
-def lock_and_write(connection: Connection, plan: Plan, tolerance: int, sent: Callable[[], object]) -> None:
+def lock_and_write(
+    connection: Connection,
+    plan: Plan,
+    tolerance: int,
+    sent: Callable[[], object],
+    tenant: str = DEFAULT_TENANT,
+) -> None:
     """Lock, store and commit in one message a batch with events that was decided without the lock.
 
     The database refuses it (`is_outdated`) if the head is not the one that the batch was decided on, or if
     the clock differs from the batch's by more than `tolerance` microseconds.
     """
     message = Message(connection)
-    message.add(QUERIES["lock_head"], {"ledger_id": plan.ledger_id})
+    message.add(QUERIES["lock_head"], {"tenant": tenant, "ledger_id": plan.ledger_id})
     _write(message, plan, tolerance, sent)
 
 
@@ -409,11 +415,11 @@ def connect(conninfo: str, lock_timeout_seconds: int, role: str | None = "dayboo
     return connection
 
 
-def reserve_ledger(connection: Connection, name: str, public_id: str) -> None:
+def reserve_ledger(connection: Connection, tenant: str, name: str, public_id: str) -> None:
     """Make the rows of a ledger that is about to be opened, unless another process just did."""
     with connection.transaction():
         reserved = connection.execute(
-            QUERIES["reserve_ledger"], {"name": name, "public_id": public_id}
+            QUERIES["reserve_ledger"], {"tenant": tenant, "name": name, "public_id": public_id}
         ).fetchone()
         if reserved is not None:
             connection.execute(QUERIES["insert_head"], {"ledger_id": reserved[0]})

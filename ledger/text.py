@@ -20,6 +20,8 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 SECOND = 1_000_000
 
+DEFAULT_TENANT = "default"
+
 ADDRESS_PATTERN = r"^[A-Za-z0-9_.\-]+(:[A-Za-z0-9_.\-]+)*\Z"
 ASSET_PATTERN = r"^[A-Za-z][A-Za-z0-9_.\-]*/(0|[1-9]|1[0-8])\Z"
 
@@ -27,6 +29,12 @@ _canonical = msgspec.json.Encoder(order="sorted")
 encode_canonical = _canonical.encode
 
 _address = re.compile(ADDRESS_PATTERN)
+
+
+def whose(ledger: str) -> tuple[str, str]:
+    """Tenant and name of a ledger: `acme/main` is main of acme, `main` is that of the default tenant."""
+    tenant, _, name = ledger.rpartition("/")
+    return tenant or DEFAULT_TENANT, name
 
 
 def is_address(text: str) -> bool:

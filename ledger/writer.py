@@ -32,7 +32,7 @@ from ledger.errors import ClockBehind, Defect, LedgerNotFound, Overloaded, Unava
 from ledger.link import Link
 from ledger.state import KeyOutcome, State
 from ledger.store import Head, Trouble
-from ledger.text import SECOND
+from ledger.text import DEFAULT_TENANT, SECOND, whose
 from ledger.wire import Connection
 
 log = structlog.get_logger(__name__)
@@ -80,8 +80,9 @@ class _Batch:
 class _Book:
     """A ledger at work in this process: its queue, its cached state, its batches under way."""
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(self, full_name: str) -> None:
+        self.full_name = full_name
+        self.tenant, self.name = whose(full_name)
         self.ledger_id = 0
         self.public_id = ""
         self.queue: deque[tuple[Request, Done]] = deque()
@@ -135,13 +136,18 @@ class Writer:
             thread.start()
 
     def submit(self, ledger: str, request: Request, done: Done) -> None:
-        """Queue a request for a ledger (Overloaded; every other answer comes through `done`)."""
+        """Queue a request for a ledger, `tenant/name` or of the default tenant.
+
+        Raises Overloaded; every other answer comes through `done`.
+        """
         size = max(1, len(request.commands))
         with self._changed:
             if self._closing:
                 raise Unavailable("the writer is closing")
             if self._waiting + size > self._queue_limit:
                 raise Overloaded(f"{self._waiting} commands are waiting")
+            if "/" not in ledger:
+                ledger = f"{DEFAULT_TENANT}/{ledger}"
             book = self._books.get(ledger)
             if book is None:
                 book = self._books[ledger] = _Book(ledger)
@@ -237,10 +243,10 @@ class Writer:
         self._cached += size - book.cached
         book.cached = size
         if not size:
-            self._recent.pop(book.name, None)
+            self._recent.pop(book.full_name, None)
             return
-        self._recent[book.name] = book
-        self._recent.move_to_end(book.name)
+        self._recent[book.full_name] = book
+        self._recent.move_to_end(book.full_name)
         while self._cached > self._cache_limit:
             _, oldest = self._recent.popitem(last=False)
             oldest.state = None
@@ -268,7 +274,7 @@ class Writer:
             except WriterError as error:
                 answers = [error] * len(batch.requests)
             except Exception:
-                log.exception("writer.defect", ledger=book.name)
+                log.exception("writer.defect", ledger=book.full_name)
                 link.drop()
                 book.state = None
                 answers = [Defect("the writer failed; nothing of this batch is known to be stored")] * len(
@@ -280,7 +286,7 @@ class Writer:
                 try:
                     done(answer)
                 except Exception:
-                    log.exception("writer.answer", ledger=book.name)
+                    log.exception("writer.answer", ledger=book.full_name)
 
     def _answers(self, link: Link, book: _Book, batch: _Batch) -> Sequence[Answer]:
         if not self._resolve(link, book, batch):
@@ -313,10 +319,11 @@ class Writer:
         opening = any(isinstance(command.body, LedgerOpening) for command in batch.commands())
         for connection in link.tries():
             try:
-                found = connection.execute(store.QUERIES["find_ledger"], {"name": book.name}).fetchone()
+                wanted = {"tenant": book.tenant, "name": book.name}
+                found = connection.execute(store.QUERIES["find_ledger"], wanted).fetchone()
                 if found is None and opening:
-                    store.reserve_ledger(connection, book.name, str(uuid4()))
-                    found = connection.execute(store.QUERIES["find_ledger"], {"name": book.name}).fetchone()
+                    store.reserve_ledger(connection, book.tenant, book.name, str(uuid4()))
+                    found = connection.execute(store.QUERIES["find_ledger"], wanted).fetchone()
                 break
             except psycopg.Error as error:
                 if link.failed(error) is None:
@@ -324,7 +331,7 @@ class Writer:
         if found is None:
             with self._changed:
                 if not book.queue:
-                    self._books.pop(book.name, None)
+                    self._books.pop(book.full_name, None)
             return False
         book.ledger_id, book.public_id = found
         return True
@@ -364,9 +371,9 @@ class Writer:
             try:
                 if plan is not None:
                     in_doubt = plan
-                    store.lock_and_write(connection, plan, AHEAD_TOLERANCE, batch.asked.set)
+                    store.lock_and_write(connection, plan, AHEAD_TOLERANCE, batch.asked.set, book.tenant)
                     return plan
-                head, clock, known = store.lock_head(connection, book.ledger_id, batch.keys())
+                head, clock, known = store.lock_head(connection, book.ledger_id, batch.keys(), book.tenant)
                 batch.asked.set()
                 if in_doubt is not None and store.stored(connection, in_doubt):
                     connection.execute("ROLLBACK")
@@ -377,7 +384,9 @@ class Writer:
                     raise ClockBehind(book.name)
                 plan = self._plan_locked(connection, book, batch, head, clock, known)
                 while plan is None:
-                    head, clock, known = store.lock_head(connection, book.ledger_id, batch.keys())
+                    head, clock, known = store.lock_head(
+                        connection, book.ledger_id, batch.keys(), book.tenant
+                    )
                     plan = self._plan_locked(connection, book, batch, head, clock, known)
                 self._decided(book, batch, plan)
                 if not plan.writes:
@@ -435,8 +444,8 @@ class Writer:
         while not self._stop_sweeping.wait(seconds):
             try:
                 due = link.connection().execute(store.QUERIES["due_ledgers"]).fetchall()
-                for (name,) in due:
-                    self.submit(name, Request([]), lambda answer: None)
+                for (ledger,) in due:
+                    self.submit(ledger, Request([]), lambda answer: None)
             except psycopg.Error as error:
                 link.failed(error)
             except WriterError:

@@ -4,10 +4,10 @@
 -- name: find_ledger
 SELECT ledger_id, public_id::text, time_zone, to_char(opened_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
   FROM daybook.ledgers
- WHERE name = %(ledger)s AND opened_at IS NOT NULL;
+ WHERE tenant = %(tenant)s AND name = %(name)s AND opened_at IS NOT NULL;
 
--- name: opened_ledgers
-SELECT name, public_id::text FROM daybook.ledgers WHERE opened_at IS NOT NULL ORDER BY name;
+-- name: set_tenant
+SELECT set_config('daybook.tenant', %(tenant)s, false);
 
 -- name: set_ledger
 SELECT set_config('daybook.ledger_id', %(ledger_id)s::text, false);

@@ -7,7 +7,7 @@ SET LOCAL synchronous_commit = on;
 
 -- name: ledger
 SELECT l.ledger_id, h.seq FROM daybook.ledgers l JOIN daybook.heads h USING (ledger_id)
- WHERE l.name = %(name)s AND l.opened_at IS NOT NULL;
+ WHERE l.tenant = %(tenant)s AND l.name = %(name)s AND l.opened_at IS NOT NULL;
 
 -- name: create
 INSERT INTO projections.subscriptions (subscription, ledger_id, state, scheme, url, description, types, secret, checkpoint, made_at)

@@ -20,29 +20,29 @@ SELECT count(*), coalesce(sum(h.seq), 0)
 
 -- name: heads_ahead
 -- The writer refuses to write when the clock is so far behind the head.
-SELECT l.name, h.recorded_at
+SELECT daybook.whole_name(l.tenant, l.name), h.recorded_at
   FROM daybook.heads h JOIN daybook.ledgers l USING (ledger_id)
- WHERE h.recorded_at > clock_timestamp() + interval '10 seconds' ORDER BY l.name LIMIT 20;
+ WHERE h.recorded_at > clock_timestamp() + interval '10 seconds' ORDER BY daybook.whole_name(l.tenant, l.name) LIMIT 20;
 
 -- name: overdue_holds
-SELECT l.name, count(*), min(h.expires_at)
+SELECT daybook.whole_name(l.tenant, l.name), count(*), min(h.expires_at)
   FROM daybook.holds h JOIN daybook.ledgers l USING (ledger_id)
  WHERE h.expires_at < clock_timestamp() - interval '1 minute'
- GROUP BY l.name ORDER BY l.name LIMIT 20;
+ GROUP BY daybook.whole_name(l.tenant, l.name) ORDER BY daybook.whole_name(l.tenant, l.name) LIMIT 20;
 
 -- name: heads_that_differ
 -- Seqs are unique, so a head of n with n events of which the first is 1 and the last is n has no gap.
-SELECT l.name, h.seq, coalesce(e.events, 0), coalesce(e.first, 0), coalesce(e.last, 0)
+SELECT daybook.whole_name(l.tenant, l.name), h.seq, coalesce(e.events, 0), coalesce(e.first, 0), coalesce(e.last, 0)
   FROM daybook.heads h
   JOIN daybook.ledgers l USING (ledger_id)
   LEFT JOIN (SELECT ledger_id, count(*) AS events, min(seq) AS first, max(seq) AS last
                FROM daybook.events GROUP BY ledger_id) e USING (ledger_id)
  WHERE (coalesce(e.events, 0), coalesce(e.last, 0), coalesce(e.first, 1)) IS DISTINCT FROM (h.seq, h.seq, 1::bigint)
- ORDER BY l.name LIMIT 20;
+ ORDER BY daybook.whole_name(l.tenant, l.name) LIMIT 20;
 
 -- name: legs_that_differ
 -- Events whose legs are not as many as they say.
-SELECT l.name, coalesce(e.seq, p.seq), coalesce(e.legs, 0), coalesce(p.legs, 0)
+SELECT daybook.whole_name(l.tenant, l.name), coalesce(e.seq, p.seq), coalesce(e.legs, 0), coalesce(p.legs, 0)
   FROM (SELECT ledger_id, seq, legs FROM daybook.events WHERE legs > 0) e
   FULL JOIN (SELECT ledger_id, seq, count(*) AS legs FROM daybook.postings GROUP BY ledger_id, seq) p
     ON p.ledger_id = e.ledger_id AND p.seq = e.seq
@@ -50,16 +50,16 @@ SELECT l.name, coalesce(e.seq, p.seq), coalesce(e.legs, 0), coalesce(p.legs, 0)
  WHERE e.legs IS DISTINCT FROM p.legs ORDER BY 1, 2 LIMIT 20;
 
 -- name: unbalanced_events
-SELECT l.name, p.seq, s.asset, sum(p.amount)
+SELECT daybook.whole_name(l.tenant, l.name), p.seq, s.asset, sum(p.amount)
   FROM daybook.postings p
   JOIN daybook.ledgers l USING (ledger_id)
   LEFT JOIN daybook.assets s ON s.ledger_id = p.ledger_id AND s.asset_id = p.asset_id
- GROUP BY l.name, p.seq, s.asset, p.kind HAVING sum(p.amount) <> 0
- ORDER BY l.name, p.seq LIMIT 20;
+ GROUP BY daybook.whole_name(l.tenant, l.name), p.seq, s.asset, p.kind HAVING sum(p.amount) <> 0
+ ORDER BY daybook.whole_name(l.tenant, l.name), p.seq LIMIT 20;
 
 -- name: balances_that_differ
 -- A release takes from pending what a pending leg of the same side put there.
-SELECT l.name, a.address, s.asset
+SELECT daybook.whole_name(l.tenant, l.name), a.address, s.asset
   FROM daybook.balances b
   FULL JOIN (
     SELECT ledger_id, account_id, asset_id,

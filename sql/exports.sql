@@ -1,8 +1,11 @@
 -- What an audit export reads, as daybook_reader, on a connection of its own. Every query is bounded by the
 -- pinned seq (`upto`), so none needs a snapshot for longer than it runs.
 
--- name: set_ledger
+-- name: set_tenant
 -- For the session, not the transaction: an export is about one ledger and reads in many transactions.
+SELECT set_config('daybook.tenant', %(tenant)s, false);
+
+-- name: set_ledger
 SELECT set_config('daybook.ledger_id', %(ledger_id)s::text, false);
 
 -- name: pin

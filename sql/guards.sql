@@ -90,3 +90,14 @@ WITH granted (object, owner, acl, part) AS (
 SELECT DISTINCT coalesce(rolname, 'PUBLIC'), object, privilege_type, part
   FROM granted CROSS JOIN aclexplode(acl) LEFT JOIN pg_roles ON pg_roles.oid = grantee
  WHERE grantee <> owner ORDER BY 1, 2, 3;
+
+-- name: control_plane
+-- Whoever may do anything with the schema `access` or its tables, beside the role that owns them.
+WITH granted (object, owner, acl) AS (
+    SELECT 'the schema access', nspowner, nspacl FROM pg_namespace WHERE nspname = 'access'
+    UNION ALL
+    SELECT 'access.' || relname, relowner, relacl FROM pg_class WHERE relnamespace = to_regnamespace('access')
+)
+SELECT DISTINCT coalesce(rolname, 'PUBLIC'), object, privilege_type
+  FROM granted CROSS JOIN aclexplode(acl) LEFT JOIN pg_roles ON pg_roles.oid = grantee
+ WHERE grantee <> owner ORDER BY 1, 2, 3;

@@ -46,7 +46,7 @@ UPDATE projections.checkpoints c SET state = 'running', error_seq = NULL, error 
   FROM projections.versions v, daybook.ledgers l
  WHERE c.projection = v.projection AND c.version = v.version AND v.state = %(state)s
    AND c.state = 'stopped' AND c.projection = ANY (%(projections)s)
-   AND c.ledger_id = l.ledger_id AND (%(ledger)s::text IS NULL OR l.name = %(ledger)s)
+   AND c.ledger_id = l.ledger_id AND (%(ledger)s::text IS NULL OR daybook.whole_name(l.tenant, l.name) = %(ledger)s)
 RETURNING c.ledger_id;
 
 -- name: lock_versions
@@ -87,11 +87,11 @@ SELECT pg_advisory_unlock(hashtext('daybook.projections'), hashtext(%(projection
 
 -- name: ledgers
 -- Every open ledger, and how far a version is in it; the one with most to do first.
-SELECT l.ledger_id, l.name, l.time_zone, h.seq, coalesce(c.seq, 0)
+SELECT l.ledger_id, daybook.whole_name(l.tenant, l.name), l.time_zone, h.seq, coalesce(c.seq, 0)
   FROM daybook.ledgers l JOIN daybook.heads h USING (ledger_id)
   LEFT JOIN projections.checkpoints c
     ON c.ledger_id = l.ledger_id AND c.projection = %(projection)s AND c.version = %(version)s
- WHERE h.seq > 0 AND (%(ledger)s::text IS NULL OR l.name = %(ledger)s)
+ WHERE h.seq > 0 AND (%(ledger)s::text IS NULL OR daybook.whole_name(l.tenant, l.name) = %(ledger)s)
  ORDER BY coalesce(c.seq, 0) - h.seq, l.ledger_id;
 
 -- name: checkpoint
@@ -213,7 +213,7 @@ SELECT v.projection, v.version, v.state, v.code_version, v.difference, count(h.l
 
 -- name: ledger_status
 -- The live version of one projection, ledger by ledger; those beyond a name, or only those stopped.
-SELECT l.name, v.version, h.seq, coalesce(c.seq, 0), coalesce(c.state, 'running'),
+SELECT daybook.whole_name(l.tenant, l.name), v.version, h.seq, coalesce(c.seq, 0), coalesce(c.state, 'running'),
        coalesce(extract(epoch FROM clock_timestamp() - (
            SELECT recorded_at FROM daybook.events e
             WHERE h.seq > coalesce(c.seq, 0) AND e.ledger_id = h.ledger_id AND e.seq = coalesce(c.seq, 0) + 1)),
@@ -224,6 +224,6 @@ SELECT l.name, v.version, h.seq, coalesce(c.seq, 0), coalesce(c.state, 'running'
   JOIN daybook.ledgers l ON l.ledger_id = h.ledger_id
   LEFT JOIN projections.checkpoints c
     ON c.ledger_id = h.ledger_id AND c.projection = v.projection AND c.version = v.version
- WHERE v.projection = %(projection)s AND v.state = 'live' AND h.seq > 0 AND l.name > %(after)s
+ WHERE v.projection = %(projection)s AND v.state = 'live' AND h.seq > 0 AND daybook.whole_name(l.tenant, l.name) > %(after)s
    AND (NOT %(stopped)s OR c.state = 'stopped')
- ORDER BY l.name LIMIT %(limit)s;
+ ORDER BY daybook.whole_name(l.tenant, l.name) LIMIT %(limit)s;

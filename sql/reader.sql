@@ -1,15 +1,20 @@
--- What readers run, as daybook_reader: row-level security shows only the ledger of `set_ledger`.
+-- What readers run, as daybook_reader: row-level security shows only the ledger of `find_ledger`.
+
+-- name: set_tenant
+-- First in every transaction: row-level security shows only this tenant's ledgers.
+SELECT set_config('daybook.tenant', %(tenant)s, true);
 
 -- name: find_ledger
-SELECT ledger_id, name, public_id::text, time_zone, opened_at FROM daybook.ledgers
- WHERE name = %(name)s AND opened_at IS NOT NULL;
+-- And sets it: row-level security shows only its rows from here on.
+SELECT ledger_id, name, public_id::text, time_zone, opened_at,
+       set_config('daybook.ledger_id', ledger_id::text, true)
+  FROM daybook.ledgers
+ WHERE tenant = %(tenant)s AND name = %(name)s AND opened_at IS NOT NULL;
 
 -- name: list_ledgers
 SELECT ledger_id, name, public_id::text, time_zone, opened_at FROM daybook.ledgers
- WHERE name > %(after)s AND opened_at IS NOT NULL ORDER BY name LIMIT %(limit)s;
-
--- name: set_ledger
-SELECT set_config('daybook.ledger_id', %(ledger_id)s::text, true);
+ WHERE tenant = %(tenant)s AND name > %(after)s AND opened_at IS NOT NULL
+   AND (%(only)s::text[] IS NULL OR name = ANY (%(only)s)) ORDER BY name LIMIT %(limit)s;
 
 -- name: clock
 SELECT clock_timestamp();

@@ -12,24 +12,80 @@
 -- Every key starts with ledger_id, so that all rows of one ledger can live on one node.
 -- Money is bigint minor units. Debits are positive, credits negative, where an amount is signed.
 
-CREATE FUNCTION daybook.current_ledger() RETURNS integer
-    LANGUAGE sql STABLE
-    AS $$ SELECT nullif(current_setting('daybook.ledger_id', true), '')::integer $$;
-
-COMMENT ON FUNCTION daybook.current_ledger() IS
-    'The ledger that this transaction is about; row-level security and the write guards compare with it.';
-
 -- ---------------------------------------------------------------- control plane
+
+-- Tenants and keys stand in a schema of their own that neither writer nor reader can see.
+DO $$
+BEGIN
+    BEGIN
+        CREATE ROLE daybook_access NOLOGIN;
+    EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
+    END;
+    IF NOT pg_has_role(current_user, 'daybook_access', 'MEMBER') THEN
+        EXECUTE format('GRANT daybook_access TO %I', current_user);
+    END IF;
+END $$;
+
+CREATE SCHEMA access AUTHORIZATION daybook_access;
+
+CREATE TABLE access.tenants (
+    tenant      text PRIMARY KEY CHECK (tenant ~ '^[a-z0-9][a-z0-9_-]{0,62}$'),
+    created_at  timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+COMMENT ON TABLE access.tenants IS 'Who owns ledgers and keys. The tenant `default` is there from the beginning.';
+INSERT INTO access.tenants (tenant) VALUES ('default');
+
+CREATE TABLE access.api_keys (
+    key_id        uuid PRIMARY KEY,
+    tenant        text NOT NULL REFERENCES access.tenants,
+    prefix        text NOT NULL UNIQUE CHECK (length(prefix) = 8),
+    hash          bytea NOT NULL CHECK (length(hash) = 32),
+    name          text NOT NULL,
+    scopes        text[] NOT NULL CHECK (cardinality(scopes) > 0),
+    ledgers       text[],
+    created_at    timestamptz NOT NULL DEFAULT clock_timestamp(),
+    created_by    text NOT NULL,
+    expires_at    timestamptz,
+    revoked_at    timestamptz,
+    last_used_at  timestamptz
+);
+COMMENT ON TABLE access.api_keys IS 'API keys by their visible prefix; of the secret there is only the SHA-256.';
+COMMENT ON COLUMN access.api_keys.scopes IS 'Scopes and roles by name; a role stands for what it means today.';
+COMMENT ON COLUMN access.api_keys.ledgers IS 'The ledgers that it is for; null: all of its tenant''s.';
+
+ALTER TABLE access.tenants OWNER TO daybook_access;
+ALTER TABLE access.api_keys OWNER TO daybook_access;
 
 CREATE TABLE daybook.ledgers (
     ledger_id   integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    name        text NOT NULL UNIQUE CHECK (name ~ '^[a-z0-9][a-z0-9_-]{0,62}$'),
+    name        text NOT NULL CHECK (name ~ '^[a-z0-9][a-z0-9_-]{0,62}$'),
     public_id   uuid NOT NULL UNIQUE,
     time_zone   text,
-    opened_at   timestamptz
+    opened_at   timestamptz,
+    tenant      text NOT NULL REFERENCES access.tenants,
+    UNIQUE (tenant, name)
 );
 COMMENT ON TABLE daybook.ledgers IS
-    'Names of ledgers. public_id stands in every event body; opened_at is null until the first event is recorded.';
+    'Names of ledgers, each tenant''s own. public_id stands in every event body; opened_at is null until the first event is recorded.';
+
+CREATE FUNCTION daybook.whole_name(tenant text, name text) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    AS $$ SELECT CASE tenant WHEN 'default' THEN name ELSE tenant || '/' || name END $$;
+COMMENT ON FUNCTION daybook.whole_name(text, text) IS 'A ledger''s name among those of all tenants, as the console and start-up use it.';
+
+CREATE FUNCTION daybook.current_tenant() RETURNS text
+    LANGUAGE sql STABLE
+    AS $$ SELECT current_setting('daybook.tenant', true) $$;
+COMMENT ON FUNCTION daybook.current_tenant() IS 'Whom this transaction works for; of another tenant it sees and writes nothing.';
+
+CREATE FUNCTION daybook.current_ledger() RETURNS integer
+    LANGUAGE sql STABLE
+    AS $$
+SELECT ledger_id FROM daybook.ledgers
+ WHERE ledger_id = nullif(current_setting('daybook.ledger_id', true), '')::integer AND tenant = daybook.current_tenant()
+$$;
+COMMENT ON FUNCTION daybook.current_ledger() IS
+    'The ledger that this transaction is about, if it is its tenant''s; row-level security and the write guards compare with it.';
 
 -- ---------------------------------------------------------------- the book
 
@@ -347,7 +403,7 @@ CREATE FUNCTION daybook.check_own_ledger() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
 BEGIN
-    IF EXISTS (SELECT FROM added WHERE ledger_id IS DISTINCT FROM daybook.current_ledger()) THEN
+    IF EXISTS (SELECT FROM added WHERE ledger_id IS DISTINCT FROM (SELECT daybook.current_ledger())) THEN
         RAISE EXCEPTION 'rows of another ledger than this transaction''s'
             USING ERRCODE = 'restrict_violation', CONSTRAINT = 'own_ledger';
     END IF;
@@ -519,9 +575,11 @@ BEGIN
                                 'assets', 'accounts', 'balances', 'streams', 'holds', 'closed_periods'] LOOP
         EXECUTE format('ALTER TABLE daybook.%I ENABLE ROW LEVEL SECURITY', name);
         EXECUTE format('CREATE POLICY own_ledger ON daybook.%I FOR SELECT TO daybook_reader
-                        USING (ledger_id = daybook.current_ledger())', name);
+                        USING (ledger_id = (SELECT daybook.current_ledger()))', name);
     END LOOP;
 END $$;
+ALTER TABLE daybook.ledgers ENABLE ROW LEVEL SECURITY;
+CREATE POLICY own_tenant ON daybook.ledgers FOR SELECT TO daybook_reader USING (tenant = daybook.current_tenant());
 
 DO $$
 DECLARE
@@ -608,7 +666,7 @@ BEGIN
     EXECUTE format('GRANT SELECT ON %s TO daybook_reader', read_model);
     EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', read_model);
     EXECUTE format('CREATE POLICY own_ledger ON %s FOR SELECT TO daybook_reader
-                    USING (ledger_id = daybook.current_ledger())', read_model);
+                    USING (ledger_id = (SELECT daybook.current_ledger()))', read_model);
 END $$;
 COMMENT ON FUNCTION projections.take_in(regclass) IS
     'Every table of a read model is made with this: the projector owns it, a reader sees the rows of one ledger.';
@@ -880,6 +938,6 @@ BEGIN
         EXECUTE format('ALTER TABLE %s OWNER TO daybook_projector', name);
         EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', name);
         EXECUTE format('CREATE POLICY own_ledger ON %s FOR SELECT TO daybook_reader
-                        USING (ledger_id = daybook.current_ledger())', name);
+                        USING (ledger_id = (SELECT daybook.current_ledger()))', name);
     END LOOP;
 END $$;

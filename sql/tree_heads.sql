@@ -2,8 +2,8 @@
 
 -- name: heads
 -- Of every ledger that is open, as daybook_projector.
-SELECT l.name, l.public_id::text, h.incarnation, h.seq, h.root
-  FROM daybook.heads h JOIN daybook.ledgers l USING (ledger_id) WHERE l.opened_at IS NOT NULL ORDER BY l.name;
+SELECT daybook.whole_name(l.tenant, l.name), l.public_id::text, h.incarnation, h.seq, h.root
+  FROM daybook.heads h JOIN daybook.ledgers l USING (ledger_id) WHERE l.opened_at IS NOT NULL ORDER BY 1;
 
 -- name: head
 SELECT l.public_id::text, h.incarnation, h.seq, h.root

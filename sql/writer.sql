@@ -5,6 +5,7 @@
 -- name: lock_head
 BEGIN;
 SET LOCAL daybook.ledger_id TO %(ledger_id)s;
+SET LOCAL daybook.tenant TO %(tenant)s;
 EXECUTE lock_head (%(ledger_id)s);
 
 -- name: clock
@@ -20,15 +21,16 @@ SELECT pg_terminate_backend(a.pid)
    AND a.xact_start < clock_timestamp() - interval '10 seconds';
 
 -- name: find_ledger
-SELECT ledger_id, public_id::text FROM daybook.ledgers WHERE name = %(name)s;
+SELECT ledger_id, public_id::text FROM daybook.ledgers WHERE tenant = %(tenant)s AND name = %(name)s;
 
 -- name: reserve_ledger
 -- The name and the head row, before the event that opens the ledger.
 WITH reserved AS (
-    INSERT INTO daybook.ledgers (name, public_id) VALUES (%(name)s, %(public_id)s)
-    ON CONFLICT (name) DO NOTHING RETURNING ledger_id
+    INSERT INTO daybook.ledgers (tenant, name, public_id) VALUES (%(tenant)s, %(name)s, %(public_id)s)
+    ON CONFLICT (tenant, name) DO NOTHING RETURNING ledger_id
 )
-SELECT ledger_id, set_config('daybook.ledger_id', ledger_id::text, true) FROM reserved;
+SELECT ledger_id, set_config('daybook.ledger_id', ledger_id::text, true), set_config('daybook.tenant', %(tenant)s, true)
+  FROM reserved;
 
 -- name: insert_head
 INSERT INTO daybook.heads (ledger_id, seq, previous_seq, recorded_at, root, frontier, accounts, chart_seq)
@@ -67,7 +69,7 @@ SELECT seq, expires_at FROM daybook.holds
  WHERE ledger_id = %(ledger_id)s ORDER BY ledger_id, expires_at, seq LIMIT %(limit)s;
 
 -- name: due_ledgers
-SELECT l.name FROM daybook.heads h JOIN daybook.ledgers l USING (ledger_id)
+SELECT l.tenant || '/' || l.name FROM daybook.heads h JOIN daybook.ledgers l USING (ledger_id)
  WHERE h.next_expiry <= clock_timestamp() ORDER BY h.next_expiry LIMIT 1000;
 
 -- name: update_head

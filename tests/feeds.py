@@ -11,13 +11,15 @@ import httpx
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
+from tests.keys import as_admin
+
 STREAM = {"Accept": "text/event-stream"}
 
 
 @contextmanager
 def sse(base: str, path: str, last: int | None = None, **query: Any) -> Iterator[Iterator[dict[str, str]]]:
     """The messages of an event stream, each as its fields; a comment is {"": ...}."""
-    headers = STREAM if last is None else STREAM | {"Last-Event-ID": str(last)}
+    headers = as_admin(base) | STREAM | ({} if last is None else {"Last-Event-ID": str(last)})
     with (
         httpx.Client(timeout=10) as client,
         client.stream("GET", base + path, headers=headers, params=query) as answer,
@@ -25,6 +27,13 @@ def sse(base: str, path: str, last: int | None = None, **query: Any) -> Iterator
         assert answer.status_code == 200, answer.read()
         assert answer.headers["content-type"] == "text/event-stream"
         yield _messages(answer.iter_lines())
+
+
+def raw_request(base: str, path: str) -> bytes:
+    """What a client sends that will then take nothing."""
+    key = as_admin(base)["authorization"]
+    lines = (f"GET {path} HTTP/1.1", "Host: x", "Accept: text/event-stream", f"Authorization: {key}", "", "")
+    return "\r\n".join(lines).encode()
 
 
 def _messages(lines: Iterator[str]) -> Iterator[dict[str, str]]:
@@ -48,7 +57,7 @@ def socket(base: str, path: str, **query: Any) -> Iterator[Iterator[dict[str, An
             while True:
                 yield json.loads(connection.recv(timeout=10))
 
-    with connect(url, open_timeout=10, close_timeout=0.05) as connection:
+    with connect(url, open_timeout=10, close_timeout=0.05, additional_headers=as_admin(base)) as connection:
         yield messages()
 
 

@@ -29,6 +29,14 @@ PER_LEDGER = (*APPEND_ONLY, "accounts", "heads", "balances", "streams", "holds",
 TABLES = (*PER_LEDGER, "ledgers")
 
 
+def about(connection: psycopg.Connection[Any], ledger_id: int | str | None, tenant: str = "default") -> None:
+    """Make the transaction one for a tenant, about a ledger, or about none."""
+    connection.execute(
+        "SELECT set_config('daybook.tenant', %s, true), set_config('daybook.ledger_id', %s, true)",
+        (tenant, "" if ledger_id is None else str(ledger_id)),
+    )
+
+
 @contextmanager
 def written_book(new_database: NewDatabase) -> Iterator[str]:
     """Two ledgers with a row in every table. Tests share it; audited last."""
@@ -70,7 +78,7 @@ def attack(conninfo: str, error: type[psycopg.Error], constraint: str | None) ->
     """A superuser's transaction about `main` that must be refused for this reason and change nothing."""
     before = contents(conninfo)
     with psycopg.connect(conninfo) as connection:
-        connection.execute("SELECT set_config('daybook.ledger_id', '1', true)")
+        about(connection, 1)
         refused: psycopg.Error | None = None
         try:
             yield connection

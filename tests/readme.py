@@ -102,7 +102,9 @@ def service(database: str | None, **settings: str) -> Iterator[dict[str, str]]:
                 assert process.poll() is None, "the service ended"
                 assert time.monotonic() < deadline, "the service did not start"
                 time.sleep(0.1)
-        yield variables | {"README_PORT": port}
+        create = (*COMMAND, "key", "create", "readme", "--scope", "admin", "--scope", "service:admin")
+        made = subprocess.run(create, cwd=ROOT, env=variables, capture_output=True, text=True, check=True)
+        yield variables | {"README_PORT": port, "AUTH": f"authorization: Bearer {made.stdout.strip()}"}
     finally:
         process.terminate()
         process.wait(60)

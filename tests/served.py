@@ -26,6 +26,7 @@ from api.problems import CODES
 from api.server import Server
 from api.settings import Work
 from ledger.keeping import Keeping
+from tests.keys import as_admin, introduce
 
 CHART: dict[str, Any] = {
     "assets": ["USD/2", "EUR/2", "JPY/0"],
@@ -46,8 +47,9 @@ class Service:
     """A server under test and its client."""
 
     def __init__(self, base: str) -> None:
+        """`introduce` the base first."""
         self.base = base
-        self.client = httpx.Client(base_url=base, timeout=30)
+        self.client = httpx.Client(base_url=base, timeout=30, headers=as_admin(base))
         self._paths: dict[str, Any] = msgspec.to_builtins(document()["paths"])
 
     def call(self, method: str, path: str, body: Any = None, **options: Any) -> httpx.Response:
@@ -83,9 +85,8 @@ class Service:
         declared = operation["responses"][str(response.status_code)]
         assert media in declared["content"]
         assert problem is None or problem["code"] in declared["x-codes"], problem
-        assert {"idempotency-replayed", "location", "retry-after"} & set(response.headers) <= {
-            name.lower() for name in declared["headers"]
-        }
+        ours = {"idempotency-replayed", "location", "retry-after", "www-authenticate"}
+        assert ours & set(response.headers) <= {name.lower() for name in declared["headers"]}
 
     def _operation(self, request: httpx.Request) -> Any:
         # The most literal path comes first: /transactions/batch is not /transactions/{seq}.
@@ -168,7 +169,9 @@ def served(conninfo: str, keys: Path | None = None, work: Work = WORK) -> Iterat
             while not server.started:
                 assert thread.is_alive()
                 thread.join(0.01)
-            service = Service(f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}")
+            address = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+            introduce(address, conninfo)
+            service = Service(address)
             with service.client:
                 yield service
         finally:

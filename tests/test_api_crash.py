@@ -15,6 +15,7 @@ import httpx
 from tests.audit import audited
 from tests.bookkeeping import open_ledger, writing
 from tests.daybook_command import COMMAND, ROOT, environment
+from tests.keys import as_admin, introduce
 
 CLIENTS = 8
 
@@ -41,6 +42,7 @@ def served(database: str) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
             assert process.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.1)
+        introduce(base, database)
         yield base, process
     finally:
         if process.poll() is None:
@@ -64,7 +66,10 @@ def test_killing_the_service_under_load_loses_and_doubles_nothing(database: str)
     told: dict[str, int] = {}
 
     def load(client_number: int, base: str, life: int) -> None:
-        with httpx.Client(base_url=base, timeout=30) as client, suppress(httpx.HTTPError):
+        with (
+            httpx.Client(base_url=base, timeout=30, headers=as_admin(base)) as client,
+            suppress(httpx.HTTPError),
+        ):
             for n in range(10_000):
                 key = f"{life}-{client_number}-{n}"
                 asked.append(key)
@@ -87,7 +92,10 @@ def test_killing_the_service_under_load_loses_and_doubles_nothing(database: str)
         books = audited(database)["main"]
         stored = {key: seqs[0] for key, seqs in books.keys.items() if key in told}
         assert stored == told
-    with served(database) as (base, _), httpx.Client(base_url=base, timeout=30) as client:
+    with (
+        served(database) as (base, _),
+        httpx.Client(base_url=base, timeout=30, headers=as_admin(base)) as client,
+    ):
         for key in asked:
             assert ask(client, key).status_code == 201
     books = audited(database)["main"]

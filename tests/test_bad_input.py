@@ -12,6 +12,7 @@ import pytest
 
 from api.http import MAX_BODY_BYTES
 from tests.conftest import NewDatabase
+from tests.keys import as_admin
 from tests.served import CHART, Book, Service, leg, move, served
 
 JSON = {"Content-Type": "application/json"}
@@ -467,6 +468,7 @@ def test_long_body_is_refused_by_its_announced_length(book: Book) -> None:
     port = int(book.service.base.rpartition(":")[2])
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     connection.putrequest("POST", book.path + "/transactions")
+    connection.putheader("Authorization", as_admin(book.service.base)["authorization"])
     connection.putheader("Content-Type", "application/json")
     connection.putheader("Content-Length", str(MAX_BODY_BYTES + 1))
     connection.endheaders()

@@ -32,6 +32,7 @@ from tests.bookkeeping import (
     withdrawal,
     writing,
 )
+from tests.forgery import about
 from tests.relay import Cut, relayed
 
 CUTS: tuple[Cut, ...] = ("before COMMIT", "after COMMIT")
@@ -100,7 +101,8 @@ def test_under_load_every_kind_of_cut_leaves_each_command_there_once(database: s
 HOLDER = """
 import sys, psycopg
 with psycopg.connect(sys.argv[1], options="-c role=daybook_writer") as connection:
-    connection.execute("SELECT set_config('daybook.ledger_id', '1', true)")
+    for name, value in (('tenant', 'default'), ('ledger_id', '1')):
+        connection.execute("SELECT set_config('daybook.' || %s, %s, true)", (name, value))
     connection.execute("SELECT FROM daybook.heads WHERE ledger_id = 1 FOR UPDATE")
     connection.execute(
         "UPDATE daybook.heads SET seq = seq + 1, previous_seq = seq, recorded_at = now() WHERE ledger_id = 1")
@@ -130,7 +132,7 @@ def test_a_holder_that_works_is_waited_for(database: str) -> None:
     with writing(database) as writer:
         open_ledger(writer)
         with psycopg.connect(database) as connection:
-            connection.execute("SELECT set_config('daybook.ledger_id', '1', true)")
+            about(connection, 1)
             connection.execute("SELECT FROM daybook.heads WHERE ledger_id = 1 FOR UPDATE")
             answer = submit(writer, c.command(deposit(1, 100)))
             time.sleep(3)

@@ -20,7 +20,8 @@ WORDS = """
     minor unit; limits; batch; condition; up to; preview; rejection; head; incarnation; leaf; leg; annotation;
     balance; debit; credit; period; period close; closing; closing entries; retained earnings; restore;
     balance assertion; tolerance; original effective at; as of; known at; audit; verdict;
-    tile; tree head; signed tree head; kept tree head; verifier key; inclusion proof; consistency proof
+    tile; tree head; signed tree head; kept tree head; verifier key; inclusion proof; consistency proof;
+    tenant; API key; principal; role; scope
 """
 
 

@@ -29,7 +29,8 @@ from ledger.feed import head_seq
 from ledger.keeping import Keeping
 from tests.bookkeeping import deposit, do, done, open_ledger, writing
 from tests.conftest import NewDatabase
-from tests.feeds import STREAM, Follower, socket, sse
+from tests.feeds import STREAM, Follower, raw_request, socket, sse
+from tests.keys import as_admin, introduce
 from tests.served import Book, Service, move, served
 from tests.test_api_crash import ask
 from tests.test_api_crash import served as process
@@ -119,7 +120,10 @@ def test_a_server_killed_and_started_again(database: str) -> None:
             follower.take(10**9, 10**9)
 
     def load(base: str) -> None:
-        with httpx.Client(base_url=base, timeout=30) as client, suppress(httpx.HTTPError):
+        with (
+            httpx.Client(base_url=base, timeout=30, headers=as_admin(base)) as client,
+            suppress(httpx.HTTPError),
+        ):
             for n in range(10_000):
                 ask(client, str(n))
 
@@ -209,8 +213,7 @@ def test_a_slow_reader_costs_a_page(database: str) -> None:
             lines = []
             for _ in range(6):
                 line = stack.enter_context(sockets.create_connection((host, int(port))))
-                request = f"GET {book.path}/events HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n"
-                line.sendall(request.encode())
+                line.sendall(raw_request(base, book.path + "/events"))
                 lines.append(line)
             for _ in range(6):
                 stack.enter_context(socket(base, book.path + "/events"))
@@ -220,7 +223,9 @@ def test_a_slow_reader_costs_a_page(database: str) -> None:
             received = b""
             lines[0].settimeout(10)
             while f"id: {count}\n".encode() not in received[-100_000:]:
-                received += lines[0].recv(2**20)
+                part = lines[0].recv(2**20)
+                assert part
+                received += part
         assert received.count(b"\nid: ") >= count - 1
 
 
@@ -231,11 +236,11 @@ def test_feeds_are_bounded_and_dead_clients_make_room(book: Book, monkeypatch: p
     with ExitStack() as stack:
         eventually(lambda: opens(base, path, stack))  # those of other tests have gone
         eventually(lambda: opens(base, path, stack))
-        answer = httpx.get(base + path, headers=STREAM)
+        answer = httpx.get(base + path, headers=as_admin(base, **STREAM))
         assert (answer.status_code, answer.json()["code"]) == (503, "too_many_feeds")
         assert int(answer.headers["retry-after"]) > 0
         with pytest.raises(InvalidStatus) as refused:
-            connect(base.replace("http", "ws", 1) + path)
+            connect(base.replace("http", "ws", 1) + path, additional_headers=as_admin(base))
         assert refused.value.response.status_code == 503
         assert json.loads(refused.value.response.body or b"")["evidence"] == {"limit": 2}
         book.get("/events")  # pages are not feeds
@@ -269,14 +274,13 @@ def test_a_client_that_takes_nothing_is_cut_off(
     try:
         eventually(lambda: server.started)
         base = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        introduce(base, database)
         book = Service(base).open()
         for _ in range(10):
             big = {**move("cash", "fx", 1), "metadata": {f"m{n}": "x" * 2_000 for n in range(20)}}
             book.call("POST", "/transactions/batch", {"transactions": [big] * 50})
         with sockets.create_connection(("127.0.0.1", listener.getsockname()[1])) as stuck:
-            stuck.sendall(
-                f"GET {book.path}/events HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n".encode()
-            )
+            stuck.sendall(raw_request(base, book.path + "/events"))
             assert stuck.recv(15) == b"HTTP/1.1 200 OK"
             assert refused(base, book.path + "/events")
             eventually(lambda: not refused(base, book.path + "/events"))
@@ -287,7 +291,7 @@ def test_a_client_that_takes_nothing_is_cut_off(
 
 def refused(base: str, path: str) -> bool:
     """Whether there is no room for a feed."""
-    with httpx.stream("GET", base + path, headers=STREAM) as answer:
+    with httpx.stream("GET", base + path, headers=as_admin(base, **STREAM)) as answer:
         return answer.status_code == 503
 
 
@@ -331,7 +335,8 @@ def test_a_server_that_stops_ends_its_feeds(database: str) -> None:
             ended["sse"] = [message.get("id") for message in messages]  # a cut answer would raise
 
     def follow_socket(base: str, path: str) -> None:
-        with connect(base.replace("http", "ws", 1) + path) as connection:
+        url = base.replace("http", "ws", 1) + path
+        with connect(url, additional_headers=as_admin(base)) as connection:
             ended["socket"] = close_code(connection)
 
     with served(database) as service:
@@ -342,7 +347,7 @@ def test_a_server_that_stops_ends_its_feeds(database: str) -> None:
             book.call("POST", "/transactions/batch", {"transactions": [big] * 50})
         port = int(service.base.rpartition(":")[2])
         stuck = sockets.create_connection(("127.0.0.1", port))
-        stuck.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n".encode())
+        stuck.sendall(raw_request(service.base, path))
         threads = [
             threading.Thread(target=follow, args=(service.base, path))
             for follow in (follow_sse, follow_socket)
@@ -479,11 +484,11 @@ def test_bad_feeds_are_refused(book: Book, query: str, headers: dict[str, str], 
     """400 that names the parameter, before anything is sent: as a page, a stream and a WebSocket."""
     url = f"{book.service.base}{book.path}/events?{query}"
     for accept in ({}, STREAM):
-        answer = httpx.get(url, headers=headers | accept)
+        answer = httpx.get(url, headers=as_admin(book.service.base, **headers, **accept))
         book.service.check_declared(answer)
         assert (answer.status_code, answer.json()["field"]) == (400, field)
     with pytest.raises(InvalidStatus) as caught:
-        connect(url.replace("http", "ws", 1), additional_headers=headers)
+        connect(url.replace("http", "ws", 1), additional_headers=as_admin(book.service.base, **headers))
     response = caught.value.response
     assert (response.status_code, response.headers["content-type"]) == (400, "application/problem+json")
     assert json.loads(response.body or b"")["field"] == field
@@ -503,11 +508,11 @@ def test_feeds_of_what_is_not_there(book: Book, path: str, status: int, code: st
     """A problem instead of a stream; a WebSocket elsewhere finds nothing."""
     url = book.service.base + path.format(book=book.path)
     with pytest.raises(InvalidStatus) as caught:
-        connect(url.replace("http", "ws", 1))
+        connect(url.replace("http", "ws", 1), additional_headers=as_admin(book.service.base))
     assert caught.value.response.status_code == status
     assert json.loads(caught.value.response.body or b"")["code"] == code
     if code != "not_found":
-        answer = httpx.get(url, headers=STREAM)
+        answer = httpx.get(url, headers=as_admin(book.service.base, **STREAM))
         book.service.check_declared(answer)
         assert (answer.status_code, answer.json()["code"]) == (status, code)
 
@@ -517,17 +522,20 @@ def test_pages_of_other_origins_get_no_socket(book: Book, origin: str) -> None:
     """Any page may try, in the browser of whoever can reach the service; its own origin's may succeed."""
     url = book.service.base.replace("http", "ws", 1) + book.path + "/events"
     with pytest.raises(InvalidStatus) as caught:
-        connect(url, origin=Origin(origin))
+        connect(url, origin=Origin(origin), additional_headers=as_admin(book.service.base))
     assert caught.value.response.status_code == 403
     problem = json.loads(caught.value.response.body or b"")
     assert (problem["code"], problem["evidence"]) == ("origin_not_allowed", {"origin": origin})
-    with connect(url, origin=Origin(book.service.base)) as connection:
+    base = book.service.base
+    with connect(url, origin=Origin(base), additional_headers=as_admin(base)) as connection:
         assert json.loads(connection.recv(timeout=10))["seq"] == 1
 
 
 def test_a_client_that_talks_is_closed(book: Book) -> None:
     """There is nothing that a WebSocket's client could say: 1003."""
-    with connect(book.service.base.replace("http", "ws", 1) + book.path + "/events") as connection:
+    base = book.service.base
+    url = base.replace("http", "ws", 1) + book.path + "/events"
+    with connect(url, additional_headers=as_admin(base)) as connection:
         connection.send("hello")
         assert close_code(connection) == 1003
 
@@ -535,7 +543,8 @@ def test_a_client_that_talks_is_closed(book: Book) -> None:
 def test_head_and_other_media_get_the_page(book: Book) -> None:
     """Only who asks for a stream gets one."""
     assert "events" in book.get("/events")
-    answer = httpx.get(f"{book.service.base}{book.path}/events", headers={"Accept": "*/*"})
+    url, base = f"{book.service.base}{book.path}/events", book.service.base
+    answer = httpx.get(url, headers=as_admin(base, Accept="*/*"))
     assert answer.headers["content-type"] == "application/json"
-    answer = httpx.head(f"{book.service.base}{book.path}/events", headers=STREAM)
+    answer = httpx.head(url, headers=as_admin(base, **STREAM))
     assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")

@@ -21,6 +21,7 @@ from tests.conftest import NewDatabase
 from tests.forgery import (
     APPEND_ONLY,
     CHANGES,
+    about,
     add_events,
     add_legs,
     attack,
@@ -39,7 +40,7 @@ def book(new_database: NewDatabase) -> Iterator[str]:
 def test_a_forged_batch_that_keeps_every_rule_is_accepted(book: str) -> None:
     """The control: what the attacks below do passes all guards, deferred ones too, if no rule is broken."""
     with psycopg.connect(book) as connection:
-        connection.execute("SELECT set_config('daybook.ledger_id', '1', true)")
+        about(connection, 1)
         first = move_head(connection, 2)
         add_events(connection, [first, first + 1])
         add_legs(connection, (first, 0, 1, 7), (first, 1, 2, -7), (first + 1, 0, 1, 8), (first + 1, 1, 2, -8))
@@ -250,7 +251,8 @@ def test_a_ledger_starts_at_zero(book: str) -> None:
     """A new head cannot claim events."""
     with attack(book, errors.RestrictViolation, "contiguous") as connection:
         connection.execute(
-            "WITH new AS (INSERT INTO daybook.ledgers (name, public_id) VALUES ('new', gen_random_uuid())"
+            "WITH new AS (INSERT INTO daybook.ledgers (tenant, name, public_id)"
+            " VALUES ('default', 'new', gen_random_uuid())"
             " RETURNING ledger_id, set_config('daybook.ledger_id', ledger_id::text, true))"
             " SELECT ledger_id FROM new"
         )

@@ -18,6 +18,7 @@ from tests.forgery import (
     CHANGES,
     PER_LEDGER,
     TABLES,
+    about,
     add_events,
     add_legs,
     attack,
@@ -59,7 +60,7 @@ def test_rows_of_another_ledger_are_refused(book: str, table: str) -> None:
 def test_rows_of_ones_own_ledger_are_accepted(book: str, table: str) -> None:
     """The control of the test above."""
     with psycopg.connect(book) as connection:
-        connection.execute("SELECT set_config('daybook.ledger_id', '2', true)")
+        about(connection, 2)
         inserted = connection.execute(
             f"INSERT INTO daybook.{table} SELECT {COPY_A_ROW[table]} FROM daybook.{table}"
             " WHERE ledger_id = 2 LIMIT 1".encode()
@@ -97,7 +98,7 @@ def test_events_of_another_ledger_are_refused(book: str) -> None:
 def test_no_ledger_set_means_no_writing(book: str) -> None:
     """Without daybook.ledger_id, a transaction is about nothing."""
     with attack(book, errors.RestrictViolation, "own_ledger") as connection:
-        connection.execute("SELECT set_config('daybook.ledger_id', '', true)")
+        about(connection, None)
         move_head(connection)
 
 
@@ -108,7 +109,7 @@ def test_a_reader_sees_the_ledger_that_is_set_and_no_other(book: str) -> None:
         for table in PER_LEDGER:
             query = f"SELECT array_agg(DISTINCT ledger_id) FROM daybook.{table}".encode()
             for setting, seen in (("1", [1]), ("2", [2]), ("3", None), ("", None)):
-                connection.execute("SELECT set_config('daybook.ledger_id', %s, true)", (setting,))
+                about(connection, setting)
                 assert connection.execute(query).fetchone() == (seen,), (table, setting)
 
 

@@ -76,7 +76,10 @@ def test_waiting_reads_keep_nobody_from_reading(service: Service, monkeypatch: p
 def reading(conninfo: str, ledger_id: int = 1) -> Iterator[psycopg.Connection[Any]]:
     """A reader's transaction about one ledger."""
     with psycopg.connect(conninfo, options="-c role=daybook_reader") as connection:
-        connection.execute("SELECT set_config('daybook.ledger_id', %s, true)", (str(ledger_id),))
+        connection.execute(
+            "SELECT set_config('daybook.tenant', 'default', true), set_config('daybook.ledger_id', %s, true)",
+            (str(ledger_id),),
+        )
         yield connection
 
 

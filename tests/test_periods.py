@@ -360,7 +360,7 @@ def test_restore_comes_before_the_holds_that_are_due(database: str) -> None:
         time.sleep(1.1)
         with head_locked(database):
             before = submit(writer, c.command(c.PeriodClosing(), "2019"))
-            while not writer._books["main"].under_way:
+            while not writer._books["default/main"].under_way:
                 time.sleep(0.001)
             restored: Future[Answer] = Future()
             alone = Request([c.command(body)], alone=True)

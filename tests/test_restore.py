@@ -36,7 +36,7 @@ from tests.bookkeeping import deposit, do, done, open_ledger, writing
 from tests.conftest import NewDatabase
 from tests.daybook_command import daybook, fails, own_data, succeeds
 from tests.served import served
-from tests.test_serve import paste, post, service
+from tests.test_serve import authorized, paste, post, service
 from tests.waiting import until
 
 
@@ -315,7 +315,7 @@ def test_restoring_an_old_backup_from_end_to_end(database: str, tmp_path: Path) 
 
 
 def get(url: str) -> Any:
-    return json.load(urllib.request.urlopen(url, timeout=30))
+    return json.load(urllib.request.urlopen(urllib.request.Request(url, headers=authorized()), timeout=30))
 
 
 def test_a_copy_of_the_files_is_noticed_too() -> None:

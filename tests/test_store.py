@@ -158,7 +158,7 @@ def work(database: str) -> State:
         done(do(writer, c.AccountOpening("customers:2")))
         done(do(writer, c.AccountClosing(), "customers:2"))
         assert code(do(writer, withdrawal(1, 9_999), key="refused")) == "insufficient_available"
-        state = writer._books["main"].state
+        state = writer._books["default/main"].state
         assert state is not None
         return state
 
@@ -261,7 +261,7 @@ def test_due_holds_come_in_order_with_the_next_to_come(database: str, connection
         seconds = (300, 100, 200, 100, 400)
         bodies = [withdrawal(1, 1, pending=True, timeout_seconds=s) for s in seconds]
         seqs = [done(outcome) for outcome in writer.execute("main", Request([c.command(b) for b in bodies]))]
-        state = writer._books["main"].state
+        state = writer._books["default/main"].state
         assert state is not None
         at = [state.recorded_at + s * 1_000_000 for s in seconds]
     order = [seqs[i] for i in (1, 3, 2, 0, 4)]

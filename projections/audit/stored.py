@@ -11,8 +11,10 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 
 from ledger.errors import LedgerNotFound
+from ledger.text import whose
 from projections.audit.rows import TO_2000, Connection, Layout, copied
 from projections.audit.verifier import CHUNK, Stored
+from projections.tree_heads import all_heads
 from sql import load as load_queries
 
 QUERIES = load_queries("audit.sql")
@@ -49,8 +51,7 @@ def connected(conninfo: str) -> Iterator[Connection]:
 
 def ledgers(conninfo: str) -> dict[str, str]:
     """The names of all ledgers, in order, and their ids."""
-    with connected(conninfo) as connection:
-        return dict(connection.execute(QUERIES["opened_ledgers"]).fetchall())
+    return {name: head.ledger for name, head in all_heads(conninfo)}
 
 
 class StoredLedger:
@@ -58,7 +59,10 @@ class StoredLedger:
 
     def __init__(self, connection: Connection, name: str) -> None:
         """Shows the connection this ledger and no other (LedgerNotFound)."""
-        found = connection.execute(QUERIES["find_ledger"], {"ledger": name}).fetchone()
+        tenant, own = whose(name)
+        wanted = {"tenant": tenant, "name": own}
+        connection.execute(QUERIES["set_tenant"], wanted)
+        found = connection.execute(QUERIES["find_ledger"], wanted).fetchone()
         if found is None:
             raise LedgerNotFound(name)
         ledger_id, self.public_id, self.time_zone, self.opened_at = found

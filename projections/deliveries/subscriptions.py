@@ -17,7 +17,7 @@ from msgspec import Meta, Struct
 from ledger.chart import MAX_AMOUNT
 from ledger.errors import LedgerNotFound
 from ledger.events import SCHEMA_VERSIONS
-from ledger.text import check_text, iso, micros
+from ledger.text import check_text, iso, micros, whose
 from ledger.wire import Connection
 from projections.deliveries import signing
 from projections.deliveries.courier import QUERIES, Endpoint, utc_now
@@ -157,7 +157,8 @@ def _work(connection: Connection, ledger: str, subscription: str | None = None) 
     """A transaction that is on disk at its end, and the parameters of its queries (LedgerNotFound)."""
     with connection.transaction():
         connection.execute(QUERIES["durably"])
-        row = connection.execute(QUERIES["ledger"], {"name": ledger}).fetchone()
+        tenant, name = whose(ledger)
+        row = connection.execute(QUERIES["ledger"], {"tenant": tenant, "name": name}).fetchone()
         if row is None:
             raise LedgerNotFound(ledger)
         yield {"ledger_id": row[0], "head": row[1], "subscription": subscription, "now": utc_now()}

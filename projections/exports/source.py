@@ -24,7 +24,7 @@ from ledger.days import day_of, end_of
 from ledger.errors import LedgerNotFound
 from ledger.events import Event, EventPosting, UnknownEvent, read_event
 from ledger.notes import TreeHead
-from ledger.text import ASSET_PATTERN, SECOND, micros
+from ledger.text import ASSET_PATTERN, SECOND, micros, whose
 from ledger.wire import Connection
 from sql import load as load_queries
 
@@ -184,10 +184,13 @@ class Source:
         self._connection.close()
 
     def _pin(self, ledger: str, head: TreeHead) -> Pin:
-        found = self._connection.execute(FIND_LEDGER, {"name": ledger}).fetchone()
+        tenant, own = whose(ledger)
+        wanted = {"tenant": tenant, "name": own}
+        self._connection.execute(QUERIES["set_tenant"], wanted)
+        found = self._connection.execute(FIND_LEDGER, wanted).fetchone()
         if found is None:
             raise LedgerNotFound(ledger)
-        ledger_id, name, public_id, time_zone, _ = found
+        ledger_id, name, public_id, time_zone, *_ = found
         parameters = {"ledger_id": ledger_id}
         self._connection.execute(QUERIES["set_ledger"], parameters)
         row = self._connection.execute(QUERIES["pin"], parameters).fetchone()

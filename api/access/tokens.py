@@ -1,0 +1,147 @@
+"""Bearer tokens of other services (JWT, RFC 7519): who signed them, for whom, until when.
+
+HS256 by a secret that one's own services share; RS256 and ES256 by a JWKS, from a file or a URL. Which
+algorithm is accepted follows from what is configured, never from the token. Audience, issuer, subject and
+expiry are required. Claims: `tenant`; `scope` (a string of words, or a list), `roles` and, of seed 003,
+`creditPermissions`; `ledgers`; `creditLimit` and `riskRating` are kept for the products.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+import jwt
+import msgspec
+from msgspec import Meta, Struct
+
+from api.access.scopes import Principal, expand
+from ledger.commands import Name
+
+LEEWAY_SECONDS = 30
+JWKS_SECONDS = 300
+FETCH_SECONDS = 5
+LONGEST = 8_192
+# RFC 7518 section 3.2: a key of at least the size of the hash.
+SHORTEST_SECRET = 32
+
+
+class TokenRefused(Exception):
+    """A token cannot be accepted; the message says why, and nothing secret."""
+
+
+class KeysUnavailable(Exception):
+    """The key set could not be had; the token may be good."""
+
+
+class TokenSettings(Struct, frozen=True, kw_only=True):
+    """What tokens must be. `jwks` is a path or an https URL; `tenant` is that of tokens that name none."""
+
+    audience: str
+    issuer: str
+    secret: str | None = None
+    jwks: str | None = None
+    tenant: str | None = None
+
+
+class _Claims(Struct, kw_only=True):
+    sub: Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[\x21-\x7e]+\Z")]
+    tenant: Name | None = None
+    scope: str | list[str] = ""
+    roles: list[str] = []
+    credit_permissions: list[str] = msgspec.field(default_factory=list, name="creditPermissions")
+    ledgers: list[Name] | None = None
+    credit_limit: Annotated[float, Meta(ge=0)] | None = msgspec.field(default=None, name="creditLimit")
+    risk_rating: Literal["low", "medium", "high"] | None = msgspec.field(default=None, name="riskRating")
+
+
+class Tokens:
+    """Checks tokens. Threads may share it; a JWKS behind a URL is asked for anew every few minutes."""
+
+    def __init__(self, settings: TokenSettings) -> None:
+        """ValueError when the settings cannot be right."""
+        if settings.secret is None and settings.jwks is None:
+            raise ValueError("a secret or a JWKS is needed")
+        if settings.secret is not None and len(settings.secret.encode()) < SHORTEST_SECRET:
+            raise ValueError(f"the secret has fewer than {SHORTEST_SECRET} bytes")
+        self._settings = settings
+        self._client: jwt.PyJWKClient | None = None
+        if settings.jwks is not None and _is_url(settings.jwks):
+            self._client = jwt.PyJWKClient(settings.jwks, lifespan=JWKS_SECONDS, timeout=FETCH_SECONDS)
+
+    def principal(self, token: str) -> tuple[Principal, float]:
+        """Whose token it is, and when it expires, a Unix time (TokenRefused, KeysUnavailable)."""
+        if len(token) > LONGEST:
+            raise TokenRefused("it is too long")
+        try:
+            algorithm = jwt.get_unverified_header(token).get("alg")
+            claims: dict[str, Any] = jwt.decode(
+                token,
+                self._key(token, algorithm),
+                algorithms=[str(algorithm)],
+                audience=self._settings.audience,
+                issuer=self._settings.issuer,
+                leeway=LEEWAY_SECONDS,
+                options={"require": ["exp", "sub", "aud", "iss"]},
+            )
+        except jwt.PyJWKClientConnectionError as error:
+            raise KeysUnavailable("the key set cannot be fetched") from error
+        except jwt.PyJWTError as error:
+            raise TokenRefused(str(error)) from error
+        return self._read(claims), float(claims["exp"]) + LEEWAY_SECONDS
+
+    def _key(self, token: str, algorithm: str | None) -> Any:
+        settings = self._settings
+        if algorithm == "HS256" and settings.secret is not None:
+            return settings.secret
+        if algorithm not in ("RS256", "ES256") or settings.jwks is None:
+            raise TokenRefused(f"its algorithm, {algorithm}, is not accepted here")
+        if self._client is not None:
+            key = self._client.get_signing_key_from_jwt(token)
+        else:
+            key = _from_file(Path(settings.jwks), jwt.get_unverified_header(token).get("kid"))
+        # A key says itself what it is for; an RSA key never verifies by another algorithm.
+        if key.algorithm_name != algorithm:
+            raise TokenRefused(f"its key is not one for {algorithm}")
+        return key.key
+
+    def _read(self, found: dict[str, Any]) -> Principal:
+        try:
+            claims = msgspec.convert(found, _Claims)
+            words = claims.scope.split() if isinstance(claims.scope, str) else claims.scope
+            scopes = expand([*words, *claims.roles, *claims.credit_permissions])
+        except (msgspec.ValidationError, ValueError) as error:
+            raise TokenRefused(f"a claim is wrong: {error}") from None
+        if "service:admin" in scopes:
+            raise TokenRefused("service:admin is not for tokens")
+        tenant = claims.tenant or self._settings.tenant
+        if tenant is None:
+            raise TokenRefused("it names no tenant")
+        return Principal(
+            tenant=tenant,
+            actor=f"user:{claims.sub}",
+            scopes=scopes,
+            ledgers=None if claims.ledgers is None else frozenset(claims.ledgers),
+            claims={
+                name: value
+                for name, value in (("creditLimit", claims.credit_limit), ("riskRating", claims.risk_rating))
+                if value is not None
+            },
+        )
+
+
+def _is_url(jwks: str) -> bool:
+    return urlsplit(jwks).scheme in ("https", "http")
+
+
+def _from_file(path: Path, kid: str | None) -> jwt.PyJWK:
+    try:
+        keys = jwt.PyJWKSet.from_dict(json.loads(path.read_bytes())).keys
+    except (OSError, ValueError, jwt.PyJWTError) as error:
+        raise KeysUnavailable(f"the key set {path.name} cannot be read") from error
+    found = [key for key in keys if key.key_id == kid] if kid is not None else keys
+    if len(found) != 1:
+        raise TokenRefused("its key is not in the key set")
+    return found[0]

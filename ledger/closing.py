@@ -37,6 +37,9 @@ from ledger.text import moment
 LEGS_BYTES = 40_000
 LEG_BYTES = 90  # besides account and asset
 
+# Why periods are reopened for their closing entries, by which reports of income find them.
+REASON = "closing entries"
+
 Execute = Callable[[str, Request], list[Outcome]]
 
 
@@ -80,7 +83,7 @@ def _post_entries(
     """The closing with its entries, or why they were refused; None: there is nothing to post."""
     period = command.subject
     assert isinstance(period, str)
-    reopening = PeriodReopening(reason="closing entries", closed_seq=closed_seq)
+    reopening = PeriodReopening(reason=REASON, closed_seq=closed_seq)
     mark = fingerprint([reopening], period)
     key = None
     if command.key is not None:
@@ -100,7 +103,7 @@ def _post_entries(
     if not group:
         return None
     for inner in reversed(result.closed_inside):
-        reopening_inner = PeriodReopening(reason="closing entries", closed_seq=inner.closed_seq)
+        reopening_inner = PeriodReopening(reason=REASON, closed_seq=inner.closed_seq)
         group = [asked(reopening_inner, inner.period), *group, asked(PeriodClosing(), inner.period)]
     group = [asked(reopening, period), *group, asked(PeriodClosing(), period)]
     return _finished(execute(ledger, Request(group, atomic=True, key=key, fingerprint=mark)), reader, ledger)

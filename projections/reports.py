@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 from msgspec import UNSET
 
 from ledger.chart import DEBIT_TYPES, AccountType, Terms
+from ledger.closing import REASON
 from ledger.reader import QUERIES as BOOK_QUERIES
 from ledger.reader import Reader
 from ledger.text import iso, micros
@@ -26,7 +27,6 @@ from projections.balances_at import (
     AsOf,
     Instant,
     KnownAt,
-    checkpoints,
     decode_terms,
     instant,
     period,
@@ -163,8 +163,8 @@ def income_statement(
 ) -> IncomeStatementView:
     """Income and expense of [start, to), by the first `depth` segments, for each asset (EndsBeforeItStarts).
 
-    It is what the balances moved by, less what closing entries moved: they only hand on to equity what was
-    earned before.
+    It is what the balances moved by, less what closing entries and reversals of them moved: they only hand on
+    to equity what was earned before, or take it back.
     """
     with reader.snapshot(ledger) as (connection, parameters):
         connection.execute(BOOK_QUERIES["patience"])
@@ -196,10 +196,10 @@ def income_statement(
 def _closing_entries(
     connection: Connection, parameters: dict[str, Any], first: datetime, end: datetime | None, seq: int
 ) -> Iterator[Net]:
-    """What closing entries moved, taken back."""
+    """What closing entries and reversals of them moved, taken back."""
     wanted = {
         **parameters,
-        **checkpoints(connection, parameters),
+        "reason": REASON,
         "seq": seq,
         "start": first,
         "before": end or datetime.max.replace(tzinfo=first.tzinfo),

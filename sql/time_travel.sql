@@ -110,32 +110,34 @@ SELECT l.effective_at, l.seq, l.leg, l.kind, l.amount, e.recorded_at, e.type, e.
  ORDER BY l.effective_at, l.seq, l.leg;
 
 -- name: closing_entries
--- What closing entries effective in [start, before), of events 1 .. `seq`, do to income and expense accounts. They
--- count at the last microsecond of a period that was closed, and say so in their metadata.
-WITH moments AS MATERIALIZED (
-    SELECT at FROM (
-        SELECT DISTINCT (convert_from(body, 'UTF8')::jsonb -> 'data' ->> 'ends_at')::timestamptz
-                        - interval '1 microsecond' AS at
-          FROM daybook.events WHERE ledger_id = %(ledger_id)s AND type = 'period_closed') closed
-     WHERE at >= %(start)s AND at < %(before)s
-), temporary AS MATERIALIZED (
-    SELECT account_id, address, terms, last_seq, asset_id, asset
-      FROM daybook.accounts JOIN daybook.balances USING (ledger_id, account_id) JOIN daybook.assets USING (ledger_id, asset_id)
-     WHERE ledger_id = %(ledger_id)s AND terms::json ->> 'type' IN ('income', 'expense')
-), legs AS (
-    SELECT t.account_id, t.address, t.terms, t.asset, l.seq, l.amount
-      FROM moments m CROSS JOIN temporary t
-     CROSS JOIN LATERAL (
-        SELECT seq, amount FROM projections.activity
-         WHERE version = %(activity_version)s AND ledger_id = %(ledger_id)s AND account_id = t.account_id
-           AND asset_id = t.asset_id AND effective_at = m.at AND seq <= %(seq)s AND kind = 0
-        UNION ALL
-        SELECT seq, amount FROM daybook.postings
-         WHERE ledger_id = %(ledger_id)s AND account_id = t.account_id AND asset_id = t.asset_id
-           AND t.last_seq > %(activity_seq)s AND seq > %(activity_seq)s AND seq <= %(seq)s
-           AND effective_at = m.at AND kind = 0) l
+-- What closing entries and reversals of them, effective in [start, before), of events 1 .. `seq`, do to income and
+-- expense accounts. Closing entries stand between a period's reopening for them and its closing, and say so in their
+-- metadata.
+WITH control AS (
+    SELECT seq, type, body, lead(seq) OVER (ORDER BY seq) AS next
+      FROM daybook.events
+     WHERE ledger_id = %(ledger_id)s AND type IN ('period_closed', 'period_reopened', 'ledger_restored')
+), entries AS MATERIALIZED (
+    SELECT e.seq, e.effective_at, e.body
+      FROM control c
+      JOIN daybook.events e ON e.ledger_id = %(ledger_id)s AND e.seq > c.seq AND e.seq < c.next
+     WHERE c.type = 'period_reopened' AND convert_from(c.body, 'UTF8')::jsonb -> 'data' ->> 'reason' = %(reason)s
+       AND e.type = 'transaction_posted' AND convert_from(e.body, 'UTF8')::jsonb -> 'metadata' ? 'closing_entries'
+), moved AS (
+    SELECT seq, effective_at, body FROM entries
+    UNION ALL
+    SELECT r.seq, r.effective_at, r.body
+      FROM entries e
+      JOIN daybook.event_streams s ON s.ledger_id = %(ledger_id)s AND s.stream = 'transaction:' || e.seq
+      JOIN daybook.events r ON r.ledger_id = %(ledger_id)s AND r.seq = s.seq
+     WHERE r.type = 'transaction_reversed'
 )
-SELECT l.account_id, l.address, l.terms, l.asset, sum(greatest(l.amount, 0))::bigint, sum(greatest(-l.amount, 0))::bigint
-  FROM legs l JOIN daybook.events e ON e.ledger_id = %(ledger_id)s AND e.seq = l.seq
- WHERE convert_from(e.body, 'UTF8')::jsonb -> 'metadata' ? 'closing_entries'
- GROUP BY l.account_id, l.address, l.terms, l.asset;
+SELECT a.account_id, a.address, a.terms, l.asset, coalesce(sum(l.amount) FILTER (WHERE l.side = 'debit'), 0)::bigint,
+       coalesce(sum(l.amount) FILTER (WHERE l.side = 'credit'), 0)::bigint
+  FROM moved m
+ CROSS JOIN LATERAL jsonb_to_recordset(convert_from(m.body, 'UTF8')::jsonb -> 'postings')
+    AS l (account text, asset text, side text, amount bigint)
+  JOIN daybook.accounts a ON a.ledger_id = %(ledger_id)s AND a.address = l.account
+ WHERE m.seq <= %(seq)s AND m.effective_at >= %(start)s AND m.effective_at < %(before)s
+   AND a.terms::json ->> 'type' IN ('income', 'expense')
+ GROUP BY a.account_id, a.address, a.terms, l.asset;

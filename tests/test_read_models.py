@@ -216,6 +216,34 @@ def test_closing_entries_hand_earnings_on_and_are_not_in_the_income_statement(se
     assert sheet(book)[-1] == "current_earnings 230"
 
 
+@pytest.mark.parametrize("effective_at", ["2026-01-31T22:59:59.999999Z", "2026-02-15T12:00:00Z"])
+def test_reversed_closing_entries_are_not_in_the_income_statement(
+    service: Service, effective_at: str
+) -> None:
+    """What takes closing entries back earns nothing, whenever it counts: statements stay as they were."""
+    book = enter(opened(service), BOOKS)
+    january, february = ({"from": f"2026-0{month}-01", "to": f"2026-0{month}-28"} for month in (1, 2))
+    january["to"] = "2026-01-31"
+    before = income(book, **january), income(book, **february), income(book), sheet(book)
+    closed = book.call("POST", "/periods/2026-01/close", {"retained_earnings": "retained"}).json()
+    book.call("POST", "/periods/2026-01/reopen", {"reason": "closed too early"})
+    [entry] = closed["closing_entries"]
+    answer = book.call("POST", f"/transactions/{entry}/reverse", {"effective_at": effective_at})
+    assert answer.status_code == 201, answer.text
+    assert (income(book, **january), income(book, **february), income(book), sheet(book)) == before
+    assert income(book, **january, known_at=entry) == before[0]
+
+
+def test_only_closing_entries_are_left_out_of_the_income_statement(service: Service) -> None:
+    """Metadata that look like theirs do not hide a sale, even at the last moment of a period."""
+    book = enter(opened(service), BOOKS)
+    for verb, body in (("close", {}), ("reopen", {"reason": "late sale"})):
+        assert book.call("POST", f"/periods/2026-01/{verb}", body).status_code == 201
+    sale = move("cash:front", "sales:bread", 5, effective_at="2026-01-31T22:59:59.999999Z")
+    book.seq({**sale, "metadata": {"closing_entries": "2026-01"}})
+    assert income(book, **{"from": "2026-01-01", "to": "2026-01-31"})[0] == "income sales 205"
+
+
 def test_trial_balance_as_of_a_day_and_as_known(book: Book) -> None:
     """Each account in its column, the columns equal; pages join up."""
     answer = book.get("/trial-balance", as_of="2026-01-31", known_at=10)

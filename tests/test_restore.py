@@ -27,8 +27,11 @@ from ledger.keeping import Keeping, KeepingError
 from ledger.merkle import EMPTY_ROOT
 from ledger.notes import TreeHead, open_tree_head
 from ledger.reader import Reader
+from projections.advance import Place, advance, begin
 from projections.proving import Prover, check
+from projections.tiles import Tiles
 from projections.tree_heads import Keeper, LedgerDiffers, TreeHeads, all_heads
+from projections.versions import connect, ensure_live
 from sql.embedded import running
 from sql.migrate import migrate
 from tests.audit import audited
@@ -36,6 +39,7 @@ from tests.bookkeeping import deposit, do, done, open_ledger, writing
 from tests.conftest import NewDatabase
 from tests.daybook_command import daybook, fails, own_data, succeeds
 from tests.served import served
+from tests.tampering import add_event, rewrite, unguarded
 from tests.test_serve import authorized, paste, post, service
 from tests.waiting import until
 
@@ -61,6 +65,16 @@ def said(conninfo: str, folder: Path) -> list[tuple[str, str | None]]:
     """What differs: of what kind, in which ledger."""
     with tree_heads(conninfo, folder) as heads:
         return [(difference.what, difference.name) for difference in heads.differences(conninfo)]
+
+
+def build_tiles(conninfo: str, size: int) -> None:
+    """Apply the projection of tiles to the first ledger up to a seq."""
+    projection = Tiles()
+    with closing(connect(conninfo)) as connection:
+        ensure_live(connection, [projection])
+        place = Place(projection, 1, 1)
+        begin(connection, place)
+        assert advance(connection, place, size, bound=size) is not None
 
 
 def keep_all(conninfo: str, folder: Path) -> None:
@@ -142,6 +156,41 @@ def test_a_changed_event_is_another_root(database: str, tmp_path: Path) -> None:
             "UPDATE daybook.events SET body = body || ' '::bytea,"
             " leaf = sha256('\\x00' || body || ' '::bytea) WHERE seq = 3"
         )
+    assert said(database, tmp_path) == [("root", "main")]
+
+
+def test_tiles_do_not_vouch_for_a_history_that_is_no_longer_theirs(database: str, tmp_path: Path) -> None:
+    """An event below a tile is rewritten, the head made anew, and one more recorded: nothing of it is signed."""
+    grow(database, "main", 300)
+    build_tiles(database, 300)
+    keep_all(database, tmp_path)
+    with unguarded(database) as connection:
+        rewrite(connection, 3, lambda event: event.update(description="Gift"))
+        add_event(connection, lambda event: event.update(key=""), like=300)
+    assert said(database, tmp_path) == [("root", "main")]
+    with tree_heads(database, tmp_path) as heads, pytest.raises(LedgerDiffers), heads.signed("main"):
+        pass
+
+
+def test_an_event_that_is_gone_is_a_difference_too(database: str, tmp_path: Path) -> None:
+    """Where hashes are missing that the kept root is made of, it cannot be what it was."""
+    grow(database, "main", 5)
+    keep_all(database, tmp_path)
+    grow(database, "main", 5)
+    with unguarded(database) as connection:
+        connection.execute("DELETE FROM daybook.events WHERE seq = 3")
+    assert said(database, tmp_path) == [("root", "main")]
+
+
+def test_a_restore_excuses_nothing_before_itself(database: str, tmp_path: Path) -> None:
+    """Whatever an event says was lost, what was kept of the events before it must still be there."""
+    grow(database, "main", 5)
+    keep_all(database, tmp_path)
+    grow(database, "main", 5)
+    with unguarded(database) as connection:
+        rewrite(connection, 3, lambda event: event.update(description="Gift"))
+    with writing(database) as writer:
+        done(do(writer, c.Restoration(reason="excuse", lost_size=99, lost_root=EMPTY_ROOT.hex())))
     assert said(database, tmp_path) == [("root", "main")]
 
 

@@ -20,7 +20,10 @@ from api.database import Database, check_version
 from ledger import guards
 from ledger.keeping import Keeping, KeepingError
 from ledger.reader import Reader
+from projections.registry import PROJECTIONS
+from projections.status import status
 from projections.tree_heads import TreeHeads
+from projections.versions import connect
 from sql import load as load_queries
 from sql.migrate import MigrationError, pending
 
@@ -55,6 +58,7 @@ def examine(database: Database, keeping: Keeping) -> Iterator[Finding]:
             "guards", guards.problems(connection), "grants, triggers and policies are in place"
         )
         yield from _ledgers(connection)
+    yield from _projections(database.conninfo)
     yield from _tree_heads(database.conninfo, keeping)
 
 
@@ -157,6 +161,23 @@ _LEDGER_CHECKS: tuple[tuple[str, LiteralString, str, str], ...] = (
         "every balance is the sum of its postings",
     ),
 )
+
+
+def _projections(conninfo: str) -> Iterator[Finding]:
+    with closing(connect(conninfo)) as connection:
+        found = status(connection, PROJECTIONS)
+    yield from _findings(
+        "projections",
+        [
+            f"{row.projection} stopped in {error.ledger} at seq {error.error_seq}: {error.error}"
+            for row in found
+            for error in row.errors
+        ],
+        "none has stopped",
+    )
+    for row in found:
+        if row.outdated and row.state == "live":
+            yield Finding("note", "projections", f"{row.projection} is outdated: a rebuild is due")
 
 
 def _tree_heads(conninfo: str, keeping: Keeping) -> Iterator[Finding]:

@@ -5,6 +5,7 @@ With DAYBOOK_PROJECTIONS=off the threads are elsewhere (`daybook projections run
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -16,6 +17,8 @@ from projections import jobs
 from projections.hints import Hints
 from projections.jobs import Job, Runner
 from projections.kinds import KINDS
+from projections.registry import PROJECTIONS
+from projections.status import stopped
 from projections.versions import as_projector
 from projections.workers import Workers
 
@@ -23,6 +26,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 CONNECTIONS = 2
+# Health may be asked by anybody, and the look passes over every checkpoint.
+HEALTH_SECONDS = 2.0
 
 
 class Engine:
@@ -40,6 +45,8 @@ class Engine:
             open=True,
         )
         self._limiter = CapacityLimiter(CONNECTIONS)
+        self._stopped: dict[str, int] = {}
+        self._looked = float("-inf")
         self._workers = Workers(conninfo) if working else None
         self._hints = None if working else Hints(conninfo)
         self._runner = Runner(conninfo, KINDS) if working else None
@@ -67,6 +74,17 @@ class Engine:
         if self._runner is not None:
             self._runner.hint()
         return asked
+
+    async def stopped(self) -> dict[str, int]:
+        """The projections that have stopped, each with in how many ledgers (psycopg.Error).
+
+        As of two seconds ago at most; who asks at the same time gets the answer before that.
+        """
+        now = time.monotonic()
+        if now - self._looked >= HEALTH_SECONDS:
+            self._looked = now
+            self._stopped = await self.run(stopped, PROJECTIONS)
+        return self._stopped
 
     async def close(self) -> None:
         """End the threads, each after the step that it is at, and close the connections."""

@@ -372,9 +372,10 @@ async def live(call: Call) -> Reply:
 
 
 async def ready(call: Call) -> Reply:
-    """Whether the database answers, and whether the clocks agree."""
+    """Whether the database answers, whether the clocks agree, and whether every projection goes on."""
     try:
         clock = await to_thread.run_sync(call.bridge.reader.clock)
+        stopped = await call.bridge.engine.stopped()
     except psycopg.Error as error:
         return Reply(503, Ready("down", [f"The database does not answer ({type(error).__name__})."]))
     reasons = []
@@ -383,5 +384,9 @@ async def ready(call: Call) -> Reply:
         reasons.append(f"The database's clock differs from this process's by {drift:.1f} s.")
     if time.monotonic() - call.bridge.clock_behind_at < CLOCK_BEHIND_MEMORY_SECONDS:
         reasons.append("The database's clock was behind a ledger's last event within the last minute.")
+    reasons += [
+        f"The projection {name} has stopped (ledgers: {ledgers}): see `daybook projections status`."
+        for name, ledgers in stopped.items()
+    ]
     reasons += list(call.bridge.keeper.differing.values())[:MOST_REASONS]
     return Reply(200, Ready("degraded" if reasons else "healthy", reasons))

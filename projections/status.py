@@ -118,6 +118,12 @@ def ledger_status(
     ]
 
 
+def stopped(connection: Connection, projections: Sequence[Projection]) -> dict[str, int]:
+    """The projections whose live version has stopped, each with the number of ledgers in which it has."""
+    names = [projection.name for projection in projections]
+    return dict(connection.execute(QUERIES["stopped_live"], {"projections": names}).fetchall())
+
+
 def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 3)
 

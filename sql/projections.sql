@@ -211,6 +211,12 @@ SELECT v.projection, v.version, v.state, v.code_version, v.difference, count(h.l
  WHERE v.projection = ANY (%(projections)s)
  GROUP BY v.projection, v.version ORDER BY v.projection, v.version;
 
+-- name: stopped_live
+-- Live versions that have stopped somewhere, and in how many ledgers.
+SELECT projection, count(*) FROM projections.checkpoints c JOIN projections.versions v USING (projection, version)
+ WHERE c.state = 'stopped' AND v.state = 'live' AND projection = ANY (%(projections)s)
+ GROUP BY projection ORDER BY projection;
+
 -- name: ledger_status
 -- The live version of one projection, ledger by ledger; those beyond a name, or only those stopped.
 SELECT daybook.whole_name(l.tenant, l.name), v.version, h.seq, coalesce(c.seq, 0), coalesce(c.state, 'running'),

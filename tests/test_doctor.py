@@ -82,7 +82,7 @@ def test_a_sound_installation_is_said_to_be_sound(books: str) -> None:
     findings = [json.loads(line) for line in succeeds(books, "doctor", "--json").splitlines()]
     assert [f["check"] for f in findings] == [
         *("server", "migrations", "durability", "failover", "clock", "disk", "guards"),
-        *("head clock", "holds", "events", "legs", "zero sum", "balances", "tree heads"),
+        *("head clock", "holds", "events", "legs", "zero sum", "balances", "projections", "tree heads"),
     ]
     assert {f["status"] for f in findings} == {"ok", "note"}
 
@@ -165,6 +165,25 @@ def test_a_hold_that_nobody_expires_is_found(books: str) -> None:
     )
     (problem,) = problems(books)
     assert problem.startswith("holds: second: overdue: 1, the first since ")
+
+
+def test_a_stopped_projection_is_found(books: str) -> None:
+    """Named with ledger, seq and error; one that other code filled is a note."""
+    with psycopg.connect(books) as connection:
+        connection.execute(
+            "INSERT INTO projections.versions (projection, version, code_version, state)"
+            " VALUES ('search', 1, 0, 'live'), ('activity', 1, 1, 'kept')"
+        )
+        connection.execute(
+            "INSERT INTO projections.checkpoints"
+            " (ledger_id, projection, version, seq, state, error_seq, error)"
+            " SELECT 2, projection, 1, 3, 'stopped', 4, 'Poison: bitter' FROM projections.versions"
+        )
+    found = examine(Database(books, "here", None, []), NOTHING_KEPT)
+    assert [(f.status, f.detail) for f in found if f.check == "projections"] == [
+        ("problem", "search stopped in second at seq 4: Poison: bitter"),
+        ("note", "search is outdated: a rebuild is due"),
+    ]
 
 
 def test_lifted_guards_are_found(books: str) -> None:

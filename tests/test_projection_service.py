@@ -79,7 +79,7 @@ def test_status_shows_every_projection(book: str) -> None:
 
 
 def test_a_stopped_projection_is_seen_and_run_again(new_database: NewDatabase) -> None:
-    """Status names ledger, seq and error, with exit code 1; `run` tries again."""
+    """Status names ledger, seq and error, with exit code 1; health is degraded; `retry` tries again."""
     name = NAMES[0]
     with new_database() as conninfo:
         ledger(conninfo, "main", 20)
@@ -100,9 +100,16 @@ def test_a_stopped_projection_is_seen_and_run_again(new_database: NewDatabase) -
         with served(conninfo) as service:
             [shown] = [p for p in service.get("/v1/projections")["projections"] if p["projection"] == name]
             assert (shown["stopped"], shown["lag_events"], shown["errors"][0]["error_seq"]) == (1, 5, 22)
+            assert service.get("/health/ready") == {
+                "status": "degraded",
+                "reasons": [
+                    f"The projection {name} has stopped (ledgers: 1): see `daybook projections status`."
+                ],
+            }
             job = finished(service, f"/v1/projections/{name}/retry", {"ledger": "main"})
             assert job["result"] == {"resumed": 1}
             until(lambda: caught_up(conninfo))
+            until(lambda: service.get("/health/ready") == {"status": "healthy"})
         assert daybook(conninfo, "projections", "status").returncode == 0
 
 

@@ -160,7 +160,7 @@ def test_a_changed_event_is_another_root(database: str, tmp_path: Path) -> None:
 
 
 def test_tiles_do_not_vouch_for_a_history_that_is_no_longer_theirs(database: str, tmp_path: Path) -> None:
-    """An event below a tile is rewritten, the head made anew, and one more recorded: nothing of it is signed."""
+    """An event below a tile is rewritten, the head made anew, one more recorded: nothing of it is signed."""
     grow(database, "main", 300)
     build_tiles(database, 300)
     keep_all(database, tmp_path)

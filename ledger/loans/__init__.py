@@ -1,0 +1,1 @@
+"""Loans: schedules so far. Read calendar, then schedule."""

@@ -1,0 +1,62 @@
+"""Calendars of loans: when instalments are due, and what part of a year lies between two days.
+
+Dates are calendar days of the ledger's time zone; nothing here knows a clock. A part of a year is a Decimal
+under the caller's context.
+"""
+
+from __future__ import annotations
+
+from calendar import isleap, monthrange
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+Unit = Literal["months", "weeks", "days"]
+# Instalments of a year, for interest by the period; a day is a 365th.
+PERIODS_A_YEAR: dict[Unit, int] = {"months": 12, "weeks": 52, "days": 365}
+
+
+class Every(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """How far instalments are apart: `count` months, weeks or days."""
+
+    unit: Unit = "months"
+    count: Annotated[int, Meta(ge=1, le=366)] = 1
+
+    def after(self, first: date, number: int) -> date:
+        """The day `number` intervals after `first`; in a month too short for it, the month's last day."""
+        if self.unit == "months":
+            months = first.year * 12 + first.month - 1 + number * self.count
+            year, month = divmod(months, 12)
+            return date(year, month + 1, min(first.day, monthrange(year, month + 1)[1]))
+        return first + timedelta(days=number * self.count * (7 if self.unit == "weeks" else 1))
+
+
+class DayCount(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """How days count for interest by the day.
+
+    `year` is how many days a year has: `actual` counts days of leap years as 366ths and others as 365ths
+    (ISDA 2006, section 4.16(b)). `month` 30 counts every month as 30 days and the 31st as the 30th (30E/360).
+    """
+
+    year: Literal["actual", "360", "364", "365"] = "365"
+    month: Literal["actual", "30"] = "actual"
+
+    def days(self, start: date, end: date) -> int:
+        """Days from `start` to `end`."""
+        if self.month == "30":
+            years, months = end.year - start.year, end.month - start.month
+            return 360 * years + 30 * months + min(end.day, 30) - min(start.day, 30)
+        return (end - start).days
+
+    def year_part(self, start: date, end: date) -> Decimal:
+        """What part of a year lies between two days."""
+        if self.year != "actual":
+            return Decimal(self.days(start, end)) / Decimal(self.year)
+        part = Decimal(0)
+        while start < end:
+            stop = min(end, date(start.year + 1, 1, 1))
+            part += Decimal(self.days(start, stop)) / (366 if isleap(start.year) else 365)
+            start = stop
+        return part

@@ -128,6 +128,7 @@ def rollback(conninfo: str, projection: Projection) -> Version:
                 f"Version {kept.version} of {projection.name} was filled by code {kept.code_version}, and "
                 f"this is code {projection.code_version}: roll back with the release that filled it."
             )
+        resume(connection, [projection.name], state="kept")
         for subject in subjects(connection, projection, None):
             place = Place(projection, kept.version, subject.ledger_id)
             begin(connection, place)
@@ -142,6 +143,7 @@ def swap(connection: Connection, projection: Projection, live: int, next: int) -
     with connection.transaction():
         connection.execute("SET LOCAL synchronous_commit = on")
         connection.execute(QUERIES["lock_versions"])
+        connection.execute(QUERIES["lock_swapped"], key)
         connection.execute(QUERIES["begin_missing"], {**key, "version": next})
         seqs: dict[int, dict[int, int]] = {}
         for ledger_id, version, seq in connection.execute(QUERIES["lock_both"], key).fetchall():
@@ -158,7 +160,9 @@ def _top_up(connection: Connection, place: Place, after: int, upto: int) -> None
     try:
         apply(connection, place, Range(place.ledger_id, time_zone, place.version, after, upto))
     except NotApplied as failure:
-        raise RebuildError(f"{failure}: {failure.__cause__}.".capitalize()) from failure
+        raise RebuildError(
+            f"Events {after + 1} to {upto} cannot be applied: {failure.__cause__}."
+        ) from failure
 
 
 @contextmanager

@@ -16,8 +16,10 @@ SELECT v.projection, v.version, h.ledger_id, c.seq IS NULL
 SELECT clock_timestamp();
 
 -- name: begin_checkpoint
+-- It waits for a swap of the version, which could not lock a row that is not there yet.
 INSERT INTO projections.checkpoints (ledger_id, projection, version, seq)
-VALUES (%(ledger_id)s, %(projection)s, %(version)s, 0) ON CONFLICT DO NOTHING;
+SELECT %(ledger_id)s, projection, version, 0 FROM projections.versions
+ WHERE projection = %(projection)s AND version = %(version)s FOR KEY SHARE ON CONFLICT DO NOTHING;
 
 -- name: lock_checkpoint
 -- No row: another worker has it, it is stopped, or the version is not in this state any more.
@@ -114,6 +116,11 @@ SELECT ledger_id, seq FROM projections.checkpoints
 -- name: progress
 SELECT coalesce(sum(c.seq), 0)::bigint, (SELECT sum(seq)::bigint FROM daybook.heads)
   FROM projections.checkpoints c WHERE c.projection = %(projection)s AND c.version = %(version)s;
+
+-- name: lock_swapped
+-- From here on nobody begins a checkpoint of either version.
+SELECT FROM projections.versions
+ WHERE projection = %(projection)s AND version IN (%(live)s, %(next)s) ORDER BY version FOR UPDATE;
 
 -- name: begin_missing
 INSERT INTO projections.checkpoints (ledger_id, projection, version, seq)

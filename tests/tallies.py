@@ -160,12 +160,13 @@ def ledger(conninfo: str, name: str, deposits: int) -> None:
 def caught_up(conninfo: str) -> bool:
     """Whether every live checkpoint is at its head."""
     with psycopg.connect(conninfo) as connection:
+        # First, for without a version nothing is behind.
+        [(versions,)] = connection.execute("SELECT count(*) FROM projections.versions").fetchall()
         [(behind,)] = connection.execute(
             "SELECT count(*) FROM daybook.heads h CROSS JOIN projections.versions v"
             " LEFT JOIN projections.checkpoints c USING (ledger_id, projection, version)"
             " WHERE v.state = 'live' AND h.seq > coalesce(c.seq, 0)"
         ).fetchall()
-        [(versions,)] = connection.execute("SELECT count(*) FROM projections.versions").fetchall()
     return bool(versions) and not behind
 
 

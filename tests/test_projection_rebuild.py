@@ -24,6 +24,7 @@ import pytest
 from ledger import commands as c
 from projections import rebuild as module
 from projections import versions
+from projections.advance import Place, advance, begin
 from projections.rebuild import Differs, RebuildError, rebuild, rollback
 from projections.verify import verify
 from projections.versions import connect, drop_retired
@@ -183,7 +184,8 @@ def test_reads_go_on_while_versions_are_swapped(tallied: str) -> None:
         for _ in range(3):
             rebuild(tallied, Tallies())
         rollback(tallied, Tallies())
-        rebuild(tallied, Tallies())
+        last = rebuild(tallied, Tallies()).version
+        until(lambda: last in versions_seen)
         ending.set()
         reader.join()
     assert torn == []
@@ -191,6 +193,58 @@ def test_reads_go_on_while_versions_are_swapped(tallied: str) -> None:
     with working(tallied, Tallies()):
         until(lambda: caught_up(tallied))
     assert stored(tallied) == expected(tallied)
+
+
+def test_a_ledger_that_is_opened_during_a_swap_does_not_go_back(tallied: str) -> None:
+    """A worker that begins a ledger while versions are swapped begins it in the one that readers then use."""
+    projection = Tallies()
+    begun = threading.Event()
+
+    def work() -> None:
+        with closing(connect(tallied)) as connection:
+            place = Place(projection, 1, 4)
+            begin(connection, place)
+            advance(connection, place, 1_000)
+        begun.set()
+
+    with (
+        closing(connect(tallied)) as holder,
+        closing(connect(tallied)) as connection,
+        ThreadPoolExecutor(2) as pool,
+    ):
+        with connection.transaction():
+            version = versions.make(connection, projection, "building")
+        with holder.transaction():
+            holder.execute("SELECT FROM projections.checkpoints WHERE ledger_id = 2 FOR UPDATE")
+            swapping = pool.submit(module.swap, connection, projection, 1, version)
+            until(lambda: waits(tallied, connection.info.backend_pid))
+            ledger(tallied, "opened-meanwhile", 5)
+            beginning = pool.submit(work)
+            begun.wait(0.5)
+            before = seqs(tallied, 4)
+        swapping.result(30)
+        beginning.result(30)
+    assert seqs(tallied, 4).get(version, 0) >= before.get(1, 0)
+    with working(tallied, projection):
+        until(lambda: caught_up(tallied))
+    assert stored(tallied) == expected(tallied)
+
+
+def waits(conninfo: str, pid: int) -> bool:
+    """Whether a session waits for a lock."""
+    with psycopg.connect(conninfo) as connection:
+        [(blockers,)] = connection.execute("SELECT cardinality(pg_blocking_pids(%s))", (pid,)).fetchall()
+    return bool(blockers)
+
+
+def seqs(conninfo: str, ledger_id: int) -> dict[int, int]:
+    """How far each version is in a ledger."""
+    with psycopg.connect(conninfo) as connection:
+        return dict(
+            connection.execute(
+                "SELECT version, seq FROM projections.checkpoints WHERE ledger_id = %s", (ledger_id,)
+            ).fetchall()
+        )
 
 
 def test_rollback_brings_back_the_kept_version_at_the_same_seq(tallied: str) -> None:
@@ -205,6 +259,19 @@ def test_rollback_brings_back_the_kept_version_at_the_same_seq(tallied: str) -> 
     assert stored(tallied) == stored(tallied, "kept") == expected(tallied)
     assert rollback(tallied, Tallies()).version == 2
     assert states(tallied) == {1: "kept", 2: "live"}
+
+
+def test_rollback_tries_what_had_stopped_again(tallied: str) -> None:
+    """A version that was kept while it had stopped comes back once its event can be applied."""
+    with writing(tallied) as writer:
+        done(do(writer, c.AccountLimits(limits={}), "cash", ledger="ledger-1"))
+    with working(tallied, Tallies("account_limits_set")):
+        until(lambda: "stopped" in [row[0] for row in checkpoint_states(tallied)])
+    rebuild(tallied, Tallies())
+    with working(tallied, Tallies()):
+        until(lambda: caught_up(tallied))
+    assert rollback(tallied, Tallies()).version == 1
+    assert stored(tallied) == expected(tallied)
 
 
 def test_rollback_needs_a_version_that_this_code_can_go_on_with(tallied: str) -> None:

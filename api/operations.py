@@ -116,12 +116,13 @@ _ACCESS = ("unauthenticated", "forbidden", "too_many_requests")
 _MIN_SEQ = ("projection_behind", "projection_stopped")
 _COMMAND = ("idempotency_key_reused", "event_too_large", "overloaded", "clock_behind")
 _PROOF = ("ledger_differs", "signing_unavailable")
-_CHART = ("chart_patterns_overlap", "asset_scale_conflict")
+_CHART = ("product_unknown", "pattern_not_of_product", "chart_patterns_overlap", "asset_scale_conflict")
 _POSTING = (
     "asset_not_in_chart",
     "account_not_in_chart",
     "account_closed",
     "asset_not_allowed",
+    "account_of_product",
     "condition_unknown",
     "nothing_available",
     "amount_overflow",
@@ -525,7 +526,13 @@ OPERATIONS: tuple[Operation, ...] = (
         handler=handlers.command,
         body=AccountLimits,
         answer=Acknowledged,
-        codes=("account_not_found", "account_closed", "asset_not_in_chart", "limit_already_exceeded"),
+        codes=(
+            "account_not_found",
+            "account_closed",
+            "account_of_product",
+            "asset_not_in_chart",
+            "limit_already_exceeded",
+        ),
     ),
     Operation(
         "POST",
@@ -539,7 +546,7 @@ OPERATIONS: tuple[Operation, ...] = (
         optional_body=True,
         answer=Acknowledged,
         status=201,
-        codes=("account_not_found", "account_closed", "account_not_empty"),
+        codes=("account_not_found", "account_closed", "account_of_product", "account_not_empty"),
     ),
     Operation(
         "POST",

@@ -6,9 +6,10 @@ from typing import Any
 
 import msgspec
 
-from ledger.chart import ANY_ASSET, Chart, ChartDocument, Terms, first_overlap, scale_conflict
+from ledger.chart import ANY_ASSET, AccountPattern, Chart, ChartDocument, Terms, first_overlap, scale_conflict
 from ledger.commands import AccountLimits, AccountOpening, Command, LedgerOpening
 from ledger.entry import accept, refuse
+from ledger.products import PRODUCTS
 from ledger.state import Accepted, Account, State, figures
 
 
@@ -19,21 +20,37 @@ def open_ledger(state: State, command: Command, now: int) -> Accepted:
         refuse("ledger_exists", name=body.name)
     data: dict[str, Any] = {"name": body.name, "time_zone": body.time_zone}
     if body.chart is not None:
-        _check_chart(state, body.chart)
-        data["chart"] = body.chart
+        data["chart"] = _whole_chart(state, body.chart)
     accepted = accept(state, command, "ledger_opened", now, now, [], {}, data)
     if body.chart is not None:
-        accepted.chart = Chart(body.chart, state.chart.asset_ids)
+        accepted.chart = Chart(data["chart"], state.chart.asset_ids)
     return accepted
 
 
 def set_chart(state: State, command: Command, now: int) -> Accepted:
     document = command.body
     assert isinstance(document, ChartDocument)
-    _check_chart(state, document)
+    document = _whole_chart(state, document)
     accepted = accept(state, command, "chart_set", now, now, [], {}, {"chart": document})
     accepted.chart = Chart(document, state.chart.asset_ids)
     return accepted
+
+
+def _whole_chart(state: State, document: ChartDocument) -> ChartDocument:
+    """The chart with the patterns of its products, checked."""
+    shipped: list[AccountPattern] = []
+    for name in document.products:
+        patterns = PRODUCTS.patterns(name)
+        if patterns is None:
+            refuse("product_unknown", product=name)
+        shipped += patterns
+    for entry in document.accounts:
+        if entry.product and entry not in shipped:
+            refuse("pattern_not_of_product", pattern=entry.pattern, product=entry.product)
+    own = [entry for entry in document.accounts if entry not in shipped]
+    document = msgspec.structs.replace(document, accounts=(*own, *shipped))
+    _check_chart(state, document)
+    return document
 
 
 def _check_chart(state: State, document: ChartDocument) -> None:
@@ -68,6 +85,8 @@ def _open_account_named(state: State, command: Command) -> Account:
         refuse("account_not_found", account=address)
     if account.closed_seq is not None:
         refuse("account_closed", account=address, closed_seq=account.closed_seq)
+    if account.terms.product:
+        refuse("account_of_product", account=address, product=account.terms.product)
     return account
 
 

@@ -7,7 +7,8 @@ batch can be built while its predecessor is still being committed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from heapq import heapify, heappop, heappush
 from typing import Any
 
 import msgspec
@@ -15,7 +16,7 @@ from msgspec import Struct
 
 from ledger import rows
 from ledger.chart import Terms
-from ledger.commands import Command, HoldExpiry
+from ledger.commands import Command, HoldExpiry, StreamDue
 from ledger.decide import decide
 from ledger.events import Event
 from ledger.merkle import leaf_hash
@@ -26,8 +27,10 @@ from ledger.state import (
     Journal,
     KeyOutcome,
     Leg,
+    NotLoaded,
     Position,
     State,
+    Stream,
     Subject,
     Token,
     evolve,
@@ -62,6 +65,10 @@ class Refusal(Struct, frozen=True):
     replayed: bool = False
 
 
+# What falls due and when (microseconds): a hold by its seq, or a product's stream by its name.
+Due = tuple[int, int | str]
+Fetch = Callable[[Command], bool]
+
 Outcome = Recorded | Previewed | Replayed | Refusal
 
 _encode_rejections = msgspec.json.Encoder().encode
@@ -86,7 +93,8 @@ class Request(Struct):
 class Plan:
     """A decided batch: what to write if the ledger is still at `basis`, and what to answer then."""
 
-    def __init__(self, state: State, now: int) -> None:
+    def __init__(self, state: State, now: int, fetch: Fetch) -> None:
+        self.fetch = fetch
         self.basis: Token = state.token
         self.now = now
         self.ledger_id = state.ledger_id
@@ -101,6 +109,7 @@ class Plan:
         self.balances: list[str] = []  # columns, as array literals
         self.subjects: dict[int, Subject] = {}
         self.subject_seqs: dict[int, int] = {}  # the last event on each
+        self.streams: dict[str, tuple[Stream, int]] = {}  # and the last event on each
         self.opening: str | None = None  # the time zone of a ledger opened now
         self.assets: dict[str, int] = {}
         self.opened: list[tuple[int, int, str, Terms]] = []  # account_id, opened_seq, address
@@ -128,21 +137,19 @@ def decide_batch(
     requests: Iterable[Request],
     known_keys: dict[str, KeyOutcome],
     now: int,
-    due: Iterable[int] = (),
+    due: Iterable[Due] = (),
     next_expiry: int | None = None,
+    fetch: Fetch = lambda command: False,
 ) -> Plan:
-    """Decide due expiries, then the requests, on a state that holds all they name; the state moves on.
+    """Decide what is due, then the requests, on a state that holds all they name; the state moves on.
 
-    `known_keys` are the outcomes of keys used before; `due` the seqs of holds whose time has come, in order,
-    and `next_expiry` when the first hold after them expires.
+    `known_keys` are the outcomes of keys used before; `due` the holds and streams whose time has come, and
+    `next_expiry` when the first after them falls due. `fetch` loads what a product's command turns out to
+    need and says whether there was anything; if not, NotLoaded, and nobody must use the state any more.
     """
-    plan = Plan(state, now)
+    plan = Plan(state, now, fetch)
     state.next_expiry = next_expiry
-    for seq in due:
-        accepted = decide(state, Command(HoldExpiry(), seq), now)
-        assert isinstance(accepted, Accepted), accepted
-        evolve(state, accepted)
-        plan.accepted.append(accepted)
+    _decide_due(plan, state, due, now)
     for request in requests:
         if request.atomic or request.preview:
             plan.outcomes.append(_decide_group(plan, state, request, known_keys, now))
@@ -152,6 +159,43 @@ def decide_batch(
             )
     _seal(plan, state)
     return plan
+
+
+def _decide_due(plan: Plan, state: State, due: Iterable[Due], now: int) -> None:
+    """Holds expire and streams are decided, the earliest first; a stream may fall due again at once."""
+    waiting = [(at, isinstance(what, str), what) for at, what in due]
+    heapify(waiting)
+    last, later = state.next_expiry, []
+    while waiting:
+        at, _, what = heappop(waiting)
+        if at > now or (last is not None and at > last):
+            later.append(at)
+            continue
+        accepted = _decide(plan, state, due_command(what), now)
+        assert isinstance(accepted, Accepted), accepted
+        assert accepted.effective_at == at
+        evolve(state, accepted)
+        plan.accepted.append(accepted)
+        if isinstance(what, str):
+            stream = state.streams[what]
+            if stream is not None and stream.due is not None:
+                assert stream.due > at, f"{what} does not move on"
+                heappush(waiting, (stream.due, True, what))
+    state.next_expiry = min((at for at in (last, *later) if at is not None), default=None)
+
+
+def due_command(what: int | str) -> Command:
+    """The writer's own command about a hold or a stream that is due."""
+    return Command(StreamDue() if isinstance(what, str) else HoldExpiry(), what)
+
+
+def _decide(plan: Plan, state: State, command: Command, now: int) -> Accepted | Rejection:
+    while True:
+        try:
+            return decide(state, command, now)
+        except NotLoaded:
+            if not plan.fetch(command):
+                raise
 
 
 def _known(
@@ -176,7 +220,7 @@ def _decide_one(
         known = _known(plan, key, command.fingerprint, known_keys)
         if known is not None:
             return known[0]
-    accepted = decide(state, command, now)
+    accepted = _decide(plan, state, command, now)
     if accepted.__class__ is Accepted:
         evolve(state, accepted)
         plan.accepted.append(accepted)
@@ -210,7 +254,7 @@ def _decide_group(
     for index, command in enumerate(request.commands):
         if request.atomic:
             command.batch = (index, size)
-        accepted = decide(state, command, now)
+        accepted = _decide(plan, state, command, now)
         if isinstance(accepted, Rejection):
             linked = Refusal(Rejection("linked_failed", {"index": index, "code": accepted.code}))
             refused = [Refusal(accepted) if i == index else linked for i in range(size)]
@@ -280,6 +324,11 @@ def _seal(plan: Plan, state: State) -> None:
                 ending_rows.append(rows.ending(ledger_id, seq, subject.stream))
                 if subject.expires_at is not None and new_holds.pop(subject.seq, None) is None:
                     plan.ended_holds.append((subject.expires_at, subject.seq))
+        if accepted.streams:
+            for stream in accepted.streams:
+                plan.streams[stream.name] = stream, seq
+                stream_rows.append(rows.event_stream(ledger_id, seq, stream.name, stream.version))
+            ending_rows += [rows.ending(ledger_id, seq, name) for name in accepted.event.ends]
         if accepted.limited is not None:
             account, terms = accepted.limited
             plan.limited.append((account.account_id, terms))

@@ -20,6 +20,7 @@ AccountType = Literal["asset", "liability", "equity", "income", "expense"]
 DEBIT_TYPES = frozenset({"asset", "expense"})
 ANY_ASSET = "*"
 
+ProductName = Annotated[str, Meta(pattern=r"^[a-z]{1,32}\Z", examples=["credits"])]
 AssetCode = Annotated[str, Meta(pattern=ASSET_PATTERN, max_length=64, examples=["USD/2"])]
 Bound = Annotated[int, Meta(ge=-MAX_AMOUNT, le=MAX_AMOUNT)]
 
@@ -40,13 +41,17 @@ NO_LIMITS = Limits()
 
 
 class Terms(Struct, frozen=True, omit_defaults=True):
-    """What an account is: copied from its pattern when it opens. `assets` None: any asset of the ledger."""
+    """What an account is: copied from its pattern when it opens. `assets` None: any asset of the ledger.
+
+    `product` alone posts to it, by its own commands: the account is the control account of its streams.
+    """
 
     type: AccountType
     contra: bool = False
     memo: bool = False
     assets: tuple[AssetCode, ...] | None = None
     limits: dict[str, Limits] = {}
+    product: str = ""
 
     @property
     def debit_normal(self) -> bool:
@@ -59,7 +64,10 @@ class Terms(Struct, frozen=True, omit_defaults=True):
 
 
 class AccountPattern(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """One line of a chart. `limits` are per asset code, `*` for every asset without its own."""
+    """One line of a chart. `limits` are per asset code, `*` for every asset without its own.
+
+    `product` alone posts to such accounts; the pattern must be one that the product ships.
+    """
 
     pattern: Annotated[str, Meta(max_length=255, examples=["customers:{customer}:credits:{kind}"])]
     type: AccountType
@@ -67,6 +75,7 @@ class AccountPattern(Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     memo: bool = False
     assets: tuple[AssetCode, ...] | None = None
     limits: dict[str, Limits] = {}
+    product: ProductName | Literal[""] = ""
 
     def __post_init__(self) -> None:
         if not _pattern.match(self.pattern):
@@ -80,14 +89,18 @@ class AccountPattern(Struct, frozen=True, forbid_unknown_fields=True, omit_defau
 
     def terms(self) -> Terms:
         """The terms that an account of this pattern opens with."""
-        return Terms(self.type, self.contra, self.memo, self.assets, self.limits)
+        return Terms(self.type, self.contra, self.memo, self.assets, self.limits, self.product)
 
 
-class ChartDocument(Struct, frozen=True, forbid_unknown_fields=True):
-    """A chart as it is set: the ledger's assets (`CODE/SCALE`) and its account patterns."""
+class ChartDocument(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A chart as it is set: the ledger's assets (`CODE/SCALE`) and its account patterns.
+
+    The patterns of `products` are added to `accounts` when the chart is set, so that the event has them all.
+    """
 
     assets: Annotated[tuple[AssetCode, ...], Meta(max_length=10_000)]
     accounts: Annotated[tuple[AccountPattern, ...], Meta(max_length=1_000)]
+    products: tuple[ProductName, ...] = ()
 
 
 def overlap(one: str, other: str) -> bool:

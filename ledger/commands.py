@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, date, datetime
 from hashlib import sha256
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -310,6 +310,16 @@ class Restoration(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_onl
         check_text("reason", self.reason)
 
 
+class ProductCommand(Note, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    """What a product is asked: the bodies of its commands are subclasses. `operation` names what is asked."""
+
+    operation: ClassVar[str] = ""
+
+
+class StreamDue(Struct):
+    """The writer's own command: the moment has come that a product's stream waits for."""
+
+
 class HoldExpiry(Struct):
     """The writer's own command: a hold whose time has come ends."""
 
@@ -330,6 +340,8 @@ Body = (
     | BalanceAssertion
     | Restoration
     | HoldExpiry
+    | ProductCommand
+    | StreamDue
 )
 
 OPERATIONS: dict[type, str] = {
@@ -354,7 +366,7 @@ OPERATIONS: dict[type, str] = {
 class Command(Struct, gc=False):
     """A body with what surrounds it.
 
-    `subject`: the transaction's seq, the account's address or the period, if any.
+    `subject`: the transaction's seq, the account's address, the period or the stream, if any.
     `batch`: (index, size) in an atomic batch.
     """
 
@@ -384,7 +396,9 @@ class Batch(Struct, forbid_unknown_fields=True, kw_only=True):
 
 def fingerprint(bodies: list[Body], subject: int | str = "") -> bytes:
     """SHA-256 of the operation and the canonical validated bodies: what "the same request" means."""
-    return sha256(encode_canonical((OPERATIONS[type(bodies[0])], subject, bodies))).digest()
+    first = bodies[0]
+    operation = first.operation if isinstance(first, ProductCommand) else OPERATIONS[type(first)]
+    return sha256(encode_canonical((operation, subject, bodies))).digest()
 
 
 def command(

@@ -24,11 +24,15 @@ from ledger.commands import (
     LedgerOpening,
     PeriodClosing,
     PeriodReopening,
+    ProductCommand,
     Restoration,
     Reversal,
+    StreamDue,
     Transaction,
 )
 from ledger.entry import Refused
+from ledger.product import Needs
+from ledger.products import PRODUCTS
 from ledger.rejections import Rejection
 from ledger.state import Accepted, State
 
@@ -54,12 +58,14 @@ _DECIDERS: dict[type, Callable[[State, Command, int], Accepted]] = {
 def decide(state: State, command: Command, now: int) -> Accepted | Rejection:
     """The event that the command becomes at `now` (microseconds), or why it is refused.
 
-    The state must hold every account and transaction that `names` gives for the command.
+    The state must hold every account and transaction that `names` gives for the command, and what `needs`
+    gives for one of a product (NotLoaded).
     """
     if not state.seq and type(command.body) is not LedgerOpening:
         return Rejection("ledger_not_found")
     try:
-        return _DECIDERS[type(command.body)](state, command, now)
+        decider = _DECIDERS.get(type(command.body), PRODUCTS.decide)
+        return decider(state, command, now)
     except Refused as refused:
         return refused.rejection
 
@@ -83,3 +89,10 @@ def names(command: Command) -> tuple[Iterable[str], int | None]:
     if isinstance(body, BalanceAssertion):
         return (body.account,), None
     return (), None
+
+
+def needs(state: State, command: Command) -> Needs:
+    """The streams and accounts that a product's command needs, as far as those loaded tell."""
+    if state.seq and isinstance(command.body, ProductCommand | StreamDue):
+        return PRODUCTS.needs(state, command)
+    return Needs()

@@ -83,6 +83,7 @@ def accept(
     data: dict[str, Any],
     *,
     streams: dict[str, int] | None = None,
+    ends: tuple[str, ...] = (),
     metadata: dict[str, str] | None = None,
     reference: str = "",
 ) -> Accepted:
@@ -97,6 +98,7 @@ def accept(
         data=data,
         description=note.description if note else "",
         effective_at=iso(effective_at),
+        ends=ends,
         fingerprint=command.fingerprint.hex(),
         key=command.key or "",
         ledger=state.public_id,

@@ -36,14 +36,8 @@ SCHEMA_VERSIONS: dict[str, int] = {
     "ledger_restored": 1,
 }
 
-TRANSACTION_TYPES = (
-    "transaction_posted",
-    "transaction_held",
-    "hold_posted",
-    "hold_voided",
-    "hold_expired",
-    "transaction_reversed",
-)
+# What happens because its time has come counts then, in a closed period too.
+EXPIRIES = {"hold_expired"}
 
 
 class EventPosting(Struct, frozen=True, omit_defaults=True, gc=False):
@@ -66,7 +60,8 @@ class Event(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     balance_asserted (account, asset, at, expected, tolerance, source, balance); ledger_restored (incarnation,
     lost_incarnation, lost_size, lost_root, reason). `amounts` are digit strings, one for each leg of the
     transaction, where the command named them. `batch` is (index, size) in an atomic batch.
-    `fingerprint` is the hex SHA-256 of the request that `key` stands for.
+    `streams` are those that the event belongs to, with its number in each; `ends` names what of a product
+    ended with it, once and for all. `fingerprint` is the hex SHA-256 of the request that `key` stands for.
     """
 
     accounts_opened: dict[str, Terms] = {}
@@ -75,6 +70,7 @@ class Event(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     data: dict[str, Any] = {}
     description: str = ""
     effective_at: str
+    ends: tuple[str, ...] = ()
     fingerprint: str = ""
     key: str = ""
     ledger: str

@@ -18,8 +18,9 @@ from psycopg_pool import ConnectionPool
 
 from ledger.chart import EMPTY_CHART, ChartDocument, Terms
 from ledger.errors import LedgerNotFound
-from ledger.events import KINDS, TRANSACTION_TYPES, Event, read_event
-from ledger.state import decode_subject, figures, stream_of, subject_of
+from ledger.events import KINDS, Event, read_event
+from ledger.products import PRODUCTS
+from ledger.state import Stream, decode_subject, figures, stream_of, subject_of
 from ledger.text import DEFAULT_TENANT, iso, micros, whose
 from ledger.views import (
     AccountView,
@@ -56,6 +57,12 @@ class AccountNotFound(LookupError):
 
 class TransactionNotFound(LookupError):
     """No transaction has this seq."""
+
+
+# Transactions of which something can be taken back, or posted; what products record they alone undo.
+TAKEN_FROM = frozenset(
+    {"transaction_posted", "transaction_held", "hold_posted", "hold_voided", "hold_expired"}
+)
 
 
 class AssetNeeded(LookupError):
@@ -265,7 +272,7 @@ class Reader:
         with self.snapshot(ledger) as (connection, parameters):
             row = connection.execute(QUERIES["event_bodies"], {**parameters, "seqs": [seq]}).fetchone()
             event = read_event(row[1]) if row is not None else None
-            if event is None or event.type not in TRANSACTION_TYPES:
+            if event is None or not event.postings:
                 raise TransactionNotFound(seq)
             legs = legs_of(connection, parameters, [event])[seq]
             stream = connection.execute(
@@ -281,10 +288,25 @@ class Reader:
         return TransactionView(
             **entry_fields(event, legs),
             status=None if event.type in ("hold_voided", "hold_expired") else subject.status,
-            remaining=[leg.left for leg in subject.legs] if event.type != "transaction_reversed" else [],
+            remaining=[leg.left for leg in subject.legs] if event.type in TAKEN_FROM else [],
             events=[s for s in seqs if s != seq],
             annotations=[e.metadata for e in on_it if e.type == "transaction_annotated"],
         )
+
+    def stream(self, ledger: str, name: str) -> tuple[Stream, int] | None:
+        """A product's stream at head, and its last event's seq; None: there is none."""
+        with self.snapshot(ledger) as (connection, parameters):
+            row = connection.execute(QUERIES["product_stream"], {**parameters, "stream": name}).fetchone()
+            return None if row is None else _stream(connection, parameters, row)
+
+    def streams(
+        self, ledger: str, kind: str, *, prefix: str = "", after: str = "", limit: int
+    ) -> list[tuple[Stream, int]]:
+        """Streams of a kind by name, beyond `after`, as far as `<kind>:` is followed by `prefix`."""
+        with self.snapshot(ledger) as (connection, parameters):
+            wanted = {"kind": kind, "first": f"{kind}:{prefix}", "after": after, "limit": limit}
+            rows = connection.execute(QUERIES["product_streams"], {**parameters, **wanted}).fetchall()
+            return [_stream(connection, parameters, row) for row in rows]
 
     def transactions(
         self,
@@ -309,7 +331,7 @@ class Reader:
                 "after": (MAX_SEQ if newest_first else 0) if after is None else after,
                 "scan": max(SCAN, limit),
                 "newest_first": newest_first,
-                "types": [type] if type is not None else list(TRANSACTION_TYPES),
+                "type": type,
                 "reference": reference,
                 "effective_from": effective_from,
                 "effective_to": effective_to,
@@ -410,3 +432,14 @@ def legs_of(
         for seq, dp, cp, dpend, cpend, address, asset, terms in found:
             legs[seq].append(LegAfter(address, _terms(terms).debit_normal, asset, (dp, cp, dpend, cpend)))
     return legs
+
+
+def _stream(
+    connection: Connection, parameters: dict[str, Any], row: tuple[str, int, int, int, str]
+) -> tuple[Stream, int]:
+    name, version, last_seq, state_version, state = row
+    stream = PRODUCTS.decoded(name, version, state_version, state)
+    if stream is None:
+        bodies = connection.execute(QUERIES["stream_bodies"], {**parameters, "stream": name})
+        stream = PRODUCTS.folded(name, (body for (body,) in bodies))
+    return stream, last_seq

@@ -34,6 +34,14 @@ TABLE: tuple[RejectionCode, ...] = (
     ),
     RejectionCode("ledger_not_found", 404, True, "There is no ledger of this name."),
     RejectionCode("ledger_exists", 409, False, "A ledger of this name exists.", ("name",)),
+    RejectionCode("product_unknown", 422, False, "There is no such product.", ("product",)),
+    RejectionCode(
+        "pattern_not_of_product",
+        422,
+        False,
+        "A pattern that is a product's is one that the chart's products ship.",
+        ("pattern", "product"),
+    ),
     RejectionCode(
         "chart_patterns_overlap",
         422,
@@ -137,6 +145,13 @@ TABLE: tuple[RejectionCode, ...] = (
         False,
         "The account does not take this asset.",
         ("account", "asset", "allowed"),
+    ),
+    RejectionCode(
+        "account_of_product",
+        422,
+        False,
+        "A product keeps this account: only its own commands post to it.",
+        ("account", "product"),
     ),
     RejectionCode(
         "retained_earnings_not_equity",

@@ -2,7 +2,7 @@
 
 A `State` is exact for what it holds and says nothing of the rest: the writer loads every account and
 transaction that a command names before it is decided. An account that is known not to exist is None; one
-that was never loaded is a KeyError, which is a defect and must be loud.
+that was never loaded is `NotLoaded`: a product's command named it only now, and it is fetched.
 
 `evolve` is the only code that changes a State. Inside an atomic group it keeps a journal, so that the group
 can be undone; outside there is nothing to undo, because a batch that fails drops the whole State.
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import tzinfo
-from typing import Literal
+from typing import Any, Literal, NoReturn
 
 import msgspec
 from msgspec import Struct
@@ -151,6 +151,28 @@ def subject_of(event: Event) -> Subject:
     return Subject(event.seq, event.type, "posted", from_iso(event.effective_at), legs)
 
 
+class Stream(Struct, frozen=True, gc=False):
+    """A product's stream: what its `version` events made of it, and when it must be decided again (`due`)."""
+
+    name: str
+    kind: str
+    version: int
+    state: Any
+    state_version: int
+    due: int | None = None
+
+
+class NotLoaded(KeyError):
+    """A decision asks for an account or a stream that nobody has loaded yet."""
+
+
+class _Loaded(dict[str, Any]):
+    """What was loaded, by name; None: known not to exist."""
+
+    def __missing__(self, name: str) -> NoReturn:
+        raise NotLoaded(name)
+
+
 class KeyOutcome(Struct, frozen=True, gc=False):
     """What a key stands for: events `seq` .. `seq + events - 1`, or rejections as stored JSON."""
 
@@ -182,6 +204,7 @@ class Accepted(Struct, gc=False, eq=False):
     closing: Closing | None = None
     reopened: str | None = None  # a period
     incarnation: int | None = None
+    streams: tuple[Stream, ...] = ()
 
 
 Token = tuple[int, int, bytes]  # incarnation, seq, root
@@ -205,6 +228,7 @@ class State:
         "recorded_at",
         "root",
         "seq",
+        "streams",
         "subjects",
         "time_zone",
         "zone_of",
@@ -226,7 +250,8 @@ class State:
         self.chart = Chart(EMPTY_CHART, {})
         self.chart_seq = 0
         self.next_expiry: int | None = None
-        self.accounts: dict[str, Account | None] = {}
+        self.accounts: dict[str, Account | None] = _Loaded()
+        self.streams: dict[str, Stream | None] = _Loaded()
         self.subjects: dict[int, Subject | None] = {}
         self.journal: Journal | None = None
 
@@ -262,6 +287,7 @@ class Journal:
         self.accounts: list[str] = []
         self.terms: list[tuple[Account, Terms, int | None]] = []
         self.subjects: list[tuple[int, Subject | None]] = []
+        self.streams: list[tuple[str, Stream | None]] = []
 
     def undo(self, state: State) -> None:
         """Take everything back since the journal began."""
@@ -278,6 +304,8 @@ class Journal:
             state.accounts[address] = None
         for seq, subject in reversed(self.subjects):
             state.subjects[seq] = subject
+        for name, stream in reversed(self.streams):
+            state.streams[name] = stream
 
 
 def evolve(state: State, accepted: Accepted) -> None:
@@ -299,8 +327,12 @@ def evolve(state: State, accepted: Accepted) -> None:
         state.accounts_count += len(accepted.opened)
     if accepted.subject is not None:
         _set_subject(state, accepted.subject)
-        if accepted.expiry is not None and (state.next_expiry is None or accepted.expiry < state.next_expiry):
-            state.next_expiry = accepted.expiry
+        _expect(state, accepted.expiry)
+    for stream in accepted.streams:
+        if journal is not None:
+            journal.streams.append((stream.name, state.streams[stream.name]))
+        state.streams[stream.name] = stream
+        _expect(state, stream.due)
     if accepted.event.type in REVERSIBLE and accepted.event.seq in state.subjects:
         # somebody asked for this seq before it existed
         _set_subject(state, subject_of(accepted.event))
@@ -331,6 +363,11 @@ def _evolve_settings(state: State, accepted: Accepted) -> None:
         state.closings = state.closings.without(accepted.reopened)
     if accepted.incarnation is not None:
         state.incarnation = accepted.incarnation
+
+
+def _expect(state: State, due: int | None) -> None:
+    if due is not None and (state.next_expiry is None or due < state.next_expiry):
+        state.next_expiry = due
 
 
 def _set_subject(state: State, subject: Subject) -> None:

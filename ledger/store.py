@@ -17,13 +17,14 @@ import psycopg
 from psycopg import errors
 from psycopg.conninfo import make_conninfo
 
-from ledger.batch import Plan
+from ledger.batch import Due, Plan
 from ledger.chart import Chart, ChartDocument, Terms
-from ledger.commands import Command
-from ledger.decide import names
+from ledger.commands import Command, ProductCommand, StreamDue
+from ledger.decide import names, needs
 from ledger.events import UnknownEvent, read_event
 from ledger.merkle import Frontier
 from ledger.periods import Closing, Closings
+from ledger.products import PRODUCTS, encode_state
 from ledger.state import (
     REVERSIBLE,
     SUBJECT_STATE_VERSION,
@@ -151,19 +152,24 @@ def _keys(found: Iterable[tuple[Any, ...]]) -> dict[str, KeyOutcome]:
     }
 
 
-def load(connection: Connection, state: State, commands: Iterable[Command], due: Iterable[int] = ()) -> bool:
-    """Bring every account and transaction that the commands name into the state.
+def load(connection: Connection, state: State, commands: Iterable[Command]) -> bool:
+    """Bring every account, transaction and stream that the commands name into the state.
 
     False: the state is not what is stored, so that nothing can be decided ahead: a command names an event
     that is being committed now, or an account has an asset that another process has just brought in.
     """
     addresses: set[str] = set()
-    seqs: set[int] = set(due)
+    seqs: set[int] = set()
+    of_products: list[Command] = []
     for command in commands:
         wanted, seq = names(command)
         addresses.update(wanted)
         if seq is not None:
             seqs.add(seq)
+        if isinstance(command.body, ProductCommand | StreamDue):
+            of_products.append(command)
+    if of_products:
+        addresses.update(_load_needs(connection, state, of_products))
     missing = [seq for seq in seqs if seq not in state.subjects]
     if missing and not _load_subjects(connection, state, missing):
         return False
@@ -173,6 +179,33 @@ def load(connection: Connection, state: State, commands: Iterable[Command], due:
             addresses.update(leg.account for leg in subject.legs)
     absent = [address for address in addresses if address not in state.accounts]
     return not absent or _load_accounts(connection, state, absent)
+
+
+def fetch(connection: Connection, state: State, command: Command) -> bool:
+    """Load what a product's command turns out to need; whether there was anything."""
+    before = len(state.accounts) + len(state.streams)
+    return load(connection, state, (command,)) and len(state.accounts) + len(state.streams) > before
+
+
+def _load_needs(connection: Connection, state: State, commands: Sequence[Command]) -> set[str]:
+    """Bring the streams that products' commands need into the state; the accounts that they need."""
+    while True:
+        needed = [needs(state, command) for command in commands]
+        absent = {name for need in needed for name in need.streams} - state.streams.keys()
+        if not absent:
+            return {address for need in needed for address in need.accounts}
+        wanted = {"ledger_id": state.ledger_id, "streams": "\n".join(absent)}
+        state.streams.update(dict.fromkeys(absent))
+        for name, version, state_version, stored in connection.execute(
+            QUERIES["load_streams"], wanted
+        ).fetchall():
+            stream = PRODUCTS.decoded(name, version, state_version, stored)
+            if stream is None:
+                bodies = connection.execute(
+                    QUERIES["stream_bodies"], {"ledger_id": state.ledger_id, "stream": name}
+                )
+                stream = PRODUCTS.folded(name, (body for (body,) in bodies))
+            state.streams[name] = stream
 
 
 def _load_subjects(connection: Connection, state: State, seqs: list[int]) -> bool:
@@ -219,16 +252,16 @@ def _load_accounts(connection: Connection, state: State, addresses: list[str]) -
     return True
 
 
-def due_holds(connection: Connection, ledger_id: int, now: int, limit: int) -> tuple[list[int], int | None]:
-    """The first `limit` holds due at `now`, in order, and when the hold after them expires."""
-    found = [
-        (seq, micros(expires_at))
-        for seq, expires_at in connection.execute(
-            QUERIES["due_holds"], {"ledger_id": ledger_id, "limit": limit + 1}
+def first_due(connection: Connection, ledger_id: int, now: int, limit: int) -> tuple[list[Due], int | None]:
+    """The first `limit` holds and streams due at `now`, in order, and when the first after them falls due."""
+    found: list[Due] = [
+        (micros(due_at), seq if stream is None else stream)
+        for due_at, seq, stream in connection.execute(
+            QUERIES["first_due"], {"ledger_id": ledger_id, "limit": limit + 1}
         )
     ]
-    due = [seq for seq, expires_at in found[:limit] if expires_at <= now]
-    return due, found[len(due)][1] if len(found) > len(due) else None
+    due = [(at, what) for at, what in found[:limit] if at <= now]
+    return due, found[len(due)][0] if len(found) > len(due) else None
 
 
 def write(connection: Connection, plan: Plan) -> None:
@@ -267,18 +300,9 @@ def _write(message: Message, plan: Plan, tolerance: int | None, sent: Callable[[
     if plan.balances:
         message.add(QUERIES["upsert_balances"], [plan.ledger_id, *plan.balances])
     if plan.subjects:
-        subjects = plan.subjects.values()
-        message.add(
-            QUERIES["upsert_streams"],
-            {
-                "ledger_id": plan.ledger_id,
-                "state_version": SUBJECT_STATE_VERSION,
-                "versions": _numbers(s.version for s in subjects),
-                "seqs": _numbers(plan.subject_seqs[s.seq] for s in subjects),
-                "streams": "\n".join(s.stream for s in subjects),
-                "states": b"\n".join(encode_subject(s) for s in subjects).decode(),
-            },
-        )
+        _add_subjects(message, plan)
+    if plan.streams:
+        _add_streams(message, plan)
     if plan.ended_holds:
         message.add(
             QUERIES["delete_holds"],
@@ -322,6 +346,38 @@ def add_copies(message: Message, plan: Plan) -> None:
     """Append the batch's rows, one COPY a table."""
     for table, _ in plan.copies:
         message.add(QUERIES[f"copy_{table}"])
+
+
+def _add_subjects(message: Message, plan: Plan) -> None:
+    subjects = plan.subjects.values()
+    message.add(
+        QUERIES["upsert_subjects"],
+        {
+            "ledger_id": plan.ledger_id,
+            "state_version": SUBJECT_STATE_VERSION,
+            "versions": _numbers(s.version for s in subjects),
+            "seqs": _numbers(plan.subject_seqs[s.seq] for s in subjects),
+            "streams": "\n".join(s.stream for s in subjects),
+            "states": b"\n".join(encode_subject(s) for s in subjects).decode(),
+        },
+    )
+
+
+def _add_streams(message: Message, plan: Plan) -> None:
+    streams = [stream for stream, _ in plan.streams.values()]
+    message.add(
+        QUERIES["upsert_streams"],
+        {
+            "ledger_id": plan.ledger_id,
+            "state_versions": _numbers(s.state_version for s in streams),
+            "versions": _numbers(s.version for s in streams),
+            "seqs": _numbers(seq for _, seq in plan.streams.values()),
+            "dues": "{" + ",".join("NULL" if s.due is None else iso(s.due) for s in streams) + "}",
+            "kinds": "\n".join(s.kind for s in streams),
+            "streams": "\n".join(s.name for s in streams),
+            "states": b"\n".join(encode_state(s.state) for s in streams).decode(),
+        },
+    )
 
 
 def _add_accounts(message: Message, plan: Plan) -> None:

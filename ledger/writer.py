@@ -20,17 +20,18 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from functools import partial
 from uuid import uuid4
 
 import psycopg
 import structlog
 
 from ledger import store
-from ledger.batch import Outcome, Plan, Request, decide_batch
+from ledger.batch import Due, Outcome, Plan, Request, decide_batch, due_command
 from ledger.commands import Command, LedgerOpening
 from ledger.errors import ClockBehind, Defect, LedgerNotFound, Overloaded, Unavailable, WriterError
 from ledger.link import Link
-from ledger.state import KeyOutcome, State
+from ledger.state import KeyOutcome, NotLoaded, State
 from ledger.store import Head, Trouble
 from ledger.text import DEFAULT_TENANT, SECOND, whose
 from ledger.wire import Connection
@@ -239,7 +240,8 @@ class Writer:
 
     def _keep(self, book: _Book) -> None:
         """Bound what is cached: the ledgers used least recently forget first."""
-        size = 0 if book.state is None else len(book.state.accounts) + len(book.state.subjects)
+        state = book.state
+        size = 0 if state is None else len(state.accounts) + len(state.subjects) + len(state.streams)
         self._cached += size - book.cached
         book.cached = size
         if not size:
@@ -357,7 +359,14 @@ class Writer:
             return
         requests = [request for request, _ in batch.requests]
         now = max(now, state.recorded_at + 1)
-        plan = decide_batch(state, requests, known, now, next_expiry=state.next_expiry)
+        fetch = partial(store.fetch, connection, state)
+        try:
+            plan = decide_batch(state, requests, known, now, next_expiry=state.next_expiry, fetch=fetch)
+        except (NotLoaded, psycopg.Error) as error:
+            book.state = None  # it is half of a batch further
+            if isinstance(error, psycopg.Error):
+                link.failed(error)
+            return
         if plan.accepted:  # else there is no event whose refusal would tell that the head was another
             self._decided(book, batch, plan)
 
@@ -427,16 +436,18 @@ class Writer:
         if state is None or state.token != head.token:
             state = book.state = store.state_at(connection, book.ledger_id, book.public_id, head)
         now = max(clock, head.recorded_at + 1)
-        due: list[int] = []
+        due: list[Due] = []
         next_expiry = head.next_expiry
+        fetch = partial(store.fetch, connection, state)
         if next_expiry is not None and next_expiry <= now and not batch.requests[0][0].alone:
-            due, next_expiry = store.due_holds(connection, book.ledger_id, now, EXPIRIES_PER_BATCH)
-            store.load(connection, state, (), due)
+            due, next_expiry = store.first_due(connection, book.ledger_id, now, EXPIRIES_PER_BATCH)
+            store.load(connection, state, [due_command(what) for _, what in due])
             if next_expiry is not None and next_expiry <= now:
-                store.write(connection, decide_batch(state, (), {}, now, due, next_expiry))
+                store.write(connection, decide_batch(state, (), {}, now, due, next_expiry, fetch))
                 return None
         store.load(connection, state, batch.commands())
-        return decide_batch(state, [request for request, _ in batch.requests], known, now, due, next_expiry)
+        requests = [request for request, _ in batch.requests]
+        return decide_batch(state, requests, known, now, due, next_expiry, fetch)
 
     def _sweep(self, seconds: float) -> None:
         """Wake idle ledgers whose holds are due."""
@@ -445,9 +456,15 @@ class Writer:
             try:
                 due = link.connection().execute(store.QUERIES["due_ledgers"]).fetchall()
                 for (ledger,) in due:
-                    self.submit(ledger, Request([]), lambda answer: None)
+                    self.submit(ledger, Request([]), partial(_swept, ledger))
             except psycopg.Error as error:
                 link.failed(error)
             except WriterError:
                 pass  # busy or closing: the ledger is awake, or nobody is
         link.drop()
+
+
+def _swept(ledger: str, answer: Answer) -> None:
+    """Nobody waits for this answer, so what is wrong with what fell due is said here."""
+    if isinstance(answer, Defect):
+        log.error("writer.due", ledger=ledger, error=str(answer))

@@ -12,7 +12,7 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
-from ledger.events import TRANSACTION_TYPES, Event
+from ledger.events import Event
 from ledger.wire import Connection
 from projections.legs import QUERIES
 from projections.numbering import Numbering
@@ -30,8 +30,7 @@ class Search:
 
     def apply(self, connection: Connection, range: Range) -> None:
         """Add the transactions of the range, and the remarks in it."""
-        given = {**range._asdict(), "types": list(TRANSACTION_TYPES), "remark": REMARK}
-        connection.execute(QUERIES["add_search"], given)
+        connection.execute(QUERIES["add_search"], {**range._asdict(), "remark": REMARK})
 
     def recompute(self, events: Iterator[Event], subject: Subject) -> Iterator[tuple[str, tuple[Any, ...]]]:
         """One event after another; only the terms of remarks are remembered, since they may repeat."""
@@ -43,7 +42,7 @@ class Search:
             if event.type == REMARK:
                 on = event.data["transaction"]
                 remarked |= {(on, _term(f"remark:{len(name)}:{name}{value}")) for name, value in pairs}
-            if event.type not in TRANSACTION_TYPES:
+            if not event.postings:
                 continue
             for name, value in pairs:
                 yield "search_terms", (event.seq, _term(f"metadata:{len(name)}:{name}{value}"))

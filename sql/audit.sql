@@ -83,7 +83,17 @@ SELECT to_char(expires_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), 
   FROM daybook.holds WHERE ledger_id = %(ledger_id)s ORDER BY ledger_id, expires_at, seq;
 
 -- name: streams
-SELECT stream, version, last_seq, state_version, kind, state FROM daybook.streams WHERE ledger_id = %(ledger_id)s;
+SELECT stream, version, last_seq, state_version, kind, state FROM daybook.streams
+ WHERE ledger_id = %(ledger_id)s AND kind = 'transaction';
+
+-- name: product_streams
+SELECT stream, version, last_seq, state_version, kind,
+       to_char(due_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), state
+  FROM daybook.streams WHERE ledger_id = %(ledger_id)s AND kind <> 'transaction' ORDER BY stream COLLATE "C";
+
+-- name: product_events
+SELECT s.stream, s.seq, e.body FROM daybook.event_streams s JOIN daybook.events e USING (ledger_id, seq)
+ WHERE s.ledger_id = %(ledger_id)s AND s.stream NOT LIKE 'transaction:%%' ORDER BY s.stream COLLATE "C", s.version;
 
 -- name: closed_periods
 SELECT period, to_char(starts_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),

@@ -25,9 +25,11 @@ SELECT daybook.whole_name(l.tenant, l.name), h.recorded_at
  WHERE h.recorded_at > clock_timestamp() + interval '10 seconds' ORDER BY daybook.whole_name(l.tenant, l.name) LIMIT 20;
 
 -- name: overdue_holds
-SELECT daybook.whole_name(l.tenant, l.name), count(*), min(h.expires_at)
-  FROM daybook.holds h JOIN daybook.ledgers l USING (ledger_id)
- WHERE h.expires_at < clock_timestamp() - interval '1 minute'
+SELECT daybook.whole_name(l.tenant, l.name), count(*), min(due.at)
+  FROM (SELECT ledger_id, expires_at AS at FROM daybook.holds
+        UNION ALL SELECT ledger_id, due_at FROM daybook.streams WHERE due_at IS NOT NULL) due
+  JOIN daybook.ledgers l USING (ledger_id)
+ WHERE due.at < clock_timestamp() - interval '1 minute'
  GROUP BY daybook.whole_name(l.tenant, l.name) ORDER BY daybook.whole_name(l.tenant, l.name) LIMIT 20;
 
 -- name: heads_that_differ

@@ -43,7 +43,7 @@ WITH wanted AS MATERIALIZED (
     SELECT seq, effective_at, type, convert_from(body, 'UTF8')::jsonb AS body
       FROM daybook.events
      WHERE ledger_id = %(ledger_id)s AND seq > %(after)s AND seq <= %(upto)s
-       AND (type = ANY (%(types)s) OR type = %(remark)s)
+       AND (legs > 0 OR type = %(remark)s)
 ), legs AS MATERIALIZED (
     SELECT w.seq, a.account_id, s.asset_id, l.amount
       FROM wanted w

@@ -93,9 +93,26 @@ SELECT s.state, (SELECT array_agg(seq ORDER BY version) FROM daybook.event_strea
                   WHERE e.ledger_id = s.ledger_id AND e.stream = s.stream)
   FROM daybook.streams s WHERE s.ledger_id = %(ledger_id)s AND s.stream = %(stream)s;
 
+-- name: product_stream
+SELECT stream, version, last_seq, state_version, state
+  FROM daybook.streams WHERE ledger_id = %(ledger_id)s AND stream = %(stream)s;
+
+-- name: product_streams
+-- Streams of a kind whose names begin with `first`, beyond `after`.
+SELECT stream, version, last_seq, state_version, state
+  FROM daybook.streams
+ WHERE ledger_id = %(ledger_id)s AND kind = %(kind)s AND kind <> 'transaction'
+   AND stream COLLATE "C" >= %(first)s AND stream COLLATE "C" < %(first)s || chr(1114111) AND stream COLLATE "C" > %(after)s
+ ORDER BY stream COLLATE "C" LIMIT %(limit)s;
+
+-- name: stream_bodies
+SELECT e.body
+  FROM daybook.event_streams s JOIN daybook.events e USING (ledger_id, seq)
+ WHERE s.ledger_id = %(ledger_id)s AND s.stream = %(stream)s ORDER BY s.version;
+
 -- name: scan_events
 -- Up to `scan` events beyond a cursor, the body only of those that match; the caller pages on the last one seen.
-SELECT seq, CASE WHEN type = ANY (%(types)s)
+SELECT seq, CASE WHEN legs > 0 AND (%(type)s::text IS NULL OR type = %(type)s)
                   AND (%(effective_from)s::timestamptz IS NULL OR effective_at >= %(effective_from)s)
                   AND (%(effective_to)s::timestamptz IS NULL OR effective_at < %(effective_to)s)
                   AND (%(reference)s::text IS NULL OR convert_from(body, 'UTF8')::json ->> 'reference' = %(reference)s)
@@ -108,7 +125,7 @@ SELECT seq, CASE WHEN type = ANY (%(types)s)
 
 -- name: scan_account
 -- The same over the events that touch one account.
-SELECT e.seq, CASE WHEN e.type = ANY (%(types)s)
+SELECT e.seq, CASE WHEN e.legs > 0 AND (%(type)s::text IS NULL OR e.type = %(type)s)
                     AND (%(effective_from)s::timestamptz IS NULL OR e.effective_at >= %(effective_from)s)
                     AND (%(effective_to)s::timestamptz IS NULL OR e.effective_at < %(effective_to)s)
                     AND (%(reference)s::text IS NULL OR convert_from(e.body, 'UTF8')::json ->> 'reference' = %(reference)s)

@@ -103,7 +103,7 @@ CREATE TABLE daybook.heads (
 ) WITH (fillfactor = 20);
 COMMENT ON TABLE daybook.heads IS 'One row a ledger: its lock, its last seq, its Merkle tree. Written first in every batch.';
 COMMENT ON COLUMN daybook.heads.frontier IS 'Roots of the perfect subtrees, largest first, 32 bytes each (RFC 6962).';
-COMMENT ON COLUMN daybook.heads.next_expiry IS 'No open hold expires before this moment; null: none expires.';
+COMMENT ON COLUMN daybook.heads.next_expiry IS 'Nothing that expires does so before this moment; null: nothing expires.';
 
 CREATE INDEX heads_next_expiry ON daybook.heads (next_expiry) WHERE next_expiry IS NOT NULL;
 
@@ -226,9 +226,14 @@ CREATE TABLE daybook.streams (
     kind           text NOT NULL,
     stream         text NOT NULL,
     state          text NOT NULL,
+    due_at         timestamptz,
     PRIMARY KEY (ledger_id, stream)
 ) WITH (fillfactor = 70);
 COMMENT ON TABLE daybook.streams IS 'State at head of every stream, as JSON; state_version tells which code wrote it.';
+COMMENT ON COLUMN daybook.streams.due_at IS 'When the stream must be decided by itself: a lot or a voucher of it expires.';
+
+CREATE INDEX streams_due ON daybook.streams (ledger_id, due_at, stream COLLATE "C") WHERE due_at IS NOT NULL;
+CREATE INDEX streams_of_kind ON daybook.streams (ledger_id, kind, stream COLLATE "C") WHERE kind <> 'transaction';
 
 CREATE TABLE daybook.holds (
     ledger_id   integer NOT NULL,

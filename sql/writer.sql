@@ -48,6 +48,14 @@ EXECUTE load_accounts (%(ledger_id)s, %(addresses)s);
 -- name: load_subjects
 EXECUTE load_subjects (%(ledger_id)s, %(streams)s);
 
+-- name: load_streams
+EXECUTE load_streams (%(ledger_id)s, %(streams)s);
+
+-- name: stream_bodies
+SELECT e.body
+  FROM daybook.event_streams s JOIN daybook.events e USING (ledger_id, seq)
+ WHERE s.ledger_id = %(ledger_id)s AND s.stream = %(stream)s ORDER BY s.version;
+
 -- name: load_bodies
 SELECT e.seq, e.body
   FROM unnest(%(seqs)s::bigint[]) AS wanted
@@ -64,9 +72,14 @@ SELECT (SELECT body FROM daybook.events WHERE ledger_id = %(ledger_id)s AND seq 
 SELECT l.time_zone, p.period, p.starts_at, p.ends_at, p.seq
   FROM daybook.ledgers l LEFT JOIN daybook.closed_periods p USING (ledger_id) WHERE l.ledger_id = %(ledger_id)s;
 
--- name: due_holds
-SELECT seq, expires_at FROM daybook.holds
- WHERE ledger_id = %(ledger_id)s ORDER BY ledger_id, expires_at, seq LIMIT %(limit)s;
+-- name: first_due
+-- Open holds, and streams of products that must be decided again: holds first, where the moment is the same.
+(SELECT expires_at AS due_at, seq, NULL COLLATE "C" AS stream FROM daybook.holds
+  WHERE ledger_id = %(ledger_id)s ORDER BY ledger_id, expires_at, seq LIMIT %(limit)s)
+ UNION ALL
+(SELECT due_at, NULL, stream COLLATE "C" FROM daybook.streams
+  WHERE ledger_id = %(ledger_id)s AND due_at IS NOT NULL ORDER BY ledger_id, due_at, stream COLLATE "C" LIMIT %(limit)s)
+ ORDER BY due_at, seq, stream LIMIT %(limit)s;
 
 -- name: due_ledgers
 SELECT l.tenant || '/' || l.name FROM daybook.heads h JOIN daybook.ledgers l USING (ledger_id)
@@ -95,8 +108,11 @@ UPDATE daybook.accounts SET closed_seq = %(seq)s WHERE ledger_id = %(ledger_id)s
 -- Parameters in the order of the columns: the batch has them as array literals.
 EXECUTE upsert_balances (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s);
 
+-- name: upsert_subjects
+EXECUTE upsert_subjects (%(ledger_id)s, %(state_version)s, %(versions)s, %(seqs)s, %(streams)s, %(states)s);
+
 -- name: upsert_streams
-EXECUTE upsert_streams (%(ledger_id)s, %(state_version)s, %(versions)s, %(seqs)s, %(streams)s, %(states)s);
+EXECUTE upsert_streams (%(ledger_id)s, %(state_versions)s, %(versions)s, %(seqs)s, %(dues)s, %(kinds)s, %(streams)s, %(states)s);
 
 -- name: delete_holds
 EXECUTE delete_holds (%(ledger_id)s, %(expiries)s, %(seqs)s);

@@ -37,14 +37,31 @@ SELECT s.state, s.state_version
  CROSS JOIN LATERAL (
     SELECT * FROM daybook.streams WHERE ledger_id = $1 AND stream = wanted OFFSET 0) s;
 
--- name: upsert_streams
-PREPARE upsert_streams (integer, smallint, integer[], bigint[], text, text) AS
+-- name: load_streams
+PREPARE load_streams (integer, text) AS
+SELECT s.stream, s.version, s.state_version, s.state
+  FROM unnest(string_to_array($2, E'\n')) AS wanted
+ CROSS JOIN LATERAL (
+    SELECT * FROM daybook.streams WHERE ledger_id = $1 AND stream = wanted OFFSET 0) s;
+
+-- name: upsert_subjects
+PREPARE upsert_subjects (integer, smallint, integer[], bigint[], text, text) AS
 INSERT INTO daybook.streams (ledger_id, version, last_seq, state_version, kind, stream, state)
 SELECT $1, v, s, $2, 'transaction', n, t
   FROM unnest($3, $4, string_to_array($5, E'\n'),
               string_to_array($6, E'\n')) AS r (v, s, n, t)
     ON CONFLICT (ledger_id, stream) DO UPDATE
    SET version = excluded.version, last_seq = excluded.last_seq, state_version = excluded.state_version, state = excluded.state;
+
+-- name: upsert_streams
+PREPARE upsert_streams (integer, smallint[], integer[], bigint[], timestamptz[], text, text, text) AS
+INSERT INTO daybook.streams (ledger_id, version, last_seq, state_version, kind, stream, state, due_at)
+SELECT $1, v, s, sv, k, n, t, d
+  FROM unnest($2, $3, $4, $5, string_to_array($6, E'\n'), string_to_array($7, E'\n'),
+              string_to_array($8, E'\n')) AS r (sv, v, s, d, k, n, t)
+    ON CONFLICT (ledger_id, stream) DO UPDATE
+   SET version = excluded.version, last_seq = excluded.last_seq, state_version = excluded.state_version, state = excluded.state,
+       due_at = excluded.due_at;
 
 -- name: delete_holds
 PREPARE delete_holds (integer, timestamptz[], bigint[]) AS

@@ -42,8 +42,8 @@ class Desk:
             for s in self.folded.subjects.values()
             if s is not None and s.status == "pending" and s.expires_at is not None
         )
-        due = [seq for at, seq in waiting if at <= now]
-        self._load([Command(msgspec.UNSET, seq) for seq in due])  # type: ignore[arg-type]
+        due = [(at, seq) for at, seq in waiting if at <= now]
+        self._load([Command(msgspec.UNSET, seq) for _, seq in due])  # type: ignore[arg-type]
         rest = [at for at, _ in waiting if at > now]
         return decide_batch(self.state, requests, self.keys, now, due, rest[0] if rest else None)
 

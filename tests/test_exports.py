@@ -471,7 +471,7 @@ def reassembled(row: dict[str, Any], legs: Rows, ledger: str) -> bytes:
     }
     for name in ("seq", "schema_version"):
         body[name] = int(row[name])
-    for name in ("metadata", "data", "streams", "accounts_opened"):
+    for name in ("metadata", "data", "streams", "ends", "accounts_opened"):
         body[name] = json.loads(row[name])
         if not body[name]:
             del body[name]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from ledger import commands as c
@@ -183,6 +185,10 @@ REFUSALS = {
     ! event_too_large  bytes=104826 limit=65535""",
 }
 BY_BATCHES = {"idempotency_key_reused", "linked_failed", "ledger_not_found"}
+# Refusals that take a product, and the modules with their tests.
+BY_PRODUCTS = {
+    "test_products.py": {"product_unknown", "pattern_not_of_product", "account_of_product"},
+}
 
 
 @pytest.mark.parametrize("code", REFUSALS)
@@ -193,7 +199,10 @@ def test_refusal_carries_its_evidence(code: str) -> None:
 
 def test_every_code_has_an_example() -> None:
     """No code of the table is without a test; test_groups.py has those that need more than a command."""
-    assert set(REFUSALS) | BY_BATCHES == set(CODES)
+    assert set(REFUSALS) | BY_BATCHES | set().union(*BY_PRODUCTS.values()) == set(CODES)
+    for module, codes in BY_PRODUCTS.items():
+        tests = (Path(__file__).parent / module).read_text()
+        assert not {code for code in codes if f'"{code}"' not in tests}, module
 
 
 # The first code is given although the second holds too, as shows once the first is cured: the text with its

@@ -264,12 +264,12 @@ def test_due_holds_come_in_order_with_the_next_to_come(database: str, connection
         state = writer._books["default/main"].state
         assert state is not None
         at = [state.recorded_at + s * 1_000_000 for s in seconds]
-    order = [seqs[i] for i in (1, 3, 2, 0, 4)]
-    assert store.due_holds(connection, 1, at[1] - 1, 10) == ([], at[1])
-    assert store.due_holds(connection, 1, at[1], 10) == (order[:2], at[2])
-    assert store.due_holds(connection, 1, at[1], 1) == (order[:1], at[1])
-    assert store.due_holds(connection, 1, at[0], 10) == (order[:4], at[4])
-    assert store.due_holds(connection, 1, at[4], 10) == (order, None)
+    order = [(at[i], seqs[i]) for i in (1, 3, 2, 0, 4)]
+    assert store.first_due(connection, 1, at[1] - 1, 10) == ([], at[1])
+    assert store.first_due(connection, 1, at[1], 10) == (order[:2], at[2])
+    assert store.first_due(connection, 1, at[1], 1) == (order[:1], at[1])
+    assert store.first_due(connection, 1, at[0], 10) == (order[:4], at[4])
+    assert store.first_due(connection, 1, at[4], 10) == (order, None)
 
 
 # ---------------------------------------------------------------- writing, and what went wrong

@@ -12,10 +12,10 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from ledger.chart import Terms
-from ledger.events import Event
+from ledger.events import EXPIRIES, Event
 from projections.audit.accounts import MOST, Account, Chart, Position
 from projections.audit.keys import Keys
-from projections.audit.rules import RULES, Restore
+from projections.audit.rules import RULES, Restore, of_product
 from projections.audit.subjects import Subject, Subjects
 from projections.audit.verdicts import Findings
 
@@ -43,6 +43,8 @@ class Books:
         self.accounts: dict[str, Account] = {}
         self.subjects = Subjects()
         self.keys = Keys()
+        self.streams: dict[str, int] = {}  # of products: how many events each has
+        self.ends: dict[str, int] = {}  # what of a product ended, and by which event
         self.periods: dict[str, tuple[str, str, int]] = {}  # closed: starts_at, ends_at, by which seq
         self.closed_until = ""
         self.legs: list[Leg] = []  # of the last event
@@ -74,7 +76,7 @@ class Books:
         if event.postings:
             self._enter_postings(event, legs)
         try:
-            RULES[event.type](self, event)
+            RULES.get(event.type, of_product)(self, event)
         except (KeyError, TypeError, ValueError, AttributeError, msgspec.MsgspecError) as error:
             self.broken(seq, f"the data of a {event.type} are not what they should be: {error!r}")
 
@@ -101,7 +103,10 @@ class Books:
             self.broken(seq, f"effective at {event.effective_at}, after it was recorded")
         due = self.subjects.due()
         if due is not None and due[0] <= recorded_at and event.type != "ledger_restored":
-            expires = event.type == "hold_expired" and event.data.get("transaction") == due[1]
+            if event.type == "hold_expired":
+                expires = event.data.get("transaction") == due[1]
+            else:
+                expires = event.type in EXPIRIES and event.effective_at < due[0]
             if not expires:
                 self.broken(seq, f"recorded while hold {due[1]}, due at {due[0]}, had not expired")
         if seq == 1:
@@ -205,7 +210,7 @@ class Books:
         if bounded:
             for leg in legs:
                 self.check_limits(seq, leg[0])
-        if event.effective_at < self.closed_until and event.type != "hold_expired":
+        if event.effective_at < self.closed_until and event.type not in EXPIRIES:
             self._check_periods(event)
 
     def _not_open(self, seq: int, address: str, account: Account | None) -> Account:

@@ -9,6 +9,7 @@ import msgspec
 
 from projections.audit.accounts import Account
 from projections.audit.books import Books
+from projections.audit.product_streams import folded_streams, stored_streams
 from projections.audit.stored import Head, StoredLedger
 from projections.audit.verdicts import Difference, Findings
 
@@ -36,6 +37,7 @@ BALANCES = Table(
 )  # fmt: skip
 LAST_SEQ = BALANCES.columns.index("last_seq")
 HOLDS = Table("holds", ("expires_at", "seq"), 2)
+STREAMS = Table("streams", ("stream", "version", "last_seq", "state_version", "kind", "due_at", "state"), 1)
 PERIODS = Table("closed_periods", ("period", "starts_at", "ends_at", "seq"), 1)
 
 
@@ -117,6 +119,8 @@ def compare_changing(differences: Differences, stored: StoredLedger, head: Head,
     addresses = list(books.accounts)
     for small, rows, seq_of in expected_rows(books):
         _compare(differences, small, rows, stored.table(small.name), seq_of, addresses)
+    folded, found = folded_streams(stored), stored_streams(stored)
+    _compare(differences, STREAMS, folded, found, lambda row: row[2], addresses)
 
 
 def _compare(

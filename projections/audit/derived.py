@@ -49,7 +49,12 @@ class Derived:
             size = 1 if event.batch is None else event.batch[1]
             self._add(KEYS, seq, key_row(seq, size, event.fingerprint, event.key))
         subject = self.books.touched
-        if subject is not None:
+        if subject is None:
+            for name, version in event.streams.items():
+                self._add(EVENT_STREAMS, seq, EVENT_STREAMS.pack(seq, version, name))
+            for name in event.ends:
+                self._add(ENDINGS, seq, ENDINGS.pack(seq, name))
+        else:
             stream = f"{STREAM}{subject.seq}"
             self._add(EVENT_STREAMS, seq, EVENT_STREAMS.pack(seq, subject.version, stream))
             if subject.ended_by == seq:

@@ -194,6 +194,21 @@ def _asserted(books: Books, event: Event) -> None:
         books.broken(event.seq, f"asserts a balance of {event.data['account']}, which was never opened")
 
 
+def of_product(books: Books, event: Event) -> None:
+    """An event of a product's streams goes on with each of them, and nothing ends twice."""
+    if not event.streams:
+        books.broken(event.seq, f"a {event.type} belongs to no stream")
+    for name, version in event.streams.items():
+        before = books.streams.get(name, 0)
+        if version != before + 1:
+            books.broken(event.seq, f"is number {version} of {name}, after number {before}")
+        books.streams[name] = version
+    for name in event.ends:
+        if name in books.ends:
+            books.broken(event.seq, f"ends {name}, which event {books.ends[name]} ended")
+        books.ends[name] = event.seq
+
+
 RULES: dict[str, Callable[[Books, Event], None]] = {
     "ledger_opened": _ledger_opened,
     "chart_set": _chart_set,

@@ -33,7 +33,7 @@ from projections.audit.table_files import (
 INT, OPTIONAL, TEXT, JSON, FLAG, MOMENT, DAY = "int", "optional", "text", "json", "flag", "moment", "day"
 
 TEXTS = ("actor", "description", "fingerprint", "key", "original_effective_at", "reference", "request_id")
-OBJECTS = ("metadata", "data", "streams", "accounts_opened")
+JSONS = ("metadata", "data", "streams", "ends", "accounts_opened")
 COUNTERS = ("debits_posted", "credits_posted", "debits_pending", "credits_pending")
 TABLES: dict[str, dict[str, str]] = {
     "events": {
@@ -46,7 +46,7 @@ TABLES: dict[str, dict[str, str]] = {
         **dict.fromkeys(TEXTS, TEXT),
         "batch_index": OPTIONAL,
         "batch_size": OPTIONAL,
-        **dict.fromkeys(OBJECTS, JSON),
+        **dict.fromkeys(JSONS, JSON),
         "legs": INT,
         "leaf": TEXT,
     },
@@ -213,6 +213,7 @@ def _event_row(event: Event, leaf: bytes, day: date) -> Row:
         _object(event.metadata),
         _object(event.data),
         _object(event.streams),
+        _canonical(event.ends).decode(),
         _object(event.accounts_opened),
         len(event.postings),
         leaf.hex(),

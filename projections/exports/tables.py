@@ -51,6 +51,7 @@ _JSON_FIELDS = {
     "metadata": "The caller's names and values.",
     "data": "What belongs to the event's type alone (docs/events.md).",
     "streams": "The streams that the event belongs to, with its version in each.",
+    "ends": "What of a product ended with it, once and for all.",
     "accounts_opened": "The accounts that the event opened, with their nature.",
 }
 _PLACED = {"seq", "type", "schema_version", "effective_at", "recorded_at", "batch", "ledger", "postings"}
@@ -187,7 +188,7 @@ def balance_row(balance: BalanceRow) -> tuple[Any, ...]:
 
 
 def _json(value: Any) -> str:
-    return encode_canonical(value).decode() if value else "[]" if isinstance(value, list) else "{}"
+    return encode_canonical(value).decode() if value else "[]" if isinstance(value, list | tuple) else "{}"
 
 
 def dictionary_entry(table: Table, files: list[str]) -> dict[str, Any]:

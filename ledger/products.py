@@ -1,0 +1,89 @@
+"""The products of this ledger: the one place that knows them all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from ledger.chart import AccountPattern
+from ledger.commands import Command
+from ledger.events import Event, read_event
+from ledger.product import Kind, Needs, Product
+from ledger.state import Accepted, State, Stream
+
+encode_state = msgspec.json.Encoder().encode
+
+
+class Products:
+    """The products that this ledger has, found by command and by stream."""
+
+    def __init__(self, *products: Product) -> None:
+        self._by_kind: dict[str, tuple[Product, Kind]] = {}
+        self._by_body: dict[type, Product] = {}
+        self._patterns: dict[str, tuple[AccountPattern, ...]] = {}
+        for product in products:
+            self._by_kind |= {name: (product, kind) for name, kind in product.kinds.items()}
+            self._by_body |= dict.fromkeys(product.deciders, product)
+            self._patterns[product.name] = product.patterns
+
+    def patterns(self, product: str) -> tuple[AccountPattern, ...] | None:
+        """The chart of a product; None: there is no such product."""
+        return self._patterns.get(product)
+
+    def needs(self, state: State, command: Command) -> Needs:
+        """What must be loaded to decide a product's command, as far as is known so far."""
+        return self._of(command).needs(state, command)
+
+    def decide(self, state: State, command: Command, now: int) -> Accepted:
+        """The event of a product's command, and the streams as it leaves them (Refused)."""
+        product = self._of(command)
+        decider = product.deciders.get(type(command.body), product.due)
+        accepted = decider(state, command, now)
+        event = accepted.event
+        accepted.streams = tuple(self.evolved(state.streams[name], event, name) for name in event.streams)
+        return accepted
+
+    def evolved(self, stream: Stream | None, event: Event, name: str) -> Stream:
+        """A stream after one more event."""
+        kind = self._kind(name)
+        state = kind.evolve(None if stream is None else stream.state, event, name)
+        return Stream(name, kind_of(name), event.streams[name], state, kind.version, kind.due(state))
+
+    def folded(self, name: str, bodies: Iterable[bytes]) -> Stream:
+        """A stream made anew of the bodies of its events."""
+        stream = None
+        for body in bodies:
+            stream = self.evolved(stream, read_event(body), name)
+        assert stream is not None, f"{name} has no event"
+        return stream
+
+    def decoded(self, name: str, version: int, state_version: int, state: str) -> Stream | None:
+        """A stream as it is stored; None: another version of the code stored it, fold its events again."""
+        kind = self._kind(name)
+        if state_version != kind.version:
+            return None
+        decoded = msgspec.json.decode(state, type=kind.state)
+        return Stream(name, kind_of(name), version, decoded, kind.version, kind.due(decoded))
+
+    def has(self, stream: str) -> bool:
+        """Whether a stream of this name is one of a product."""
+        return kind_of(stream) in self._by_kind
+
+    def _kind(self, stream: str) -> Kind:
+        return self._by_kind[kind_of(stream)][1]
+
+    def _of(self, command: Command) -> Product:
+        product = self._by_body.get(type(command.body))
+        if product is None:
+            assert isinstance(command.subject, str)
+            product = self._by_kind[kind_of(command.subject)][0]
+        return product
+
+
+def kind_of(stream: str) -> str:
+    """The kind that a stream's name begins with."""
+    return stream.partition(":")[0]
+
+
+PRODUCTS = Products()

@@ -117,7 +117,7 @@ class Api:
     @asynccontextmanager
     async def _lifespan(self, app: Any) -> AsyncIterator[None]:
         self._bridge = Bridge(self._conninfo, self._keeping, self._exports, self._work)
-        self._gate = Gate(self._bridge.keys, self._tokens)
+        self._gate = self._bridge.gate = Gate(self._bridge.keys, self._tokens)
         try:
             yield
         finally:

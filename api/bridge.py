@@ -17,13 +17,14 @@ from typing import ParamSpec, TypeVar
 
 from anyio import CapacityLimiter, to_thread
 
+from api.access.gate import Gate
 from api.access.keys import KeyRing
 from api.couriers import Webhooks
 from api.engine import Engine
 from api.feeds import Feeds
 from api.settings import Work
 from ledger.batch import Outcome, Request
-from ledger.errors import ClockBehind, WriterError
+from ledger.errors import ClockBehind, Overloaded, WriterError
 from ledger.keeping import Keeping
 from ledger.reader import Reader
 from ledger.writer import Answer, Writer
@@ -34,10 +35,14 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 READERS = 4
+# Reads that wait for a thread. Those beyond would be answered after their clients have gone.
+MOST_WAITING = 400
 
 
 class Bridge:
     """Writer, reader, engine, prover and key ring of one process, for coroutines of one event loop."""
+
+    gate: Gate  # for what outlasts the look at its credentials
 
     def __init__(self, conninfo: str, keeping: Keeping, exports: Path, work: Work) -> None:
         """Starts the threads; the connections are made when they are needed."""
@@ -77,7 +82,9 @@ class Bridge:
         return answer
 
     async def read(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run a read in a thread; as many at once as the reader has connections."""
+        """Run a read in a thread; as many at once as the reader has connections (Overloaded)."""
+        if self._limiter.statistics().tasks_waiting >= MOST_WAITING:
+            raise Overloaded(f"{MOST_WAITING} reads are waiting")
         return await to_thread.run_sync(partial(function, *args, **kwargs), limiter=self._limiter)
 
     async def close(self) -> None:

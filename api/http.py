@@ -179,7 +179,12 @@ class Exchange:
     async def begin_stream(self, content_type: bytes, headers: Iterable[tuple[bytes, bytes]]) -> None:
         """Begin an answer that goes on by `part` until the client or the process leaves."""
         self._streams(200)
-        named = [(b"content-type", content_type), (b"x-request-id", self.request_id.encode()), *headers]
+        named = [
+            (b"content-type", content_type),
+            (b"x-request-id", self.request_id.encode()),
+            *self.headers,
+            *headers,
+        ]
         await self._send({"type": "http.response.start", "status": 200, "headers": named})
 
     def _streams(self, status: int) -> None:
@@ -194,7 +199,7 @@ class Exchange:
     async def accept(self) -> None:
         """Open the WebSocket that the request asks for."""
         self._streams(101)
-        headers = [(b"x-request-id", self.request_id.encode())]
+        headers = [(b"x-request-id", self.request_id.encode()), *self.headers]
         await self._send({"type": "websocket.accept", "headers": headers})
 
     async def receive(self) -> Message:
@@ -213,6 +218,7 @@ class Exchange:
                 (b"content-type", content_type),
                 (b"content-length", b"%d" % (await anyio.Path(path).stat()).st_size),
                 (b"x-request-id", self.request_id.encode()),
+                *self.headers,
             ]
             await self._send({"type": "http.response.start", "status": status, "headers": headers})
             while piece := await source.read(FILE_PIECE):

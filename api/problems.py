@@ -16,9 +16,9 @@ import structlog
 from msgspec import Struct
 
 from api.access.gate import Unauthenticated
+from api.access.key_set import KeysUnavailable
 from api.access.keys import KeyNotFound, TenantExists, TenantNotFound
 from api.access.limits import TooMany
-from api.access.tokens import KeysUnavailable
 from ledger import rejections
 from ledger.errors import ClockBehind, Defect, LedgerNotFound, Overloaded, Unavailable
 from ledger.keeping import KeepingError
@@ -131,7 +131,7 @@ TABLE: tuple[RejectionCode, ...] = (
         "secrets_unavailable", 503, True, "The key that secrets of webhooks are stored with cannot be used."
     ),
     RejectionCode("too_many_feeds", 503, True, "As many feeds are open as this process serves.", ("limit",)),
-    RejectionCode("overloaded", 503, True, "Too many commands are waiting; nothing was done."),
+    RejectionCode("overloaded", 503, True, "Too many commands or reads are waiting; nothing was done."),
     RejectionCode(
         "clock_behind", 503, True, "The clock is behind the ledger's last event; nothing was done."
     ),

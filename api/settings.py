@@ -29,6 +29,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from api.access.gate import AccessSettings
+from api.access.key_set import KeySet
 from api.access.limits import RateLimits, RateSettings
 from api.access.tokens import SHORTEST_SECRET, TokenSettings
 from sql.embedded import default_data_dir
@@ -140,4 +141,9 @@ def _tokens(environment: Mapping[str, str]) -> TokenSettings | None:
     if not issuer or not audience:
         raise SettingsError("Tokens need DAYBOOK_JWT_ISSUER and DAYBOOK_JWT_AUDIENCE.")
     tenant = environment.get("DAYBOOK_JWT_TENANT") or None
+    if jwks is not None:
+        try:
+            KeySet(jwks)
+        except ValueError as error:
+            raise SettingsError(f"DAYBOOK_JWT_JWKS: {error}.") from error
     return TokenSettings(issuer=issuer, audience=audience, secret=secret, jwks=jwks, tenant=tenant)

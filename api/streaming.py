@@ -7,23 +7,31 @@ before; a client that takes nothing at all is cut off by the operating system (`
 
 from __future__ import annotations
 
+import asyncio
 import re
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Any, Protocol
 
-from anyio import CancelScope, create_task_group
+import psycopg
+from anyio import CancelScope, create_task_group, move_on_after
 from starlette.types import Message, Send
 
 from api import reads
+from api.access.gate import Unauthenticated
+from api.access.key_set import KeysUnavailable
 from api.feeds import Chunk, Feeds
 from api.handlers import Call, Reply, check_incarnation, read
 from api.http import Exchange
 from api.problems import Refused, make
 from ledger.chart import MAX_AMOUNT
+from ledger.errors import Overloaded
 
 RETRY_MS = 1_000
 EVENT_STREAM = b"text/event-stream"
-GOING_AWAY, UNSUPPORTED_DATA = 1001, 1003
+GOING_AWAY, UNSUPPORTED_DATA, POLICY_VIOLATION = 1001, 1003, 1008
+# How often a feed asks whether its client may still read, and how long it takes to say that it may not.
+LOOK_AGAIN_SECONDS = 2.0
+LAST_WORD_SECONDS = 2.0
 
 _SEQ = re.compile(rb"[0-9]{1,19}\Z")
 _page = read(reads.events)
@@ -53,23 +61,48 @@ async def _feed(feeds: Feeds, line: _Line, call: Call, after: int) -> None:
     await call.bridge.read(check_incarnation, call.reader, call.path, call.query)
     chunk = await feeds.first(ledger, after, wanted)
     await line.open()
+    refused = False
+
+    async def until_refused() -> None:
+        nonlocal refused
+        await _until_refused(call)
+        refused = True
+        group.cancel_scope.cancel()
+
     async with create_task_group() as group:
         group.start_soon(_until_gone, line, group.cancel_scope)
+        group.start_soon(until_refused)
         try:
             if chunk.position > after:
                 await line.send(chunk)
             async with aclosing(feeds.follow(ledger, chunk.position, wanted)) as chunks:
                 async for more in chunks:
                     await (line.beat() if more is None else line.send(more))
-            await line.end()
+            await line.end(GOING_AWAY)
         except OSError:
             pass  # ASGI's word for a client that has gone away
         group.cancel_scope.cancel()
+    if refused:
+        # Whoever takes nothing is not told either; the server closes the connection when this returns.
+        with move_on_after(LAST_WORD_SECONDS), suppress(OSError):
+            await line.end(POLICY_VIOLATION)
 
 
 async def _until_gone(line: _Line, scope: CancelScope) -> None:
     await line.gone()
     scope.cancel()
+
+
+async def _until_refused(call: Call) -> None:
+    """Returns when the credentials that the feed was opened with are no longer good."""
+    while True:
+        await asyncio.sleep(LOOK_AGAIN_SECONDS)
+        try:
+            await call.bridge.gate.principal(call.exchange.authorization())
+        except Unauthenticated:
+            return
+        except (KeysUnavailable, Overloaded, psycopg.Error):
+            pass  # nobody can say now
 
 
 def _last_event_id(exchange: Exchange) -> int | None:
@@ -111,8 +144,8 @@ class _Line(Protocol):
     async def gone(self) -> None:
         """Returns when the client has gone away."""
 
-    async def end(self) -> None:
-        """Say that the feed ends; the client may come back."""
+    async def end(self, why: int) -> None:
+        """Say that the feed ends, and (a WebSocket's close code) why."""
 
 
 class _EventStream:
@@ -141,7 +174,7 @@ class _EventStream:
         while (await self._exchange.receive())["type"] != "http.disconnect":
             pass
 
-    async def end(self) -> None:
+    async def end(self, why: int) -> None:
         await self._exchange.part(b"", last=True)
 
 
@@ -170,8 +203,8 @@ class _Socket:
         if message["type"] == "websocket.receive":  # there is nothing that a client could say
             await self._exchange.send({"type": "websocket.close", "code": UNSUPPORTED_DATA})
 
-    async def end(self) -> None:
-        await self._exchange.send({"type": "websocket.close", "code": GOING_AWAY})
+    async def end(self, why: int) -> None:
+        await self._exchange.send({"type": "websocket.close", "code": why})
 
 
 def denial(send: Send) -> Send:

@@ -20,6 +20,7 @@ import httpx
 import msgspec
 import structlog
 
+from api.access.gate import ONLY_KEYS, AccessSettings
 from api.app import create_app
 from api.openapi import document
 from api.problems import CODES
@@ -154,14 +155,16 @@ def move(debit: str, credit: str, amount: Any, asset: str = "USD/2", **more: Any
 
 
 @contextmanager
-def served(conninfo: str, keys: Path | None = None, work: Work = WORK) -> Iterator[Service]:
+def served(
+    conninfo: str, keys: Path | None = None, work: Work = WORK, access: AccessSettings = ONLY_KEYS
+) -> Iterator[Service]:
     """A server on a free port of the loopback interface, as `daybook serve` runs it, stopped in order.
 
     `keys`: the folder of the signing key and kept tree heads, if it is to outlive the server.
     """
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     with TemporaryDirectory(prefix="daybook-test-keys-") as folder:
-        app = create_app(conninfo, Keeping(keys or Path(folder)), Path(folder, "exports"), work)
+        app = create_app(conninfo, Keeping(keys or Path(folder)), Path(folder, "exports"), work, access)
         server = Server(app, port=0)
         thread = threading.Thread(target=server.run)
         thread.start()

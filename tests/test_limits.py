@@ -5,9 +5,14 @@ from __future__ import annotations
 import re
 
 import pytest
+from websockets.sync.client import connect
 
+from api.access.gate import AccessSettings
 from api.access.limits import RateLimits, RateSettings, TooMany
 from api.access.scopes import Principal
+from tests.feeds import STREAM
+from tests.keys import make_key
+from tests.served import move, served
 
 NOBODY_ELSE = frozenset[str]()
 
@@ -66,3 +71,28 @@ def test_a_rate_that_is_none_is_refused(rate: str) -> None:
     """At start-up, not at the first request."""
     with pytest.raises(ValueError, match=r".*"):
         RateLimits(RateSettings(rate))
+
+
+def test_every_answer_says_what_is_left(database: str) -> None:
+    """Pages, problems and feeds alike; then 429 with the seconds to wait, for this key alone."""
+    access = AccessSettings(rates=RateSettings("5/hour", "1000/hour"))
+    with served(database, access=access) as service:
+        busy = {"authorization": f"Bearer {make_key(database, 'admin')}"}
+        book = service.open()
+        assert service.call("GET", book.path, headers=busy).headers["ratelimit"].startswith('"key";r=4;t=')
+        missing = service.call("GET", "/v1/ledgers/nothing", headers=busy)
+        assert (missing.status_code, missing.headers["ratelimit"].split(";")[1]) == (404, "r=3")
+        with service.client.stream("GET", f"{book.path}/events", headers=STREAM | busy) as feed:
+            assert feed.headers["ratelimit"].split(";")[1] == "r=2"
+            assert feed.headers["ratelimit-policy"] == '"key";q=5;w=3600, "tenant";q=1000;w=3600'
+        with connect(
+            service.base.replace("http", "ws", 1) + f"{book.path}/events", additional_headers=busy
+        ) as socket:
+            assert socket.response is not None
+            assert socket.response.headers["ratelimit"].split(";")[1] == "r=1"
+        assert service.call("GET", book.path, headers=busy).status_code == 200
+        refused = book.call("POST", "/transactions", move("cash", "fx", 1), headers=busy)
+        assert (refused.status_code, refused.json()["code"]) == (429, "too_many_requests")
+        assert 1 <= int(refused.headers["retry-after"]) <= 3_600
+        assert refused.headers["ratelimit"].startswith('"key";r=0;t=')
+        assert book.head() == 1

@@ -16,7 +16,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
-from api.access.tokens import KeysUnavailable, TokenRefused, Tokens, TokenSettings
+from api.access.key_set import KeysUnavailable
+from api.access.tokens import TokenRefused, Tokens, TokenSettings
 
 SECRET = "a secret of our own services, long enough"
 RSA_KEY = rsa.generate_private_key(public_exponent=65_537, key_size=2_048)

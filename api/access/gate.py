@@ -16,9 +16,12 @@ from api.access.keys import MARK, KeyRing
 from api.access.limits import RateSettings
 from api.access.scopes import Principal
 from api.access.tokens import TokenRefused, Tokens, TokenSettings
+from ledger.errors import Overloaded
 
 ACCEPTED_SECONDS = 5.0
 REMEMBERED = 10_000
+# Credentials that were not seen lately, looked up two at a time: beyond so many, they are sent away at once.
+MOST_WAITING = 500
 
 
 class AccessSettings(NamedTuple):
@@ -42,10 +45,12 @@ class Gate:
         self._keys = keys
         self._tokens = tokens
         self._accepted: OrderedDict[bytes, tuple[Principal, float]] = OrderedDict()
-        self._limiter = CapacityLimiter(2)
+        self._for_keys = CapacityLimiter(2)
+        # Of their own: whose issuer is slow to give out its keys keeps nobody else waiting.
+        self._for_tokens = CapacityLimiter(2)
 
     async def principal(self, authorization: bytes) -> Principal:
-        """Whose credentials an Authorization header holds (Unauthenticated, KeysUnavailable)."""
+        """Whose credentials an Authorization header holds (Unauthenticated, KeysUnavailable, Overloaded)."""
         known = self._accepted.get(authorization)
         if known is not None and time.monotonic() < known[1]:
             return known[0]
@@ -53,7 +58,10 @@ class Gate:
         credentials = credentials.strip(" ")
         if scheme.lower() != "bearer" or not credentials:
             raise Unauthenticated("Credentials are needed: `Authorization: Bearer <API key or token>`.")
-        principal, seconds = await to_thread.run_sync(self._look, credentials, limiter=self._limiter)
+        limiter = self._for_keys if credentials.startswith(MARK) else self._for_tokens
+        if limiter.statistics().tasks_waiting >= MOST_WAITING:
+            raise Overloaded("credentials are waiting to be looked up")
+        principal, seconds = await to_thread.run_sync(self._look, credentials, limiter=limiter)
         self._accepted[authorization] = (principal, time.monotonic() + seconds)
         self._accepted.move_to_end(authorization)
         if len(self._accepted) > REMEMBERED:

@@ -8,21 +8,17 @@ expiry are required. Claims: `tenant`; `scope` (a string of words, or a list), `
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 import jwt
 import msgspec
 from msgspec import Meta, Struct
 
+from api.access.key_set import KeyNotInSet, KeySet
 from api.access.scopes import Principal, expand
 from ledger.commands import Name
 
 LEEWAY_SECONDS = 30
-JWKS_SECONDS = 300
-FETCH_SECONDS = 5
 LONGEST = 8_192
 # RFC 7518 section 3.2: a key of at least the size of the hash.
 SHORTEST_SECRET = 32
@@ -30,10 +26,6 @@ SHORTEST_SECRET = 32
 
 class TokenRefused(Exception):
     """A token cannot be accepted; the message says why, and nothing secret."""
-
-
-class KeysUnavailable(Exception):
-    """The key set could not be had; the token may be good."""
 
 
 class TokenSettings(Struct, frozen=True, kw_only=True):
@@ -58,7 +50,7 @@ class _Claims(Struct, kw_only=True):
 
 
 class Tokens:
-    """Checks tokens. Threads may share it; a JWKS behind a URL is asked for anew every few minutes."""
+    """Checks tokens. Threads may share it."""
 
     def __init__(self, settings: TokenSettings) -> None:
         """ValueError when the settings cannot be right."""
@@ -67,41 +59,37 @@ class Tokens:
         if settings.secret is not None and len(settings.secret.encode()) < SHORTEST_SECRET:
             raise ValueError(f"the secret has fewer than {SHORTEST_SECRET} bytes")
         self._settings = settings
-        self._client: jwt.PyJWKClient | None = None
-        if settings.jwks is not None and _is_url(settings.jwks):
-            self._client = jwt.PyJWKClient(settings.jwks, lifespan=JWKS_SECONDS, timeout=FETCH_SECONDS)
+        self._keys = None if settings.jwks is None else KeySet(settings.jwks)
 
     def principal(self, token: str) -> tuple[Principal, float]:
         """Whose token it is, and when it expires, a Unix time (TokenRefused, KeysUnavailable)."""
         if len(token) > LONGEST:
             raise TokenRefused("it is too long")
         try:
-            algorithm = jwt.get_unverified_header(token).get("alg")
+            header = jwt.get_unverified_header(token)
+            algorithm = header.get("alg")
             claims: dict[str, Any] = jwt.decode(
                 token,
-                self._key(token, algorithm),
+                self._key(algorithm, header.get("kid")),
                 algorithms=[str(algorithm)],
                 audience=self._settings.audience,
                 issuer=self._settings.issuer,
                 leeway=LEEWAY_SECONDS,
                 options={"require": ["exp", "sub", "aud", "iss"]},
             )
-        except jwt.PyJWKClientConnectionError as error:
-            raise KeysUnavailable("the key set cannot be fetched") from error
         except jwt.PyJWTError as error:
             raise TokenRefused(str(error)) from error
         return self._read(claims), float(claims["exp"]) + LEEWAY_SECONDS
 
-    def _key(self, token: str, algorithm: str | None) -> Any:
-        settings = self._settings
-        if algorithm == "HS256" and settings.secret is not None:
-            return settings.secret
-        if algorithm not in ("RS256", "ES256") or settings.jwks is None:
+    def _key(self, algorithm: str | None, kid: str | None) -> Any:
+        if algorithm == "HS256" and self._settings.secret is not None:
+            return self._settings.secret
+        if algorithm not in ("RS256", "ES256") or self._keys is None:
             raise TokenRefused(f"its algorithm, {algorithm}, is not accepted here")
-        if self._client is not None:
-            key = self._client.get_signing_key_from_jwt(token)
-        else:
-            key = _from_file(Path(settings.jwks), jwt.get_unverified_header(token).get("kid"))
+        try:
+            key = self._keys.find(kid)
+        except KeyNotInSet as error:
+            raise TokenRefused("its key is not in the key set") from error
         # A key says itself what it is for; an RSA key never verifies by another algorithm.
         if key.algorithm_name != algorithm:
             raise TokenRefused(f"its key is not one for {algorithm}")
@@ -130,18 +118,3 @@ class Tokens:
                 if value is not None
             },
         )
-
-
-def _is_url(jwks: str) -> bool:
-    return urlsplit(jwks).scheme in ("https", "http")
-
-
-def _from_file(path: Path, kid: str | None) -> jwt.PyJWK:
-    try:
-        keys = jwt.PyJWKSet.from_dict(json.loads(path.read_bytes())).keys
-    except (OSError, ValueError, jwt.PyJWTError) as error:
-        raise KeysUnavailable(f"the key set {path.name} cannot be read") from error
-    found = [key for key in keys if key.key_id == kid] if kid is not None else keys
-    if len(found) != 1:
-        raise TokenRefused("its key is not in the key set")
-    return found[0]

@@ -1,0 +1,89 @@
+"""More is asked than can be done: what is too much is sent away at once, what was acknowledged is there."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from functools import partial
+
+import psycopg
+import pytest
+
+from api import bridge
+from ledger.writer import Writer
+from tests.audit import audited
+from tests.conftest import NewDatabase
+from tests.served import Book, Service, move, served
+
+
+@pytest.fixture(scope="module")
+def database(new_database: NewDatabase) -> Iterator[str]:
+    with new_database() as conninfo:
+        yield conninfo
+
+
+@pytest.fixture
+def service(database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
+    """A service that lets few commands and reads wait."""
+    monkeypatch.setattr(bridge, "Writer", partial(Writer, queue_limit=60))
+    monkeypatch.setattr(bridge, "MOST_WAITING", 5)
+    with served(database) as service:
+        yield service
+
+
+def test_reads_beyond_those_that_may_wait_are_sent_away_at_once(service: Service, database: str) -> None:
+    """503 with Retry-After while the database stands still; those that waited are answered."""
+    book = service.open()
+    with psycopg.connect(database) as holder, ThreadPoolExecutor(20) as pool:
+        holder.execute("LOCK TABLE daybook.heads IN ACCESS EXCLUSIVE MODE")
+        waiting = [pool.submit(book.call, "GET", "") for _ in range(20)]
+        answered = as_completed(waiting)
+        for _ in range(20 - bridge.READERS - 5):
+            answer = next(answered).result()
+            assert answer.status_code == 503, answer.text
+            assert answer.json()["code"] == "overloaded"
+            assert int(answer.headers["retry-after"]) > 0
+        assert book.service.call("GET", "/health/live").status_code == 200
+        holder.rollback()
+        assert {future.result().status_code for future in answered} == {200}
+
+
+def test_nothing_acknowledged_is_lost_under_overload(service: Service, database: str) -> None:
+    """Twelve clients, which come again until they are told that it is done, keep a log of what they were
+    told; the ledger has each of their transactions once, under the seq that it was acknowledged with."""
+    book = service.open()
+    refused = threading.Event()
+    with psycopg.connect(database) as holder, ThreadPoolExecutor(12) as pool:
+        holder.execute("SELECT FROM daybook.heads FOR UPDATE")
+        clients = [pool.submit(client_log, book, number, refused) for number in range(12)]
+        assert refused.wait(20)
+        holder.rollback()
+        acknowledged = {key: seq for client in clients for key, seq in client.result().items()}
+    assert len(acknowledged) == 12 * 4 * 20
+    stored: dict[int, str] = {}
+    after = 1
+    while page := book.get("/events", after=after, limit=1_000)["events"]:
+        stored |= {event["seq"]: event["body"]["key"] for event in page}
+        after = page[-1]["seq"]
+    assert {seq: key for key, seq in acknowledged.items()} == stored
+    audited(database)
+
+
+def client_log(book: Book, number: int, refused: threading.Event) -> dict[str, int]:
+    """Four batches of twenty, each asked for until it is answered; the seq of each key."""
+    log: dict[str, int] = {}
+    patience = random.Random(number)
+    for batch in range(4):
+        keys = [f"{number}-{batch}-{n}" for n in range(20)]
+        body = {"transactions": [move("cash", "fx", 1, idempotency_key=key) for key in keys]}
+        while (answer := book.call("POST", "/transactions/batch", body)).status_code != 200:
+            assert (answer.status_code, answer.json()["code"]) == (503, "overloaded")
+            refused.set()
+            time.sleep(patience.uniform(0.0, 0.05))
+        for key, result in zip(keys, answer.json()["results"], strict=True):
+            assert result["status"] == 201, result
+            log[key] = result["transaction"]["seq"]
+    return log

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
 from collections.abc import Callable
 from hashlib import sha256
@@ -66,6 +67,28 @@ def rewrite(seq: int, change: Callable[[Body], object]) -> Callable[[Path], None
         change(event)
         bodies[seq - 1] = canonical(event)
         write_lines(folder, bodies)
+
+    return forge
+
+
+def replace_line(seq: int, change: Callable[[bytes], bytes]) -> Callable[[Path], None]:
+    """Change a body in any way."""
+
+    def forge(folder: Path) -> None:
+        bodies = lines(folder)
+        bodies[seq - 1] = change(bodies[seq - 1])
+        write_lines(folder, bodies)
+
+    return forge
+
+
+def edit_text(path: str, pattern: str, to: str) -> Callable[[Path], None]:
+    """Change every match in a text, of which there is one."""
+
+    def forge(folder: Path) -> None:
+        text, times = re.subn(pattern, to, (folder / path).read_bytes().decode(), flags=re.MULTILINE)
+        assert times
+        (folder / path).write_bytes(text.encode())
 
     return forge
 

@@ -95,6 +95,22 @@ def canonical(event: Body) -> bytes:
     return json.dumps(event, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
+def nested(body: bytes, depth: int) -> bytes:
+    """A body with lists in lists, canonical otherwise."""
+    event = json.loads(body) | {"data": {"deep": []}}
+    return canonical(event).replace(b'"deep":[]', b'"deep":' + b"[" * depth + b"]" * depth)
+
+
+def nest(connection: Connection, seq: int, depth: int) -> None:
+    """Put lists in lists into a body; its leaf and the head are of it."""
+    body = nested(bodies(connection)[seq - 1], depth)
+    connection.execute(
+        "UPDATE daybook.events SET body = %s, leaf = %s WHERE ledger_id = %s AND seq = %s",
+        (body, sha256(b"\x00" + body).digest(), LEDGER, seq),
+    )
+    set_head(connection)
+
+
 def rewrite(
     connection: Connection,
     seq: int,

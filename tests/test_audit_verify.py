@@ -24,6 +24,7 @@ from projections.audit.verdicts import Report
 from tests.bookkeeping import writing
 from tests.conftest import NewDatabase
 from tests.export_oracle import KEY, make
+from tests.forged_files import FILE_FORGERIES
 from tests.forgeries import FORGERIES, MINE, Forgery
 from tests.forging import relist, rewrite, sign, then, tree_head, write_lines
 from tests.rich_ledger import fill
@@ -73,7 +74,7 @@ def altered(folder: Path, do: Callable[[Path], object], place: Path) -> Iterator
     yield copy
 
 
-@pytest.mark.parametrize("forgery", FORGERIES, ids=lambda forgery: forgery.what)
+@pytest.mark.parametrize("forgery", [*FORGERIES, *FILE_FORGERIES], ids=lambda forgery: forgery.what)
 def test_a_forged_export_is_caught_by_the_right_verdict_at_the_right_event(
     forgery: Forgery, exports: Exports, tmp_path: Path
 ) -> None:
@@ -97,7 +98,8 @@ def test_exports_of_a_troubled_ledger_pass_whatever_their_range(
         make(database, NAME, tmp_path / "late", first=middle)
         make(database, NAME, tmp_path / "early", last=middle)
         make(database, NAME, tmp_path / "day", first=days[1], last=days[1])
-    for name in ("whole", "late", "early", "day"):
+        make(database, NAME, tmp_path / "dawn", first=date.min, last=days[0])
+    for name in ("whole", "late", "early", "day", "dawn"):
         report = offline.verify(tmp_path / name, keys=KEYS)
         assert not failures(report), report
 

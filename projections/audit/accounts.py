@@ -15,6 +15,11 @@ from ledger.chart import Terms
 MOST = 2**63 - 1
 
 
+def whole(amount: str) -> int:
+    """The amount of a leg as it stands in a body; 0 for what is none, or could be none of 64 bits."""
+    return int(amount) if len(amount) < 20 and amount.isdecimal() else 0
+
+
 class Account:
     """An account: its number by order of opening, its terms, its positions by asset."""
 

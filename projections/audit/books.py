@@ -13,7 +13,7 @@ import msgspec
 
 from ledger.chart import Terms
 from ledger.events import EXPIRIES, Event
-from projections.audit.accounts import MOST, Account, Chart, Position
+from projections.audit.accounts import MOST, Account, Chart, Position, whole
 from projections.audit.keys import Keys
 from projections.audit.rules import RULES, Restore, of_product
 from projections.audit.subjects import Subject, Subjects
@@ -123,6 +123,8 @@ class Books:
         if before is not None and before[0] + 1 < before[1] and batch != (before[0] + 1, before[1]):
             self.broken(seq, f"does not go on with the batch of {before[1]} before it")
         if batch is not None:
+            if not 0 <= batch[0] < batch[1]:
+                self.broken(seq, f"is number {batch[0]} of a batch of {batch[1]}")
             self._group = (*batch, event.key)
             if batch[0] > 0:
                 if before is None or (before[0] + 1, before[1], before[2]) != self._group:
@@ -161,9 +163,9 @@ class Books:
             if posting.asset != asset or posting.kind != kind_name:
                 mixed = True
             text = posting.amount
-            amount = int(text) if text.isdecimal() else 0
+            amount = whole(text)
             if amount <= 0 or amount > MOST or text[0] == "0" or not text.isascii():
-                self.broken(seq, f"has a leg of {text!r}")
+                self.broken(seq, f"has a leg of {text[:40]!r}")
             account = accounts.get(posting.account)
             if account is None or account.closed is not None:
                 account = self._not_open(seq, posting.account, account)

@@ -79,6 +79,15 @@ def check_heads(findings: Findings, kept: Sequence[KeptHead], books: Books, tree
     return confirmed[-1]
 
 
+def other_root(findings: Findings, root: str, first: int, size: int) -> None:
+    """Note that a root is not that of the `size` events, of which those before `first` are confirmed."""
+    where = f"one of the events {first} to {size} is not what it was"
+    if first > size:
+        where = "a kept tree head has that of the events, so it is the root that is not what it was"
+    seq = first if first <= size else None
+    findings.add("integrity", seq, f"{root} is not that of the events: {where}")
+
+
 def _offence(head: TreeHead, books: Books, tree: Tree, confirmed: int) -> tuple[int, str] | None:
     """Why a tree head is not a prefix of the ledger, and the first event that may be missing or otherwise."""
     first = confirmed + 1

@@ -89,7 +89,7 @@ def read_manifest(folder: Path) -> Manifest:
         manifest = msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Manifest)
     except OSError as error:
         raise NotAnExport(f"{MANIFEST} cannot be read: {error.strerror}") from error
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise NotAnExport(f"{MANIFEST} is not a manifest: {error}") from error
     if (manifest.format, manifest.version) != FORMAT:
         raise NotAnExport(f"{MANIFEST} is of {manifest.format} version {manifest.version}")

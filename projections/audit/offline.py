@@ -35,7 +35,7 @@ from projections.audit.live import Progress, quiet
 from projections.audit.tables import Tables
 from projections.audit.tiles import TileCheck
 from projections.audit.totals import Totals, effective_day, first_difference, period_ends
-from projections.audit.verdicts import NAMES, Findings, Report, Verdict
+from projections.audit.verdicts import Findings, Report, unread
 from projections.audit.verifier import Verifier
 
 FOLDERS = frozenset({"csv", "parquet", "hledger", "beancount", "ads"})  # formats with a folder of their name
@@ -53,22 +53,8 @@ def verify(
     try:
         manifest = read_manifest(folder)
     except NotAnExport as error:
-        return _no_report(str(error), started)
+        return unread(str(error), time.monotonic() - started)
     return _Verification(folder, manifest, kept, keys, progress).run(started)
-
-
-def _no_report(why: str, started: float) -> Report:
-    verdicts = [Verdict(name=name, status="not_checked", sentence=why) for name in NAMES]
-    verdicts[0] = Verdict(name="integrity", status="failed", sentence=why)
-    return Report(
-        ledger="",
-        id="",
-        incarnation=0,
-        size=0,
-        root="",
-        verdicts=tuple(verdicts),
-        seconds=time.monotonic() - started,
-    )
 
 
 class _Verification:
@@ -88,6 +74,7 @@ class _Verification:
         self.findings = Findings()
         self.differences = Differences(self.findings)
         self.files = check_listing(folder, manifest, self.findings)
+        self.days = self._days()
         self.given = bool(keys)
         self.keys = list(keys) or self._own_key()
         self.head = self._signed_head()
@@ -115,7 +102,7 @@ class _Verification:
         others = [part for path, part in self.files.items() if path != EVENTS]
         if EVENTS not in self.files:
             check_sums(self.folder, others, self.findings, self.progress)
-            return _no_report(self.findings.verdict("integrity", "").sentence, started)
+            return unread(self.findings.verdict("integrity", "").sentence, time.monotonic() - started)
         with ExitStack() as stack:
             lines = EventLines(stack.enter_context((self.folder / EVENTS).open("rb")))
             verifier = Verifier(lines, self.findings, completeness.sizes(self.kept))
@@ -132,12 +119,9 @@ class _Verification:
     def _read_events(self, stack: ExitStack, lines: EventLines, verifier: Verifier) -> None:
         books = verifier.books
         tables = Tables(stack, self.folder, self.files, self.differences)
-        totals = Totals(books, self._days())
+        totals = Totals(books, self.days)
         tiles = TileCheck(self.folder, self.files, self.findings) if "tlog" in self.manifest.formats else None
-        days = self._days()
-        journals = (
-            Journals(self.folder, self.files, books, list(period_ends(*days)), days[0]) if days else None
-        )
+        journals = Journals(self.folder, self.files, books, *self.days) if self.days else None
         with_day = tables.wanted or journals is not None
         zone = self._zone()
 
@@ -169,7 +153,7 @@ class _Verification:
     def _zone(self) -> tzinfo:
         try:
             return ZoneInfo(self.manifest.ledger.time_zone)
-        except (ZoneInfoNotFoundError, ValueError):
+        except (ZoneInfoNotFoundError, ValueError, OSError):
             self.differences.unreadable("manifest.json", "its time zone is unknown", seq=1)
             return UTC
 
@@ -177,12 +161,15 @@ class _Verification:
         if self.manifest.range is None:
             return None
         try:
-            return date.fromisoformat(self.manifest.range["from"]), date.fromisoformat(
-                self.manifest.range["to"]
-            )
+            first, last = (date.fromisoformat(self.manifest.range[name]) for name in ("from", "to"))
         except (KeyError, ValueError):
             self.differences.unreadable("manifest.json", "its range is not two dates", seq=None)
             return None
+        periods = [day.isoformat() for day in period_ends(first, last)]
+        if first > last or (self.manifest.range_totals or {}).get("periods") != periods:
+            self.differences.unreadable("manifest.json", "its periods are not those of its range", seq=None)
+            return None
+        return first, last
 
     def _compare_manifest(self, verifier: Verifier, totals: Totals, tables: Tables) -> None:
         """What the manifest says of the events, against the events."""
@@ -215,7 +202,7 @@ class _Verification:
             },
             "totals": totals.whole(),
         }
-        if self._days() is not None:
+        if self.days is not None:
             said["range_totals"] = manifest.range_totals
             counted["range_totals"] = totals.of_range()
         found = first_difference(said, counted, "manifest.json")
@@ -295,9 +282,7 @@ class _Verification:
             beyond = f"event {head.size + 1} is beyond the signed tree head, which has {head.size}"
             self.findings.add("integrity", head.size + 1, beyond)
         elif tree.root() != head.root and not self._located():
-            first = confirmed + 1
-            where = f"one of the events {first} to {tree.size} is not what it was"
-            self.findings.add("integrity", first, f"the signed root is not that of the events: {where}")
+            completeness.other_root(self.findings, "the signed root", confirmed + 1, tree.size)
 
     def _located(self) -> bool:
         """Whether integrity names an event already."""

@@ -56,6 +56,8 @@ class CsvFile:
                 self._names = next(self._reader, [])
             _check_names(self._names, names)
             found = list(islice(self._reader, rows))
+            if any(len(row) != len(self._names) for row in found):
+                raise TableTrouble("it has a row of more or fewer cells than columns")
             columns = [list(column) for column in zip(*found, strict=True)]
         except (csv.Error, UnicodeDecodeError, ValueError) as error:
             raise TableTrouble(str(error)) from error
@@ -154,7 +156,7 @@ class JsonFile:
         for row in found:
             if names:
                 _check_names(list(row), names)
-        return [[row[name] for row in found] for name in names or ("account",)]
+        return [[row[name] for row in found] for name in names] if names else [found]
 
     def form(self, kind: str, column: Sequence[Any]) -> Column:
         """As strings."""

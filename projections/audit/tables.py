@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from ledger.events import Event
-from projections.audit.accounts import Account
+from projections.audit.accounts import Account, whole
 from projections.audit.books import Books
 from projections.audit.compare import Differences
 from projections.audit.folder import BALANCES, FilePart
@@ -112,7 +112,7 @@ class Tables:
         if self._files["postings"]:
             seq, at = event.seq, event.effective_at
             self._postings += [
-                (seq, leg, p.account, p.asset, p.kind, p.side, _whole(p.amount), at, day)
+                (seq, leg, p.account, p.asset, p.kind, p.side, whole(p.amount), at, day)
                 for leg, p in enumerate(event.postings)
             ]
         if len(self._events) >= CHUNK or len(self._postings) >= CHUNK:
@@ -218,11 +218,6 @@ def _event_row(event: Event, leaf: bytes, day: date) -> Row:
         len(event.postings),
         leaf.hex(),
     )
-
-
-def _whole(amount: str) -> int:
-    """An amount; 0 for what is none, which the books have noted."""
-    return int(amount) if amount.isdecimal() else 0
 
 
 def _object(value: dict[str, Any]) -> str:

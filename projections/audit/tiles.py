@@ -30,7 +30,8 @@ class TileCheck:
 
     def add(self, body: bytes, leaf: bytes) -> None:
         """The next event."""
-        self._bundle += (len(body).to_bytes(2, "big"), body)
+        size = len(body) & 0xFFFF  # a longer one is found out by its length
+        self._bundle += (size.to_bytes(2, "big"), body)
         self._push(0, leaf)
 
     def finish(self) -> None:

@@ -101,13 +101,8 @@ class Totals:
 
 def period_ends(first: date, last: date) -> Iterator[date]:
     """The last day of every month of the range, and its last day."""
-    day = first
-    while day < last:
-        month_end = (day.replace(day=1) + timedelta(days=32)).replace(day=1) - timedelta(days=1)
-        if month_end >= last:
-            break
-        yield month_end
-        day = month_end + timedelta(days=1)
+    for month in range(12 * first.year + first.month, 12 * last.year + last.month):
+        yield date(month // 12, month % 12 + 1, 1) - timedelta(days=1)
     yield last
 
 

@@ -47,6 +47,15 @@ class Report(Struct, frozen=True, kw_only=True):
         return all(verdict.status != "failed" for verdict in self.verdicts)
 
 
+def unread(why: str, seconds: float, ledger: str = "", id: str = "") -> Report:
+    """The report on what cannot be read at all."""
+    verdicts = [Verdict(name=name, status="not_checked", sentence=why) for name in NAMES]
+    verdicts[0] = Verdict(name="integrity", status="failed", sentence=why)
+    return Report(
+        ledger=ledger, id=id, incarnation=0, size=0, root="", verdicts=tuple(verdicts), seconds=seconds
+    )
+
+
 class Findings:
     """What offends, as it is found; each verdict keeps the finding with the lowest seq."""
 

@@ -20,6 +20,9 @@ from projections.audit.tree import Tree
 from projections.audit.verdicts import Findings
 
 CHUNK = 2_000
+MAX_BODY = 65_535
+DEEP = 200  # brackets; no event is nested so deep, long ones have as many side by side
+SPARE = 60  # calls that whatever handles an event later may be further down the stack
 
 # seq, body, and the leaf hash that is stored beside it, if one is
 Stored = tuple[int, bytes, bytes | None]
@@ -104,9 +107,12 @@ class Verifier:
             self.halted = self.halted or sentence
 
     def _event(self, seq: int, body: bytes) -> Event | None:
+        if len(body) > MAX_BODY:
+            self._unreadable(seq, f"the body has {len(body)} bytes, more than {MAX_BODY}")
+            return None
         try:
-            event = read_event(body)
-        except (msgspec.MsgspecError, UnknownEvent, UnicodeDecodeError) as error:
+            event = _read(body)
+        except (msgspec.MsgspecError, UnknownEvent, UnicodeDecodeError, RecursionError) as error:
             self._unreadable(seq, f"the body cannot be read: {error}")
             return None
         if event.seq != seq:
@@ -131,3 +137,14 @@ class Verifier:
 
     def _read(self, seqs: Sequence[int]) -> dict[int, Event]:
         return {seq: read_event(body) for seq, body in self._source.bodies(seqs).items()}
+
+
+def _read(body: bytes) -> Event:
+    """`read_event`, RecursionError too for what is nested so deep that it can be read here alone."""
+    if body.count(b"[") + body.count(b"{") > DEEP:
+        return _read_further_down(body, SPARE)
+    return read_event(body)
+
+
+def _read_further_down(body: bytes, calls: int) -> Event:
+    return _read_further_down(body, calls - 1) if calls else read_event(body)

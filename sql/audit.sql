@@ -1,10 +1,16 @@
 -- What `daybook audit check` reads, as daybook_reader: row-level security shows only the ledger of `set_ledger`.
 -- Rows that are compared as bytes are read by binary COPY, in the order of the columns of projections/audit/rows.py.
 
+-- name: ledgers
+-- Every ledger that is open, or has events as if it were; as daybook_projector.
+SELECT daybook.whole_name(l.tenant, l.name), l.public_id::text FROM daybook.ledgers l
+ WHERE l.opened_at IS NOT NULL OR EXISTS (SELECT FROM daybook.events e WHERE e.ledger_id = l.ledger_id)
+ ORDER BY 1;
+
 -- name: find_ledger
 SELECT ledger_id, public_id::text, time_zone, to_char(opened_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
   FROM daybook.ledgers
- WHERE tenant = %(tenant)s AND name = %(name)s AND opened_at IS NOT NULL;
+ WHERE tenant = %(tenant)s AND name = %(name)s;
 
 -- name: set_tenant
 SELECT set_config('daybook.tenant', %(tenant)s, false);
@@ -25,10 +31,11 @@ COPY (SELECT seq, effective_at, recorded_at, legs, type, leaf, body FROM daybook
 -- name: bodies
 SELECT seq, body FROM daybook.events WHERE ledger_id = %(ledger_id)s AND seq = ANY (%(seqs)s);
 
--- name: beyond_head
--- The first event that the head does not know of, in one snapshot with it.
-SELECT min(e.seq) FROM daybook.heads h JOIN daybook.events e ON e.ledger_id = h.ledger_id AND e.seq > h.seq
- WHERE h.ledger_id = %(ledger_id)s;
+-- name: out_of_place
+-- The first event that the head does not know of, in one snapshot with it, and the last event that none may be.
+SELECT (SELECT min(e.seq) FROM daybook.events e WHERE e.ledger_id = h.ledger_id AND e.seq > h.seq),
+       (SELECT max(e.seq) FROM daybook.events e WHERE e.ledger_id = h.ledger_id AND e.seq < 1)
+  FROM daybook.heads h WHERE h.ledger_id = %(ledger_id)s;
 
 -- name: leaf_not_in_tile
 -- The first event whose leaf is not the one that its tile has, among those that have a completed tile.
@@ -79,7 +86,7 @@ SELECT account_id, asset_id, debits_posted, credits_posted, debits_pending, cred
   FROM daybook.balances WHERE ledger_id = %(ledger_id)s ORDER BY ledger_id, account_id, asset_id;
 
 -- name: holds
-SELECT to_char(expires_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), seq
+SELECT coalesce(to_char(expires_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), expires_at::text), seq
   FROM daybook.holds WHERE ledger_id = %(ledger_id)s ORDER BY ledger_id, expires_at, seq;
 
 -- name: streams

@@ -93,6 +93,25 @@ ROW_TAMPERINGS = (
         ("streams", "state"),
     ),
     Tampering(
+        "a stream's state is nested deeper than can be read",
+        update("streams", "state = repeat('[', 200000)", "stream = 'transaction:16'"),
+        {"projections": 18},
+        ("streams", "state"),
+    ),
+    Tampering(
+        "a stream has another's number, spelled otherwise",
+        'INSERT INTO daybook.streams SELECT (jsonb_populate_record(s, \'{"stream": "transaction:016"}\')).*'
+        " FROM daybook.streams s WHERE ledger_id = 1 AND stream = 'transaction:16'",
+        {"projections": None},
+        ("streams", ""),
+    ),
+    Tampering(
+        "a stream's name has thousands of digits",
+        update("streams", "stream = 'transaction:' || repeat('9', 5000)", "stream = 'transaction:16'"),
+        {"projections": 18},
+        ("streams", ""),
+    ),
+    Tampering(
         "a stream is removed",
         delete("streams", "stream = 'transaction:16'"),
         {"projections": 18},
@@ -127,6 +146,15 @@ ROW_TAMPERINGS = (
         update("holds", "expires_at = expires_at + interval '1 day'", "seq = 32"),
         {"projections": 32},
         ("holds", ""),
+    ),
+    *(
+        Tampering(
+            f"a hold expires at {expires_at}",
+            update("holds", f"expires_at = '{expires_at}'", "seq = 32"),
+            {"projections": 32},
+            ("holds", ""),
+        )
+        for expires_at in ("infinity", "-infinity")
     ),
     Tampering(
         "a hold is forgotten",
@@ -207,7 +235,14 @@ ROW_TAMPERINGS = (
     Tampering(
         "the head's root",
         update("heads", "root = sha256('x')", "true"),
-        {"integrity": SIZE + 1},
+        {"integrity": None},
+    ),
+    Tampering("the head is removed", delete("heads", "true"), {"integrity": None}),
+    Tampering(
+        "the ledger is as if it had never been opened",
+        update("ledgers", "opened_at = NULL", "true"),
+        {"projections": SIZE},
+        ("ledgers", "opened_at"),
     ),
     Tampering(
         "the ledger's time zone",

@@ -7,7 +7,7 @@ from typing import Any, LiteralString, NamedTuple
 
 import psycopg
 
-from tests.tampering import add_event, cut_tail, renumber, rewrite
+from tests.tampering import add_event, cut_tail, nest, renumber, rewrite
 
 SIZE = 39  # events of the rich ledger
 
@@ -203,6 +203,26 @@ EVENT_TAMPERINGS = (
         lambda c: rewrite(c, 37, lambda e: e["data"].update(closed_seq=36)),
         {"completeness": 31, "accounting": 37},
     ),
+    Tampering(
+        "an amount has thousands of digits",
+        lambda c: rewrite(c, 29, leg(0, amount="9" * 5000)),
+        {"completeness": 21, "accounting": 29, "projections": 29},
+    ),
+    Tampering(
+        "an event is the first of a batch of none",
+        lambda c: rewrite(c, 29, lambda e: e.update(batch=[0, 0])),
+        {"completeness": 21, "accounting": 29},
+    ),
+    Tampering(
+        "a body is nested deeper than can be read",
+        lambda c: nest(c, 29, 20_000),
+        {"integrity": 29, "completeness": 21},
+    ),
+    Tampering(
+        "a body is longer than any can be",
+        lambda c: rewrite(c, 29, lambda e: e.update(description="long" * 20_000)),
+        {"integrity": 29, "completeness": 21},
+    ),
     Tampering("two events change places", swap, {"integrity": 27, "completeness": 21}),
     Tampering(
         "the last event gets a number further on",
@@ -238,6 +258,15 @@ EVENT_TAMPERINGS = (
         "an event is added beyond the head",
         lambda c: add_event(c, lambda event: None, like=27, head=False),
         {"integrity": SIZE + 1},
+    ),
+    *(
+        Tampering(
+            f"an event is stored as number {seq}",
+            "INSERT INTO daybook.events SELECT (jsonb_populate_record(e, jsonb_build_object('seq', "
+            f"{seq}))).* FROM daybook.events e WHERE ledger_id = 1 AND seq = 16",
+            {"integrity": 0},
+        )
+        for seq in ("0", "-5")
     ),
     Tampering(
         "another ledger's events take the place of this one's",

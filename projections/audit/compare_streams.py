@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from array import array
 from collections.abc import Callable
 
@@ -11,6 +12,7 @@ from projections.audit.rows import Layout
 from projections.audit.stored import StoredLedger
 from projections.audit.subjects import STREAM
 
+_stream = re.compile(f"{STREAM}([1-9][0-9]{{0,18}})").fullmatch
 COLUMNS = ("stream", "version", "last_seq", "state_version", "kind", "state")
 
 Again = Callable[[Layout | None, range, int], Collected]
@@ -52,5 +54,5 @@ def _explain(differences: Differences, stored: StoredLedger, seq: int, again: Ag
 
 
 def _subject_seq(stream: str) -> int | None:
-    number = stream.removeprefix(STREAM)
-    return int(number) if stream.startswith(STREAM) and number.isascii() and number.isdecimal() else None
+    found = _stream(stream)
+    return None if found is None else int(found[1])

@@ -179,5 +179,5 @@ def canonical_state(text: str) -> str:
     """A stored state in one spelling; one that is not JSON stays as it is."""
     try:
         return _canonical(msgspec.json.decode(text)).decode()
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, RecursionError):
         return text

@@ -20,8 +20,8 @@ from projections.audit.compare_streams import compare_streams
 from projections.audit.completeness import KeptHead
 from projections.audit.derived import Collected, Derived
 from projections.audit.rows import LAYOUTS, Layout, readable
-from projections.audit.stored import Columns, Head, StoredLedger, connected
-from projections.audit.verdicts import NAMES, Findings, Report, Verdict
+from projections.audit.stored import Columns, Head, NoHead, StoredLedger, connected
+from projections.audit.verdicts import NAMES, Findings, Report, Verdict, unread
 from projections.audit.verifier import CHUNK, Verifier
 
 NEAR = 5 * CHUNK
@@ -39,8 +39,14 @@ def check(conninfo: str, ledger: str, kept: Sequence[KeptHead] = (), progress: P
 
     `kept` are tree heads from outside the database. Memory: see `projections.audit`.
     """
+    started = time.monotonic()
     with connected(conninfo) as connection:
-        return _Check(StoredLedger(connection, ledger), kept, progress).run()
+        stored = StoredLedger(connection, ledger)
+        try:
+            return _Check(stored, kept, progress).run()
+        except NoHead:
+            why = "the ledger has no head: its row of heads is gone"
+            return unread(why, time.monotonic() - started, ledger=stored.name, id=stored.public_id)
 
 
 def missing(head: TreeHead) -> Report:
@@ -129,9 +135,9 @@ class _Check:
         if tree.size < head.seq:
             self.verifier.missing(tree.size + 1, f"the head is at {head.seq}")
             return
-        beyond = self.stored.beyond_head()
-        if beyond is not None:
-            findings.add("integrity", beyond, f"event {beyond} is beyond the head, which is at {head.seq}")
+        for seq in self.stored.out_of_place():
+            where = "before the first" if seq < 1 else f"beyond the head, which is at {head.seq}"
+            findings.add("integrity", max(seq, 0), f"event {seq} is {where}")
         if head.root == tree.root() and head.frontier != tree.peaks():
             findings.add("integrity", None, "the head's frontier is not that of the events' tree")
 
@@ -150,8 +156,7 @@ class _Check:
         confirmed = completeness.check_heads(findings, self.kept, verifier.books, tree)
         if verifier.complete and head.root != tree.root() and not findings.failed("integrity"):
             first = self.stored.leaf_not_in_tile() or confirmed + 1
-            where = f"one of the events {first} to {tree.size} is not what it was"
-            findings.add("integrity", first, f"the head's root is not that of the events: {where}")
+            completeness.other_root(findings, "the head's root", first, tree.size)
         root = tree.root().hex()
         halted = verifier.halted
         verdicts = (

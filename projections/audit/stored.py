@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from struct import Struct
 from typing import Any, NamedTuple
 
@@ -14,7 +14,7 @@ from ledger.errors import LedgerNotFound
 from ledger.text import whose
 from projections.audit.rows import TO_2000, Connection, Layout, copied
 from projections.audit.verifier import CHUNK, Stored
-from projections.tree_heads import all_heads
+from projections.versions import connect
 from sql import load as load_queries
 
 QUERIES = load_queries("audit.sql")
@@ -35,6 +35,10 @@ class Head(NamedTuple):
     next_expiry: str | None
 
 
+class NoHead(Exception):
+    """The ledger has no row in `heads`."""
+
+
 # effective_at and recorded_at (microseconds), legs, type
 Columns = tuple[int, int, int, str]
 
@@ -50,8 +54,9 @@ def connected(conninfo: str) -> Iterator[Connection]:
 
 
 def ledgers(conninfo: str) -> dict[str, str]:
-    """The names of all ledgers, in order, and their ids."""
-    return {name: head.ledger for name, head in all_heads(conninfo)}
+    """The names of all ledgers that are open or have events, in order, and their ids (psycopg.Error)."""
+    with closing(connect(conninfo)) as connection:
+        return dict(connection.execute(QUERIES["ledgers"]))
 
 
 class StoredLedger:
@@ -70,11 +75,14 @@ class StoredLedger:
         self.connection = connection
         self._parameters: dict[str, Any] = {"ledger_id": ledger_id}
         connection.execute(QUERIES["set_ledger"], self._parameters)
+        if self.opened_at is None and not self.page(0, 1)[0]:
+            raise LedgerNotFound(name)
 
     def head(self) -> Head:
-        """The head row as it is now."""
+        """The head row as it is now (NoHead)."""
         row = self.connection.execute(QUERIES["head"], self._parameters).fetchone()
-        assert row is not None
+        if row is None:
+            raise NoHead
         return Head(*row)
 
     def page(self, after: int, upto: int) -> tuple[list[Stored], list[Columns]]:
@@ -96,10 +104,10 @@ class StoredLedger:
         """The bodies of some events."""
         return dict(self.connection.execute(QUERIES["bodies"], {**self._parameters, "seqs": list(seqs)}))
 
-    def beyond_head(self) -> int | None:
-        """The first event that the head does not know of."""
-        row = self.connection.execute(QUERIES["beyond_head"], self._parameters).fetchone()
-        return None if row is None else row[0]
+    def out_of_place(self) -> list[int]:
+        """The first event that the head does not know of, and the last with a number that none can have."""
+        row = self.connection.execute(QUERIES["out_of_place"], self._parameters).fetchone()
+        return [] if row is None else [seq for seq in row if seq is not None]
 
     def leaf_not_in_tile(self) -> int | None:
         """The first event whose leaf is another than its tile has; tiles are kept as events come."""

@@ -557,7 +557,8 @@ OPERATIONS: tuple[Operation, ...] = (
             "Nothing more can count inside it, until it is reopened; expiries of holds alone still do. With "
             "`retained_earnings`, closing entries bring income and expense to zero as of its end. That takes "
             "several steps: after a failure, send the request again with the same Idempotency-Key. Where "
-            "only the entries are refused, the period stays closed without them."
+            "only the entries are refused, the period stays closed without them. When a later period has "
+            "entries already, close that one again, without a key: it posts the difference alone."
         ),
         tag="Periods",
         scope="ledger:admin",

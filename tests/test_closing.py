@@ -68,6 +68,9 @@ class Shop:
         assert isinstance(found, Closed), found
         return found
 
+    def closed_already(self, period: str) -> bool:
+        return code(self.close(period)) == "period_already_closed"
+
     def reopen(self, *periods: str) -> None:
         for period in periods:
             done(do(self.writer, c.PeriodReopening(reason="an invoice came late"), period))
@@ -187,6 +190,21 @@ def test_closing_again_posts_only_the_difference(shop: Shop) -> None:
     ]
     shop.reopen("2020-10")
     assert shop.closed("2020-10", "third").entries == []
+
+
+def test_a_later_period_is_closed_again_after_an_earlier_one(shop: Shop) -> None:
+    """The later entries had carried what the earlier ones do now: closed again, it gives that back."""
+    shop.closed("2020-10")
+    in_order = shop.balances()
+    assert len(shop.closed("2020-09").entries) == 1
+    again = shop.closed("2020-10")
+    [entry] = shop.reader.entries("main", again.entries)
+    assert sorted((p.account, p.side, p.amount) for p in entry.postings) == [
+        ("retained", "debit", 100),
+        ("sales:1", "credit", 100),
+    ]
+    assert shop.balances() == in_order
+    assert shop.closed_already("2020-10")
 
 
 def test_year_closes_over_its_closed_months(shop: Shop) -> None:

@@ -6,7 +6,7 @@ order in which they count; what else they show is read from the book itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -30,7 +30,7 @@ class Activity:
         """Copy the legs of the range."""
         connection.execute(QUERIES["add_activity"], parameters(connection, range))
 
-    def recompute(self, events: Iterator[Event], subject: Subject) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    def recompute(self, events: Iterable[Event], subject: Subject) -> Iterator[tuple[str, tuple[Any, ...]]]:
         """One row a posting."""
         known = Numbering()
         for event in events:

@@ -6,8 +6,8 @@ late that leg is recorded. `failing_seq` is the event since which it fails witho
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -34,33 +34,29 @@ class Assertions:
             connection.execute(QUERIES["add_assertions"], range._asdict())
             connection.execute(QUERIES["judge_assertions"], parameters(connection, range))
 
-    def recompute(self, events: Iterator[Event], subject: Subject) -> Iterator[tuple[str, tuple[Any, ...]]]:
-        """Every leg against every assertion on its account; remembers a sum for each effective moment."""
-        known = Numbering()
+    def recompute(self, events: Iterable[Event], subject: Subject) -> Iterator[tuple[str, tuple[Any, ...]]]:
+        """Every leg against every assertion on its account, whose legs before it count from the beginning."""
         made: dict[tuple[str, str], list[_Asserted]] = defaultdict(list)
-        sums: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
         for event in events:
-            known.take_in(event)
-            changed: list[_Asserted] = []
-            for posting in event.postings:
-                if posting.kind == "posted":
-                    place = posting.account, posting.asset
-                    signed = int(posting.amount) * (1 if posting.side == "debit" else -1)
-                    amount = signed * known.sign[posting.account]
-                    sums[place][event.effective_at] += amount
-                    for asserted in made[place]:
-                        if event.effective_at <= asserted.at:
-                            asserted.actual += amount
-                            changed.append(asserted)
             if event.type == "balance_asserted":
                 data = event.data
-                place = data["account"], data["asset"]
-                actual = sum(amount for at, amount in sums[place].items() if at <= data["at"])
-                asserted = _Asserted(
-                    event.seq, data["at"], int(data["expected"]), int(data["tolerance"]), actual
-                )
-                made[place].append(asserted)
-                changed.append(asserted)
+                asserted = _Asserted(event.seq, data["at"], int(data["expected"]), int(data["tolerance"]))
+                made[data["account"], data["asset"]].append(asserted)
+        if not made:
+            return
+        by_seq = {asserted.seq: asserted for those in made.values() for asserted in those}
+        known = Numbering()
+        for event in events:
+            known.take_in(event)
+            changed = [by_seq[event.seq]] if event.seq in by_seq else []
+            for posting in event.postings:
+                if posting.kind == "posted":
+                    signed = int(posting.amount) * (1 if posting.side == "debit" else -1)
+                    for asserted in made.get((posting.account, posting.asset), ()):
+                        if event.effective_at <= asserted.at:
+                            asserted.actual += signed * known.sign[posting.account]
+                            if asserted.seq < event.seq:
+                                changed.append(asserted)
             for asserted in changed:
                 asserted.judge(event.seq)
         for (account, asset), those in made.items():
@@ -75,7 +71,7 @@ class _Asserted(Struct):
     at: str
     expected: int
     tolerance: int
-    actual: int
+    actual: int = 0
     failing_seq: int | None = None
 
     def judge(self, seq: int) -> None:

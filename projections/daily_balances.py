@@ -8,7 +8,7 @@ PostgreSQL is handed, so that one set of time-zone data decides.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -34,7 +34,7 @@ class DailyBalances:
         known = spells(ZoneInfo(range.time_zone), given["year"])
         connection.execute(QUERIES["add_daily_balances"], given | known._asdict())
 
-    def recompute(self, events: Iterator[Event], subject: Subject) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    def recompute(self, events: Iterable[Event], subject: Subject) -> Iterator[tuple[str, tuple[Any, ...]]]:
         """A plain fold, in memory that grows with the rows and not with the events."""
         zone = ZoneInfo(subject.time_zone)
         known = Numbering()

@@ -6,7 +6,7 @@ them stands in a module of its own and is named in `registry`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple, Protocol
 
 from ledger.events import Event
@@ -65,10 +65,11 @@ class Projection(Protocol):
         """
         ...
 
-    def recompute(self, events: Iterator[Event], subject: Subject) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    def recompute(self, events: Iterable[Event], subject: Subject) -> Iterator[tuple[str, tuple[Any, ...]]]:
         """All rows after events 1 .. `subject.seq`, from their bodies alone: (table, values) in any order.
 
         The values are those of the table's columns after `version` and `ledger_id`, in their order. `verify`
-        compares with it: a plain fold that shares no code with `apply`, in bounded memory.
+        compares with it: a plain fold that shares no code with `apply`, in bounded memory. Each iteration over
+        `events` reads them again.
         """
         ...

@@ -7,7 +7,7 @@ hash, so that a key of one ledger leads straight to its transactions, newest fir
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from hashlib import sha256
 from typing import Any
@@ -32,7 +32,7 @@ class Search:
         """Add the transactions of the range, and the remarks in it."""
         connection.execute(QUERIES["add_search"], {**range._asdict(), "remark": REMARK})
 
-    def recompute(self, events: Iterator[Event], subject: Subject) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    def recompute(self, events: Iterable[Event], subject: Subject) -> Iterator[tuple[str, tuple[Any, ...]]]:
         """One event after another; only the terms of remarks are remembered, since they may repeat."""
         known = Numbering()
         remarked: set[tuple[int, bytes]] = set()

@@ -7,7 +7,7 @@ So a proof is right however far behind the projection is; near the head it reads
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from hashlib import sha256
 from typing import Any
 
@@ -51,7 +51,7 @@ class Tiles:
         with connection.cursor() as cursor:
             cursor.executemany(QUERIES["insert_tile"], rows)
 
-    def recompute(self, events: Iterator[Event], subject: Subject) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    def recompute(self, events: Iterable[Event], subject: Subject) -> Iterator[tuple[str, tuple[Any, ...]]]:
         """Leaf after leaf, each level's hashes in a list that becomes a tile when it has 256."""
         levels: list[list[bytes]] = [[] for _ in range(LEVELS)]
         counts = [0] * LEVELS

@@ -86,7 +86,7 @@ def _verify(
         _run(connection, "temporary_recomputed", table)
     counts = dict.fromkeys(projection.tables, 0)
     waiting: dict[str, list[tuple[Any, ...]]] = {table: [] for table in projection.tables}
-    for table, row in projection.recompute(_events(connection, subject, report), subject):
+    for table, row in projection.recompute(_Events(connection, subject, report), subject):
         waiting[table].append((version, subject.ledger_id, *row))
         counts[table] += 1
         if len(waiting[table]) >= ROWS:
@@ -117,18 +117,25 @@ def _copy_stored(connection: Connection, projection: Projection, key: dict[str, 
     return version, found[0] if found is not None else 0
 
 
-def _events(connection: Connection, subject: Subject, report: Callable[[int], None]) -> Iterator[Event]:
-    after = 0
-    while after < subject.seq:
-        page = {
-            "ledger_id": subject.ledger_id,
-            "after": after,
-            "upto": min(after + PAGE, subject.seq),
-        }
-        for (body,) in connection.execute(QUERIES["bodies"], page).fetchall():
-            yield read_event(body)
-        after = page["upto"]
-        report(after)
+class _Events:
+    """The events of a subject, page by page, read anew by each iteration; reports what was first seen."""
+
+    def __init__(self, connection: Connection, subject: Subject, report: Callable[[int], None]) -> None:
+        self._connection = connection
+        self._subject = subject
+        self._report = report
+        self._seen = 0
+
+    def __iter__(self) -> Iterator[Event]:
+        after = 0
+        while after < self._subject.seq:
+            upto = min(after + PAGE, self._subject.seq)
+            page = {"ledger_id": self._subject.ledger_id, "after": after, "upto": upto}
+            for (body,) in self._connection.execute(QUERIES["bodies"], page).fetchall():
+                yield read_event(body)
+            after = upto
+            self._seen = max(self._seen, after)
+            self._report(self._seen)
 
 
 def _load(connection: Connection, table: str, shape: Columns, rows: list[tuple[Any, ...]]) -> None:

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -77,7 +77,7 @@ class Tallies:
             if found != (None,):
                 raise Poison(f"{self.poisonous} between {range.after + 1} and {range.upto}")
 
-    def recompute(self, events: Iterator[Event], subject: Subject) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    def recompute(self, events: Iterable[Event], subject: Subject) -> Iterator[tuple[str, tuple[Any, ...]]]:
         """One event after another."""
         types: Counter[str] = Counter()
         for event in events:

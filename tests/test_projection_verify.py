@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+import tracemalloc
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import psycopg
 import pytest
 
-from ledger.events import Event
+from ledger.chart import Terms
+from ledger.events import Event, EventPosting
+from ledger.text import moment
+from projections.assertions import Assertions
 from projections.projection import Subject
 from projections.verify import Verified, verify
 from tests.tallies import Tallies, caught_up, create_tables, ledger, working
@@ -108,7 +112,7 @@ class Slow(Tallies):
         super().__init__()
         self._conninfo = conninfo
 
-    def recompute(self, events: Iterator[Event], subject: Subject) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    def recompute(self, events: Iterable[Event], subject: Subject) -> Iterator[tuple[str, tuple[Any, ...]]]:
         with psycopg.connect(self._conninfo, autocommit=True) as connection:
             until(
                 lambda: (
@@ -127,7 +131,7 @@ def test_a_recomputation_that_doubles_a_row_is_a_defect(tallied: str) -> None:
 
     class Doubling(Tallies):
         def recompute(
-            self, events: Iterator[Event], subject: Subject
+            self, events: Iterable[Event], subject: Subject
         ) -> Iterator[tuple[str, tuple[Any, ...]]]:
             for row in super().recompute(events, subject):
                 yield row
@@ -135,3 +139,51 @@ def test_a_recomputation_that_doubles_a_row_is_a_defect(tallied: str) -> None:
 
     with pytest.raises(ValueError, match="recomputes a row of tallies twice"):
         list(verify(tallied, Doubling(), "other"))
+
+
+def iso_of(seq: int) -> str:
+    """A moment for each event, which nobody remembers."""
+    return f"1970-01-01T00:00:00.{seq:06}Z"
+
+
+class Bodies:
+    """A ledger of an assertion and of many deposits, each of a moment of its own, made as they are read."""
+
+    def __init__(self, deposits: int) -> None:
+        self.deposits = deposits
+
+    def __iter__(self) -> Iterator[Event]:
+        yield self._event(
+            1,
+            "ledger_opened",
+            accounts_opened={"cash": Terms("asset"), "capital": Terms("equity")},
+            data={"chart": {"assets": ["USD/2"]}},
+        )
+        for seq in range(2, self.deposits + 2):
+            debit = EventPosting("cash", "1", "USD/2", "debit")
+            legs = [debit, EventPosting("capital", "1", "USD/2", "credit")]
+            yield self._event(seq, "transaction_posted", postings=legs)
+        said = {"account": "cash", "asset": "USD/2", "at": iso_of(2), "expected": "1", "tolerance": "0"}
+        yield self._event(self.deposits + 2, "balance_asserted", data=said)
+
+    def _event(self, seq: int, type: str, **rest: Any) -> Event:
+        at = iso_of(seq)
+        return Event(
+            ledger="main", seq=seq, type=type, schema_version=1, effective_at=at, recorded_at=at, **rest
+        )
+
+
+def test_recomputing_assertions_takes_the_memory_of_the_assertions() -> None:
+    """Not that of the moments at which something counts: ten times the events take no more."""
+
+    def peak(deposits: int) -> int:
+        tracemalloc.start()
+        try:
+            rows = list(Assertions().recompute(Bodies(deposits), Subject(1, "main", "UTC", deposits + 2)))
+            assert rows == [("assertions", (deposits + 2, 1, 1, moment(2), 1, 0, 1, None))]
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    peak(10)  # what is made once
+    assert peak(5_000) < peak(500) + 50_000

@@ -69,7 +69,7 @@ class Projection(Protocol):
         """All rows after events 1 .. `subject.seq`, from their bodies alone: (table, values) in any order.
 
         The values are those of the table's columns after `version` and `ledger_id`, in their order. `verify`
-        compares with it: a plain fold that shares no code with `apply`, in bounded memory. Each iteration over
-        `events` reads them again.
+        compares with it: a plain fold that shares no code with `apply`, in bounded memory. Whoever
+        iterates over `events` again reads them again.
         """
         ...

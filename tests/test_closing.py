@@ -69,7 +69,8 @@ class Shop:
         return found
 
     def closed_already(self, period: str) -> bool:
-        return code(self.close(period)) == "period_already_closed"
+        found = self.close(period)
+        return isinstance(found, Refusal) and found.rejection.code == "period_already_closed"
 
     def reopen(self, *periods: str) -> None:
         for period in periods:

@@ -49,7 +49,7 @@ def trial_balance(
     lines: list[TrialBalanceLine] = []
     totals: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0, 0])
     with reader.snapshot(ledger) as (connection, parameters):
-        connection.execute(BOOK_QUERIES["patience"])
+        _take_time(connection)
         at = instant(connection, parameters, as_of, known_at)
         page = connection.execute(
             QUERIES["last_of_page"], {**parameters, "after": after, "limit": limit}
@@ -70,6 +70,12 @@ def trial_balance(
         last if count == limit else None,
         as_of=at.as_of or UNSET,
     )
+
+
+def _take_time(connection: Connection) -> None:
+    """The transaction may pass over much of a ledger, and finds its read models there until it ends."""
+    connection.execute(BOOK_QUERIES["patience"])
+    connection.execute(QUERIES["keep_versions"])
 
 
 class _RollUp:
@@ -128,7 +134,7 @@ def balance_sheet(
 ) -> BalanceSheetView:
     """Assets, liabilities and equity by the first `depth` segments of their addresses, for each asset."""
     with reader.snapshot(ledger) as (connection, parameters):
-        connection.execute(BOOK_QUERIES["patience"])
+        _take_time(connection)
         at = instant(connection, parameters, as_of, known_at)
         found = _rolled_up(_nets(connection, parameters, at), depth)
     sheets = [_sheet(asset, lines) for asset, lines in sorted(found.items())]
@@ -167,7 +173,7 @@ def income_statement(
     to equity what was earned before, or take it back.
     """
     with reader.snapshot(ledger) as (connection, parameters):
-        connection.execute(BOOK_QUERIES["patience"])
+        _take_time(connection)
         first, end = period(start, to, ZoneInfo(parameters["time_zone"]))
         seq = instant(connection, parameters, None, known_at).seq
         found = _rolled_up(

@@ -70,6 +70,10 @@ SELECT b.account_id, a.address, a.terms, s.asset, p.debits_posted, p.credits_pos
    AND (p.debits_posted, p.credits_posted, p.debits_pending, p.credits_pending) <> (0, 0, 0, 0)
  ORDER BY b.account_id, s.asset;
 
+-- name: keep_versions
+-- For a report of several long statements: until its transaction ends, no version that it has looked up is dropped.
+LOCK TABLE ONLY projections.daily_balances, ONLY projections.activity IN ACCESS SHARE MODE;
+
 -- name: last_of_page
 SELECT max(account_id), count(*) FROM (
     SELECT account_id FROM daybook.accounts

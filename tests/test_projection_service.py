@@ -10,6 +10,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
+from datetime import date
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -20,10 +22,16 @@ import pytest
 
 from api.settings import Work
 from ledger import commands as c
+from ledger.reader import Reader
+from projections import balances_at, reports
+from projections.activity import Activity
+from projections.balances_at import Place
+from projections.daily_balances import DailyBalances
 from projections.projection import Projection
 from projections.rebuild import rebuild, rollback
 from projections.registry import PROJECTIONS
 from projections.verify import verify
+from projections.versions import connect, drop, live_version
 from tests.bookkeeping import do, done, writing
 from tests.conftest import NewDatabase
 from tests.daybook_command import daybook, fails, succeeds
@@ -131,6 +139,24 @@ def test_every_projection_is_rebuilt_rolled_back_and_verified(book: str, project
     assert [found.finding for found in verify(book, projection, None)] == [None, None]
     assert rollback(book, projection).version == rebuilt.previous
     assert [found.finding for found in verify(book, projection, None)] == [None, None]
+
+
+def test_what_a_report_has_looked_up_is_not_dropped(book: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long it takes: before its first look at a read model, and between two of them."""
+    dropped: list[bool] = []
+
+    def places(*args: Any) -> Iterator[Place]:
+        with closing(connect(book)) as connection:
+            for projection in (DailyBalances(), Activity()):
+                dropped.append(drop(connection, projection, live_version(connection, projection)))
+        return balances_at.places(*args)
+
+    monkeypatch.setattr(reports, "places", places)
+    with closing(Reader(book, 1)) as reader:
+        reports.income_statement(reader, "main", date(2020, 1, 1), None, None, 1)
+        reports.balance_sheet(reader, "main", None, None, 1)
+        reports.trial_balance(reader, "main", None, 5, 0, 10)
+    assert dropped == [False] * 8
 
 
 def test_a_projection_is_rebuilt_and_rolled_back_by_command(book: str) -> None:

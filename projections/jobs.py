@@ -189,6 +189,7 @@ class Runner:
                 state, error = "failed", str(failure)
             except Cancelled:
                 if self._closing.is_set():
+                    connection.execute(QUERIES["leave"], {"number": number})
                     return
                 state = "cancelled"
             except Exception as defect:

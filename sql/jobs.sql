@@ -27,6 +27,10 @@ UPDATE projections.jobs
  WHERE number = %(number)s AND ended_at IS NULL
 RETURNING job::text, kind, parameters, attempts, cancelling;
 
+-- name: leave
+-- For the next process; that this one ends is no fault of the job.
+UPDATE projections.jobs SET attempts = attempts - 1 WHERE number = %(number)s;
+
 -- name: report
 UPDATE projections.jobs SET progress = %(progress)s, total = %(total)s, heartbeat = clock_timestamp()
  WHERE number = %(number)s RETURNING cancelling;

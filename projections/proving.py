@@ -97,8 +97,13 @@ class Prover:
             head = self._view(snapshot, size)
             if seq > head.size:
                 raise EventNotInTree(seq, head.size)
-            path = proofs.inclusion(snapshot.tiles.hashes(head.size), seq - 1, head.size)
-            body = snapshot.body(seq)
+            with snapshot.proving(seq):
+                body = snapshot.body(seq)
+                path = proofs.inclusion(snapshot.tiles.hashes(head.size), seq - 1, head.size)
+                if not proofs.is_included(
+                    leaf_hash(body), seq - 1, head.size, path, bytes.fromhex(head.root)
+                ):
+                    raise ValueError("another leaf")
         return InclusionProof(seq, leaf_hash(body).hex(), _hex(path), head, Raw(body))
 
     def consistency(self, ledger: str, first: int, second: int | None = None) -> ConsistencyProof:
@@ -110,8 +115,14 @@ class Prover:
             if first > snapshot.head.size:
                 raise SizeNotReached(first, snapshot.head.size)
             head = self._view(snapshot, second)
-            path = proofs.consistency(snapshot.tiles.hashes(head.size), first, head.size)
-            return ConsistencyProof(first, snapshot.root(first).hex(), _hex(path), head)
+            if first > head.size:
+                raise ValueError(f"a tree of {first} leaves is no prefix of one of {head.size}")
+            root, last = snapshot.root(first), bytes.fromhex(head.root)
+            with snapshot.proving(first):
+                path = proofs.consistency(snapshot.tiles.hashes(head.size), first, head.size)
+                if not proofs.is_consistent(first, head.size, root, last, path):
+                    raise ValueError("another root")
+            return ConsistencyProof(first, root.hex(), _hex(path), head)
 
     def tile(self, ledger: str, level: int, index: int, width: int) -> bytes:
         """The first `width` hashes of a tile (TileNotFound)."""

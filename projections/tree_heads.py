@@ -33,11 +33,14 @@ QUERIES = load_queries("tree_heads.sql")
 
 KEEP_SECONDS = 3.0
 
-What = Literal["missing", "shorter", "root", "incarnation"]
+What = Literal["missing", "shorter", "root", "incarnation", "tiles"]
 
 
 class Difference(NamedTuple):
-    """A ledger that is not what its kept tree head says. `found` is None when it is missing."""
+    """A ledger that is not what its kept tree head says. `found` is None when it is missing.
+
+    `tiles`: of the same snapshot, hashes that do not lead to its own tree head; `kept` is what was asked for.
+    """
 
     what: What
     name: str | None
@@ -56,12 +59,17 @@ class Difference(NamedTuple):
                 return (
                     f"Ledger {self.name} has other events up to seq {kept.size}; {said}, with another root."
                 )
+            case "tiles":
+                return (
+                    f"The stored hashes of ledger {self.name} do not lead from size {kept.size} to its tree "
+                    f"head of size {found.size}: its events or its tiles are not what they were."
+                )
             case _:
                 return f"Ledger {self.name} is in incarnation {found.incarnation}; {said}."
 
 
 class LedgerDiffers(Exception):
-    """A ledger is not what its kept tree head says (`args[0]` is the Difference): nothing is signed."""
+    """A ledger is not what its tree head says (`args[0]` is the Difference): nothing is signed."""
 
 
 class Lost(NamedTuple):
@@ -77,20 +85,37 @@ class Lost(NamedTuple):
 class Snapshot:
     """One ledger in one snapshot of the database, with its tree head."""
 
-    def __init__(self, connection: Connection, parameters: dict[str, Any], head: TreeHead) -> None:
+    def __init__(self, connection: Connection, parameters: dict[str, Any], name: str, head: TreeHead) -> None:
+        self.name = name
         self.connection = connection
         self.parameters = parameters
         self.head = head
         self.tiles = TileReader(connection, parameters)
 
     def root(self, size: int) -> bytes:
-        """The root of the first `size` events, at most as many as there are."""
-        return self.head.root if size == self.head.size else proofs.root(self.tiles.hashes(size), size)
+        """The root of the first `size` events, at most as many as there are (LedgerDiffers)."""
+        if size == self.head.size:
+            return self.head.root
+        with self.proving(size):
+            root = proofs.root(self.tiles.hashes(size), size)
+            if not _follows(self.tiles, self.head._replace(size=size, root=root), self.head):
+                raise ValueError("another root")
+        return root
+
+    @contextmanager
+    def proving(self, size: int) -> Iterator[None]:
+        """Takes a ValueError or IndexError about hashes for what it is: they are not those of this tree."""
+        try:
+            yield
+        except (ValueError, IndexError) as error:
+            asked = self.head._replace(size=size)
+            raise LedgerDiffers(Difference("tiles", self.name, asked, self.head)) from error
 
     def body(self, seq: int) -> bytes:
-        """The body of an event that is there."""
+        """The body of an event (ValueError: it is not there)."""
         row = self.connection.execute(QUERIES["event"], {**self.parameters, "seq": seq}).fetchone()
-        assert row is not None
+        if row is None:
+            raise ValueError(f"event {seq} is not there")
         body: bytes = row[0]
         return body
 
@@ -106,7 +131,7 @@ class TreeHeads:
     def unsigned(self, ledger: str) -> Iterator[Snapshot]:
         """A snapshot of a ledger for what says nothing of its tree head (LedgerNotFound)."""
         with self._reader.snapshot(ledger) as (connection, parameters):
-            yield Snapshot(connection, parameters, _head(connection, parameters))
+            yield Snapshot(connection, parameters, ledger, _head(connection, parameters))
 
     @contextmanager
     def signed(self, ledger: str) -> Iterator[Snapshot]:
@@ -126,7 +151,7 @@ class TreeHeads:
                 if what is None:
                     if kept is None or (kept.incarnation, kept.size) < (head.incarnation, head.size):
                         self.keeping.keep(head)
-                    yield Snapshot(connection, parameters, head)
+                    yield Snapshot(connection, parameters, ledger, head)
                     return
                 # What was kept after this snapshot was taken may be ahead of it; a new one has to reach it.
                 if known is not None:
@@ -226,24 +251,40 @@ def _compare(
     """What of the ledger is not as was kept; None when it is the same or has moved on from there."""
     if kept.incarnation > found.incarnation:
         return "incarnation"
-    if kept.incarnation < found.incarnation and any(
-        (restored["lost_incarnation"] == kept.incarnation and seq <= kept.size < restored["lost_size"])
-        or (restored["lost_size"], restored["lost_root"]) == (kept.size, kept.root.hex())
-        for seq, restored in _restorations(connection, parameters)
-    ):
-        return None
+    if kept.incarnation < found.incarnation:
+        restored = _restorations(connection, parameters)
+        if not restored or restored[-1][1]["incarnation"] != found.incarnation:
+            return "incarnation"
+        if any(_lost(kept, seq, data) for seq, data in restored):
+            return None
     if kept.size > found.size:
         return "shorter"
     if kept.size == found.size:
         return None if found.root == kept.root else "root"
-    hashes = TileReader(connection, parameters).hashes
     try:
-        # Both from the same nodes: a tile can be what an event below it no longer is, but then the head's
-        # root does not follow from it.
-        same = all(proofs.root(hashes(head.size), head.size) == head.root for head in (kept, found))
+        return None if _follows(TileReader(connection, parameters), kept, found) else "root"
     except (ValueError, IndexError):  # events that are not there, tiles that are none
-        same = False
-    return None if same else "root"
+        return "root"
+
+
+def _follows(tiles: TileReader, first: TreeHead, second: TreeHead) -> bool:
+    """Whether stored hashes lead from one tree head to a later one (ValueError, IndexError: they are none).
+
+    Both roots are made anew, which shows events that are not what they were; and because a tile can be what
+    an event below it no longer is, the one root is proven to be the beginning of the other.
+    """
+    hashes = tiles.hashes
+    path = proofs.consistency(hashes(second.size), first.size, second.size)
+    return all(
+        proofs.root(hashes(head.size), head.size) == head.root for head in (first, second)
+    ) and proofs.is_consistent(first.size, second.size, first.root, second.root, path)
+
+
+def _lost(kept: TreeHead, seq: int, restored: dict[str, Any]) -> bool:
+    """Whether the event of a restore says that what a tree head was kept of was lost."""
+    lost = (restored["lost_size"], restored["lost_root"])
+    tail = restored["lost_incarnation"] == kept.incarnation and seq <= kept.size < restored["lost_size"]
+    return tail or lost == (kept.size, kept.root.hex())
 
 
 def _restorations(connection: Connection, parameters: dict[str, Any]) -> list[tuple[int, dict[str, Any]]]:

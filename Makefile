@@ -4,7 +4,7 @@
 #   make run      start the service           make check    lint, format, types, import contracts
 #   make test     check, then the tests       make format   rewrite files in the house format
 #   make bench    measure                     make lock     pin requirements*.txt anew (needs uv)
-#   make clean    remove what make made, but no data
+#   make fuzz     bad input for ten minutes   make clean    remove what make made, but no data
 #
 # PYTHON=... chooses the interpreter (3.11 or later).
 
@@ -23,7 +23,7 @@ LOCK := $(UV) pip compile --quiet --universal --generate-hashes --python-version
 # the interpreter away: in both cases .venv is made again.
 $(shell test "$$(cat .venv/made-for 2>&1)" = "$$(pwd)" && $(PY) -c '' 2>&1 || rm -f .venv/made-for)
 
-.PHONY: run test bench check format lock clean
+.PHONY: run test bench fuzz check format lock clean
 
 run: .venv/runtime-installed
 	@.venv/bin/daybook serve
@@ -33,6 +33,9 @@ test: check
 
 bench: .venv/dev-installed
 	@$(PY) -m benchmarks
+
+fuzz: .venv/dev-installed
+	@$(PY) -m tests.fuzzing $(or $(SECONDS),600)
 
 check: .venv/dev-installed
 	@$(PY) -m ruff check --quiet

@@ -16,6 +16,11 @@ from ledger.commands import Transaction
 from ledger.events import Event
 
 _REF = "#/components/schemas/{name}"
+# No group of zeros at the beginning; less than 256 of width.
+_TILE = (
+    r"^((x00[1-9]|x0[1-9][0-9]|x[1-9][0-9]{2})/(x[0-9]{3}/){0,4})?[0-9]{3}"
+    r"(\.p/([1-9]|[1-9][0-9]|1[0-9]{2}|2[0-4][0-9]|25[0-5]))?$"
+)
 _PATH_PARAMETERS = {
     "ledger": ("The ledger's name.", {"type": "string", "pattern": r"^[a-z0-9][a-z0-9_\-]{0,62}$"}, "main"),
     "address": (
@@ -26,7 +31,7 @@ _PATH_PARAMETERS = {
     "level": ("The tile's level.", {"type": "integer", "minimum": 0, "maximum": 63}, 0),
     "tile": (
         "The tile's number in groups of three digits, and `.p/` with its width if it is less than 256.",
-        {"type": "string", "pattern": r"^(x[0-9]{3}/)*[0-9]{3}(\.p/[0-9]{1,3})?$"},
+        {"type": "string", "pattern": _TILE},
         "x001/x234/067",
     ),
     "projection": (
@@ -226,10 +231,13 @@ def _parameters(operation: Operation) -> list[dict[str, Any]]:
             }
         )
     components = msgspec.json.schema_components([operation.query], ref_template=_REF)[1]
-    for name, schema in _ecma(components[operation.query.__name__]["properties"]).items():
+    query = components[operation.query.__name__]
+    for name, schema in _ecma(query["properties"]).items():
         schema = _present(schema)
         description = schema.pop("description", "")
         parameter = {"name": name, "in": "query", "schema": schema}
+        if name in query.get("required", ()):
+            parameter["required"] = True
         if description:
             parameter["description"] = description
         if schema.get("type") == "object":

@@ -34,6 +34,7 @@ Incarnation = Annotated[
     ),
 ]
 Size = Annotated[int, Meta(ge=1, le=MAX_AMOUNT, description="Of the first so many events; now: all.")]
+_DAY_OR_MOMENT = {"anyOf": [{"format": "date"}, {"format": "date-time"}]}
 if TYPE_CHECKING:
     AsOf = date | datetime
     From = date | datetime
@@ -43,6 +44,7 @@ else:
         str,
         Meta(
             max_length=40,
+            extra_json_schema=_DAY_OR_MOMENT,
             examples=["2026-10-01", "2026-10-01T22:00:00Z"],
             description="From the beginning of this day of the ledger's time zone, or from this moment on.",
         ),
@@ -51,6 +53,7 @@ else:
         str,
         Meta(
             max_length=40,
+            extra_json_schema=_DAY_OR_MOMENT,
             examples=["2026-10-31", "2026-10-31T22:00:00Z"],
             description="To the end of this day of the ledger's time zone, or before this moment.",
         ),
@@ -59,6 +62,7 @@ else:
         str,
         Meta(
             max_length=40,
+            extra_json_schema=_DAY_OR_MOMENT,
             examples=["2026-10-31", "2026-10-31T22:00:00Z"],
             description="What counts by the end of this day of the ledger's time zone, or by this moment.",
         ),
@@ -109,6 +113,9 @@ class PageQuery(Struct, forbid_unknown_fields=True):
     incarnation: Incarnation | None = None
 
 
+_TYPES = "|".join(sorted(SCHEMA_VERSIONS))
+
+
 class EventsQuery(Struct, forbid_unknown_fields=True):
     """Events in seq order. Of a stream only `after` and the filters count."""
 
@@ -121,6 +128,7 @@ class EventsQuery(Struct, forbid_unknown_fields=True):
             str,
             Meta(
                 pattern=r"^[a-z_]{1,64}(,[a-z_]{1,64}){0,99}\Z",
+                extra_json_schema={"pattern": rf"^({_TYPES})(,({_TYPES})){{0,99}}$"},
                 description="Only events of these types, separated by commas.",
             ),
         ]

@@ -22,9 +22,18 @@ ANY_ASSET = "*"
 
 ProductName = Annotated[str, Meta(pattern=r"^[a-z]{1,32}\Z", examples=["credits"])]
 AssetCode = Annotated[str, Meta(pattern=ASSET_PATTERN, max_length=64, examples=["USD/2"])]
+# What limits are of; which of the two it is, or neither, is said by `AccountPattern` and `AccountLimits`.
+LimitedAsset = Annotated[
+    str,
+    Meta(
+        max_length=64,
+        extra_json_schema={"pattern": ASSET_PATTERN.replace("^", r"^(\*|", 1).replace(r"\Z", r")\Z")},
+    ),
+]
 Bound = Annotated[int, Meta(ge=-MAX_AMOUNT, le=MAX_AMOUNT)]
 
-_pattern = re.compile(r"^([A-Za-z0-9_.\-]+|\{[a-z][a-z0-9_]*\})(:([A-Za-z0-9_.\-]+|\{[a-z][a-z0-9_]*\}))*\Z")
+_PATTERN = r"^([A-Za-z0-9_.\-]+|\{[a-z][a-z0-9_]*\})(:([A-Za-z0-9_.\-]+|\{[a-z][a-z0-9_]*\}))*\Z"
+_pattern = re.compile(_PATTERN)
 
 
 class Limits(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -69,13 +78,20 @@ class AccountPattern(Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     `product` alone posts to such accounts; the pattern must be one that the product ships.
     """
 
-    pattern: Annotated[str, Meta(max_length=255, examples=["customers:{customer}:credits:{kind}"])]
+    pattern: Annotated[
+        str,
+        Meta(
+            max_length=255,
+            extra_json_schema={"pattern": _PATTERN},
+            examples=["customers:{customer}:credits:{kind}"],
+        ),
+    ]
     type: AccountType
     contra: bool = False
     memo: bool = False
     assets: tuple[AssetCode, ...] | None = None
-    limits: dict[str, Limits] = {}
-    product: ProductName | Literal[""] = ""
+    limits: dict[LimitedAsset, Limits] = {}
+    product: Annotated[str, Meta(pattern=r"^[a-z]{0,32}\Z")] = ""
 
     def __post_init__(self) -> None:
         if not _pattern.match(self.pattern):

@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Meta, Struct
 from msgspec.structs import force_setattr
 
-from ledger.chart import MAX_AMOUNT, AssetCode, Bound, ChartDocument, Limits
+from ledger.chart import MAX_AMOUNT, AssetCode, Bound, ChartDocument, LimitedAsset, Limits
 from ledger.periods import PERIOD_PATTERN
 from ledger.text import ADDRESS_PATTERN, check_metadata, check_text, encode_canonical, iso, micros
 
@@ -200,7 +200,7 @@ class Reversal(_Parts, forbid_unknown_fields=True, omit_defaults=True, kw_only=T
 class Annotation(Struct, forbid_unknown_fields=True, kw_only=True):
     """A later remark on a transaction; its own metadata stays as written."""
 
-    metadata: Metadata
+    metadata: Annotated[Metadata, Meta(extra_json_schema={"minProperties": 1})]
 
     def __post_init__(self) -> None:
         if not self.metadata:
@@ -225,7 +225,7 @@ class AccountOpening(Struct, forbid_unknown_fields=True):
 class AccountLimits(Struct, forbid_unknown_fields=True):
     """An account's new limits by asset (`*`: every asset without its own); they replace the old ones."""
 
-    limits: Annotated[dict[Annotated[str, Meta(max_length=64)], Limits], Meta(max_length=1_000)]
+    limits: Annotated[dict[LimitedAsset, Limits], Meta(max_length=1_000)]
 
 
 class AccountClosing(Struct, forbid_unknown_fields=True):
@@ -261,7 +261,14 @@ class BalanceAssertion(Struct, forbid_unknown_fields=True, omit_defaults=True, k
 
     account: Address
     asset: AssetCode
-    at: Annotated[str, Meta(max_length=40, examples=["2026-10-31", "2026-10-31T22:59:59Z"])]
+    at: Annotated[
+        str,
+        Meta(
+            max_length=40,
+            extra_json_schema={"anyOf": [{"format": "date"}, {"format": "date-time"}]},
+            examples=["2026-10-31", "2026-10-31T22:59:59Z"],
+        ),
+    ]
     expected: SignedAmount
     tolerance: AmountOrZero = 0
     source: Annotated[str, Meta(min_length=1, max_length=255, examples=["bank statement 2026-10"])]

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from msgspec import Meta, Struct
 
 from api.access.keys import ApiKeyView, Grant, NewApiKey, TenantView
-from api.access.scopes import Principal, expand
+from api.access.scopes import ROLES, SCOPES, Principal, expand
 from api.handlers import Call, Reply
 from api.http import decode_body
 from api.problems import Refused, make
@@ -18,7 +18,7 @@ from ledger.text import check_text
 MAX_OVERLAP_SECONDS = 30 * 86_400
 
 ScopeNames = Annotated[
-    list[Annotated[str, Meta(min_length=1, max_length=64)]],
+    list[Annotated[str, Meta(min_length=1, max_length=64, extra_json_schema={"enum": [*ROLES, *SCOPES]})]],
     Meta(min_length=1, max_length=50, description="Scopes, and roles by name."),
 ]
 

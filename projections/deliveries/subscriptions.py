@@ -30,7 +30,10 @@ FORMER_SECRET_FOR = timedelta(hours=24)
 NEWEST = 2**63 - 1
 
 Url = Annotated[str, Meta(min_length=1, max_length=2_000)]
-EventTypes = Annotated[list[str], Meta(min_length=1, max_length=100)]
+EventTypes = Annotated[
+    list[Annotated[str, Meta(extra_json_schema={"enum": sorted(SCHEMA_VERSIONS)})]],
+    Meta(min_length=1, max_length=100),
+]
 Description = Annotated[str, Meta(max_length=1_000)]
 Seq = Annotated[int, Meta(ge=1, le=MAX_AMOUNT)]
 Secret = Annotated[str, Meta(max_length=255)]

@@ -1,0 +1,176 @@
+"""Bad input without end: Schemathesis makes requests from the OpenAPI document and judges every answer.
+
+`tests/test_schemathesis.py` runs it for seconds, always with the same requests. `make fuzz` runs it for ten
+minutes, with others every time, against a service and a PostgreSQL of its own; what it finds, it prints with
+a `curl` line and a seed.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+from unittest.mock import patch
+
+import click
+import psycopg
+import structlog
+from psycopg.conninfo import make_conninfo
+
+import api.handlers
+from sql.embedded import running
+from sql.migrate import migrate
+from tests.daybook_command import ROOT, own_data
+from tests.keys import as_admin
+from tests.served import Service, served
+
+LEDGER = "/v1/ledgers/main"
+CHART: dict[str, Any] = {
+    "assets": ["USD/2", "EUR/2", "JPY/0"],
+    "accounts": [
+        {"pattern": "cash", "type": "asset"},
+        {"pattern": "fees", "type": "income"},
+        {"pattern": "retained", "type": "equity"},
+        {"pattern": "customers:{customer}:wallet", "type": "liability"},
+    ],
+}
+# A read need not wait long for a seq that will not come.
+PATIENCE_SECONDS = 0.05
+
+_getaddrinfo = socket.getaddrinfo
+
+
+class Found(NamedTuple):
+    """What a run says: its exit code, its report, and how often each operation had each status."""
+
+    code: int
+    said: str
+    answers: dict[str, Counter[int]]
+
+    @property
+    def requests(self) -> int:
+        """How many there were."""
+        return sum(sum(statuses.values()) for statuses in self.answers.values())
+
+
+def furnish(service: Service) -> dict[str, str]:
+    """The ledger `main` of the document's examples, with something in it; the ids of that."""
+
+    def made(path: str, body: Any) -> Any:
+        answer = service.call("POST", path, body)
+        assert answer.is_success, answer.text
+        return answer.json()
+
+    made("/v1/ledgers", {"name": "main", "time_zone": "Europe/Prague", "chart": CHART})
+    for n in range(12):
+        legs = [
+            {"account": "cash", "side": "debit", "amount": 5_000, "asset": "USD/2"},
+            {"account": "customers:42:wallet", "side": "credit", "amount": 5_000, "asset": "USD/2"},
+        ]
+        made(f"{LEDGER}/transactions", {"postings": legs, "pending": n % 3 == 1})
+    job = made(f"{LEDGER}/exports", {"formats": ["jsonl"]})["id"]
+    deadline = time.monotonic() + 30
+    while service.get(f"/v1/jobs/{job}")["state"] != "done":
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    own = service.get("/v1/api-keys")["keys"][0]["id"]
+    key, other = (
+        made("/v1/api-keys", {"name": f"spare {n}", "scopes": ["customer"]})["key"]["id"] for n in range(2)
+    )
+    made("/v1/tenants", {"name": "acme"})
+    hook = made(f"{LEDGER}/subscriptions", {"url": "https://hooks.invalid/ledger"})["subscription"]["id"]
+    return {
+        "job": job,
+        "subscription": hook,
+        "tile": "000.p/13",
+        "key": key,
+        "rotate_api_key.key": other,
+        "own_key": own,
+        "void_hold.seq": "6",
+        "reverse_transaction.seq": "4",
+    }
+
+
+def fuzz(service: Service, folder: Path, *options: str) -> Found:
+    """One run of Schemathesis against a furnished service, with more options of its command line."""
+    report = folder / "report.ndjson"
+    ids = furnish(service)
+    with (
+        patch.object(api.handlers, "PATIENCE_SECONDS", PATIENCE_SECONDS),
+        patch.object(socket, "getaddrinfo", _nowhere),
+    ):
+        done = subprocess.run(
+            (
+                *(sys.executable, "-c", "from schemathesis.cli import schemathesis; schemathesis()"),
+                *("--config-file", str(ROOT / "tests" / "schemathesis.toml")),
+                *("run", f"{service.base}/openapi.json", "--no-color"),
+                *("--report", "ndjson", "--report-ndjson-path", str(report)),
+                *options,
+            ),
+            cwd=folder,
+            env=os.environ
+            | {
+                "PYTHONPATH": str(ROOT),
+                "DAYBOOK_TEST_IDS": json.dumps(ids),
+                "DAYBOOK_TEST_KEY": as_admin(service.base)["authorization"].removeprefix("Bearer "),
+            },
+            capture_output=True,
+            text=True,
+        )
+    return Found(done.returncode, done.stdout + done.stderr, dict(_answers(report)))
+
+
+def _nowhere(host: Any, *more: Any, **options: Any) -> Any:
+    """What is made up here is sent to nobody: only this machine has an address."""
+    if host not in ("127.0.0.1", "localhost", None):
+        raise socket.gaierror(f"{host} is not looked up")
+    return _getaddrinfo(host, *more, **options)
+
+
+def _answers(report: Path) -> Iterator[tuple[str, Counter[int]]]:
+    found: dict[str, Counter[int]] = defaultdict(Counter)
+    with report.open() as lines:
+        for line in lines:
+            event = json.loads(line)
+            if "ScenarioFinished" not in event:
+                continue
+            recorder = event["ScenarioFinished"]["recorder"]
+            for id, case in recorder.get("cases", {}).items():
+                exchanged = recorder.get("interactions", {}).get(id, {})
+                if exchanged.get("response"):
+                    found[_label(case)][exchanged["response"]["status_code"]] += 1
+    yield from found.items()
+
+
+def _label(case: Any) -> str:
+    value = case["value"]
+    return f"{value['method']} {value['path']}"
+
+
+@click.command()
+@click.argument("seconds", type=int)
+def main(seconds: int) -> None:
+    """Send bad input for so many SECONDS, and say what came of it."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    with own_data() as data, running(data) as server:
+        with psycopg.connect(server, autocommit=True) as admin:
+            admin.execute("CREATE DATABASE fuzzed")
+        conninfo = make_conninfo(server, dbname="fuzzed")
+        migrate(conninfo)
+        with served(conninfo) as service:
+            found = fuzz(service, data.parent, "--max-time", str(seconds))
+    click.echo(found.said)
+    click.echo(f"{found.requests} requests to {len(found.answers)} operations.")
+    sys.exit(found.code)
+
+
+if __name__ == "__main__":
+    main()

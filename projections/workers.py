@@ -127,7 +127,13 @@ class Workers:
             [(clock,)] = connection.execute(QUERIES["clock"]).fetchall()
             since = clock - LATELY
         found = connection.execute(
-            QUERIES["behind"], {"projections": list(self._projections), "since": since, "limit": TURNS}
+            QUERIES["behind"],
+            {
+                "projections": list(self._projections),
+                "codes": [projection.code_version for projection in self._projections.values()],
+                "since": since,
+                "limit": TURNS,
+            },
         ).fetchall()
         self._turns.extend(
             (Place(self._projections[name], version, ledger_id), new)

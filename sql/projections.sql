@@ -1,13 +1,15 @@
 -- What projections run as daybook_projector: which ledgers are behind, one range at a time, and versions.
 
 -- name: behind
--- Live versions that lack events, those longest unmoved first; `since` narrows it to ledgers written lately.
+-- Live versions that lack events, those longest unmoved first; `since` narrows it to ledgers written lately. `codes` are
+-- of the projections: what later code has filled, earlier code leaves alone.
 SELECT v.projection, v.version, h.ledger_id, c.seq IS NULL
   FROM daybook.heads h
  CROSS JOIN projections.versions v
   LEFT JOIN projections.checkpoints c
     ON c.ledger_id = h.ledger_id AND c.projection = v.projection AND c.version = v.version
- WHERE v.state = 'live' AND v.projection = ANY (%(projections)s)
+ WHERE v.state = 'live'
+   AND v.code_version <= (%(codes)s::integer[])[array_position(%(projections)s::text[], v.projection)]
    AND h.seq > coalesce(c.seq, 0) AND coalesce(c.state, 'running') = 'running'
    AND (%(since)s::timestamptz IS NULL OR h.recorded_at > %(since)s)
  ORDER BY c.moved_at NULLS FIRST, h.ledger_id LIMIT %(limit)s;

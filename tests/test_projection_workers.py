@@ -20,6 +20,7 @@ from projections import advance as engine
 from projections import workers
 from projections.advance import Place, advance
 from projections.hints import Hints
+from projections.rebuild import rebuild
 from projections.versions import connect, ensure_live
 from tests.bookkeeping import do, done, writing
 from tests.forgery import about
@@ -132,6 +133,22 @@ def test_ledgers_take_turns(tallied: str, monkeypatch: pytest.MonkeyPatch) -> No
             " ORDER BY moved_at"
         ).fetchall()
     assert order == [*((f"short-{n}",) for n in range(5)), ("long",)]
+    assert stored(tallied) == expected(tallied)
+
+
+def test_workers_leave_alone_what_later_code_has_filled(tallied: str) -> None:
+    """Of two releases that run at once, the older one's workers would add rows that mean something else."""
+    ledger(tallied, "main", 5)
+    with working(tallied, Tallies()):
+        until(lambda: caught_up(tallied))
+    rebuild(tallied, Tallies(code_version=2))
+    ledger(tallied, "main", 5)
+    with working(tallied, Tallies()):
+        time.sleep(0.5)
+    assert (6, "running", None) in checkpoints(tallied)
+    assert not caught_up(tallied)
+    with working(tallied, Tallies(code_version=3)):
+        until(lambda: caught_up(tallied))
     assert stored(tallied) == expected(tallied)
 
 

@@ -11,8 +11,11 @@ from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
 
-from tests.forgeries import Forgery
-from tests.forging import edit_manifest, edit_text, relist, replace_line, rewrite, then
+import pyarrow
+import pyarrow.parquet
+
+from tests.forgeries import MINE, Forgery
+from tests.forging import edit_manifest, edit_text, move_out, relist, replace_line, rewrite, then
 from tests.tampering import nested
 
 HLEDGER = "hledger/ledger.journal"
@@ -55,6 +58,14 @@ def _second_name(text: str) -> str:
 def _swapped(text: str, pattern: str, one: str, other: str) -> str:
     """One text for the other wherever the pattern has it, and the other way round."""
     return re.sub(pattern, lambda found: found[0].replace(found[1], other if found[1] == one else one), text)
+
+
+def _floats(folder: Path) -> None:
+    path = folder / "parquet/postings.parquet"
+    table = pyarrow.parquet.read_table(path)
+    place = table.schema.get_field_index("amount")
+    column = table.column("amount").cast(pyarrow.float64())
+    pyarrow.parquet.write_table(table.set_column(place, "amount", column), path)
 
 
 def _journal(what: str, path: str, change: Callable[[str], str]) -> Forgery:
@@ -193,6 +204,17 @@ FILE_FORGERIES = (
         then(edit_text("balances.jsonl", r"\Z", '{"x":"1"}\n'), relist),
         {"projections": None},
     ),
+    Forgery(
+        "amounts of a Parquet file are floats of the same value",
+        then(_floats, relist),
+        {"projections": 2},
+    ),
+    Forgery(
+        "the public key is another, and the tree head is signed as it was",
+        then(lambda folder: (folder / "tlog/verifier-key").write_text(f"{MINE.verifier}\n"), relist),
+        {"integrity": None},
+    ),
+    Forgery("the manifest is a link to one outside", move_out("manifest.json"), {"integrity": None}),
     Forgery(
         "a Parquet file is cut",
         then(lambda folder: (folder / "parquet/balances.parquet").write_bytes(b"PAR1"), relist),

@@ -85,8 +85,11 @@ class NotAnExport(Exception):
 
 def read_manifest(folder: Path) -> Manifest:
     """The manifest of an export (NotAnExport)."""
+    path = folder / MANIFEST
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        raise NotAnExport(f"{MANIFEST} is not a file of its own")
     try:
-        manifest = msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Manifest)
+        manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
     except OSError as error:
         raise NotAnExport(f"{MANIFEST} cannot be read: {error.strerror}") from error
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:

@@ -75,9 +75,12 @@ class _Verification:
         self.differences = Differences(self.findings)
         self.files = check_listing(folder, manifest, self.findings)
         self.days = self._days()
+        own = self._own_key()
         self.given = bool(keys)
-        self.keys = list(keys) or self._own_key()
+        self.keys = list(keys) or own
         self.head = self._signed_head()
+        if self.head is not None and own:
+            self._check_own_key(own)
         self.kept = completeness.read_kept(kept, self.keys)
 
     def _own_key(self) -> list[VerifierKey]:
@@ -87,6 +90,13 @@ class _Verification:
         except (NoteError, UnicodeDecodeError) as error:
             self.findings.add("integrity", None, f"{KEY} holds no key: {error}")
             return []
+
+    def _check_own_key(self, own: list[VerifierKey]) -> None:
+        """Whoever trusts the folder's key later must not be given another than signed it."""
+        try:
+            open_tree_head((self.folder / CHECKPOINT).read_bytes(), own)
+        except NoteError:
+            self.findings.add("integrity", None, f"{KEY} is not the key that {CHECKPOINT} is signed by")
 
     def _signed_head(self) -> TreeHead | None:
         """The tree head of the folder, if an accepted key signed it."""

@@ -123,9 +123,22 @@ class ParquetFile:
         return list(column)
 
 
+_TYPES = (
+    pyarrow.int32(),
+    pyarrow.int64(),
+    pyarrow.string(),
+    pyarrow.bool_(),
+    pyarrow.date32(),
+    pyarrow.timestamp("us", tz="UTC"),
+)
+
+
 def _values(column: Any) -> Column:
+    """As Python has them (ValueError: of a type that no export has, such as floats, which may equal ours)."""
+    if column.type not in _TYPES:
+        raise ValueError(f"it has a column of {column.type}")
     if pyarrow.types.is_timestamp(column.type):
-        column = column.cast(pyarrow.timestamp("us", tz="UTC")).cast(pyarrow.int64())
+        column = column.cast(pyarrow.int64())
     elif pyarrow.types.is_date32(column.type):
         column = column.cast(pyarrow.int32())
     values: Column = column.to_pylist()

@@ -337,6 +337,7 @@ def test_the_first_moment_of_all_is_carried_by_every_format(database: str, tmp_p
         assert bean_check(tmp_path / folder / "beancount" / "ledger.beancount") == ""
 
 
+DEEP = "stands for lists in lists"
 BROKEN: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "an amount with decimals": (
         lambda event: event["postings"][0].update(amount="1.5"),
@@ -345,6 +346,14 @@ BROKEN: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "an amount of 64 bits": (
         lambda event: event["postings"][0].update(amount=str(2**63)),
         "Event 2 has the amount '9223372036854775808'",
+    ),
+    "an amount of thousands of digits": (
+        lambda event: event["postings"][0].update(amount="9" * 5000),
+        "Event 2 has the amount '9999",
+    ),
+    "data that are nested too deep": (
+        lambda event: event.update(data={"deep": DEEP}),
+        "Event 2 cannot be read: maximum recursion depth",
     ),
     "an asset without a scale": (
         lambda event: event["postings"][0].update(asset="USD"),
@@ -373,8 +382,9 @@ def test_what_cannot_be_carried_exactly_ends_the_export(database: str, tmp_path:
         body = bodies(connection)[1]
         event = json.loads(body)
         change(event)
-        text = json.dumps(event, sort_keys=True, separators=(",", ":")).encode()
-        connection.execute("UPDATE daybook.events SET body = %s WHERE seq = 2", (text,))
+        text = json.dumps(event, sort_keys=True, separators=(",", ":"))
+        text = text.replace(f'"{DEEP}"', "[" * 20_000 + "]" * 20_000)
+        connection.execute("UPDATE daybook.events SET body = %s WHERE seq = 2", (text.encode(),))
     with pytest.raises(ExportRefused) as refused:
         make(database, "main", tmp_path / "export")
     assert str(refused.value).startswith(sentence)

@@ -149,8 +149,9 @@ class Calendar:
 
 def _check(seq: int, leg: EventPosting) -> None:
     """Refuse what no ledger accepts and no file could carry exactly: a body that was tampered with has it."""
-    if not (leg.amount.isascii() and leg.amount.isdigit() and 0 < int(leg.amount) <= MAX_AMOUNT):
-        raise ExportRefused(f"Event {seq} has the amount {leg.amount!r}, not minor units in 64 bits.")
+    amount = leg.amount
+    if not (amount.isascii() and amount.isdigit() and len(amount) < 20 and 0 < int(amount) <= MAX_AMOUNT):
+        raise ExportRefused(f"Event {seq} has the amount {amount[:40]!r}, not minor units in 64 bits.")
     if not _asset.match(leg.asset):
         raise ExportRefused(f"Event {seq} has the asset {leg.asset!r}, which is not CODE/SCALE.")
 
@@ -241,7 +242,7 @@ class Source:
         seq, effective_at, leaf, body = row
         try:
             event = read_event(body)
-        except (UnknownEvent, msgspec.MsgspecError) as error:
+        except (UnknownEvent, msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise ExportRefused(f"Event {seq} cannot be read: {error}.") from error
         for leg in event.postings:
             _check(seq, leg)

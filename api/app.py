@@ -27,7 +27,8 @@ from api.bridge import Bridge
 from api.handlers import Call
 from api.http import JSON, Exchange, Gone, NoQuery, decode_path, decode_query, encode
 from api.openapi import document
-from api.operations import FEED, OPERATIONS, Operation, OperationScope
+from api.operation import Operation, OperationScope
+from api.operations import FEED, OPERATIONS
 from api.problems import Problem, Refused, make, of_error
 from api.routes import Routes
 from api.settings import Work

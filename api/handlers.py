@@ -38,7 +38,7 @@ from projections.proving import Prover
 from projections.reading import Behind, check_head
 
 if TYPE_CHECKING:
-    from api.operations import Operation
+    from api.operation import Operation
 
 T = TypeVar("T")
 

@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 
 from api.handlers import BatchResults, Ready
-from api.operations import OPERATIONS, Operation
+from api.operation import Operation
+from api.operations import OPERATIONS
 from api.problems import CODES, RETRY_AFTER_SECONDS, Problem, make
 from ledger.chart import MAX_AMOUNT
 from ledger.commands import Transaction

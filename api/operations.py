@@ -6,18 +6,11 @@ what the other does not. `scope` is what a caller must be allowed to do.
 
 from __future__ import annotations
 
-from functools import cached_property
-from typing import Any, Literal
-
-import msgspec
-
 from api import exports, handlers, projections, proofs, reads, streaming, webhooks
 from api.access import handlers as access
 from api.access.keys import ApiKeyView, NewApiKey, TenantView
-from api.access.scopes import Scope
-from api.examples import EXAMPLES
-from api.handlers import Handler
-from api.http import JSON, NOTE, OCTETS, NoQuery
+from api.http import NOTE, OCTETS
+from api.operation import DATED, POSTING, Operation
 from api.queries import (
     AccountsPage,
     AccountsQuery,
@@ -92,129 +85,11 @@ from projections.views import (
     IncomeStatementView,
 )
 
-OperationScope = Literal["none"] | Scope
-Tag = Literal[
-    "Ledgers",
-    "Accounts",
-    "Transactions",
-    "Periods",
-    "Reports",
-    "Proofs",
-    "Projections",
-    "Jobs",
-    "Webhooks",
-    "Access",
-    "Service",
-]
-
-# What may come of every operation, of every one with a body or a ledger, of every command, of every read.
-_ALWAYS = ("invalid_request", "internal_error")
-_LEDGER = ("ledger_not_found",)
-_BODY = ("payload_too_large", "unsupported_media_type")
-_DATABASE = ("unavailable", "overloaded")
-_ACCESS = ("unauthenticated", "forbidden", "too_many_requests")
-_MIN_SEQ = ("projection_behind", "projection_stopped")
-_COMMAND = ("idempotency_key_reused", "event_too_large", "clock_behind")
 _PROOF = ("ledger_differs", "signing_unavailable")
 _CHART = ("product_unknown", "pattern_not_of_product", "chart_patterns_overlap", "asset_scale_conflict")
-_POSTING = (
-    "asset_not_in_chart",
-    "account_not_in_chart",
-    "account_closed",
-    "asset_not_allowed",
-    "account_of_product",
-    "condition_unknown",
-    "nothing_available",
-    "amount_overflow",
-    "insufficient_available",
-    "max_balance_exceeded",
-    "condition_failed",
-)
-_DATED = ("effective_at_in_future", "original_not_earlier", "period_closed")
-_TIME = (*_DATED, "unbalanced")
+_TIME = (*DATED, "unbalanced")
 _PARTS = ("transaction_not_found", "amounts_count_differs", "exceeds_remaining", "effective_before_original")
 _HOLD = ("not_a_hold", "hold_already_posted", "hold_already_voided", "hold_already_expired")
-
-
-class Operation:
-    """One method of one path. `status`, `media` and `answer` (bytes: as they are) are those of success."""
-
-    def __init__(
-        self,
-        method: Literal["GET", "POST", "PUT", "DELETE"],
-        path: str,
-        id: str,
-        summary: str,
-        *,
-        tag: Tag,
-        scope: OperationScope,
-        handler: Handler,
-        answer: type,
-        status: int = 200,
-        body: type | None = None,
-        optional_body: bool = False,
-        query: type[Any] = NoQuery,
-        codes: tuple[str, ...] = (),
-        location: str | None = None,
-        description: str = "",
-        keyed: bool = True,
-        media: bytes = JSON,
-        feed: bool = False,
-    ) -> None:
-        self.method = method
-        self.path = path
-        self.id = id
-        self.summary = summary
-        self.tag = tag
-        self.scope = scope
-        self.handler = handler
-        self.answer = answer
-        self.status = status
-        self.body = body
-        self.empty_body = b"{}" if optional_body else b""
-        self.query = query
-        self.location = location
-        self.description = description
-        self.feed = feed
-        self.example: Any = EXAMPLES.get(id, {}).get("body")
-        self.answer_example: Any = EXAMPLES.get(id, {}).get("answer")
-        self._codes = codes
-        self._keyed = keyed
-        self.media = media
-
-    @cached_property
-    def decoder(self) -> msgspec.json.Decoder[Any]:
-        """Of the body."""
-        return msgspec.json.Decoder(self.body)
-
-    @property
-    def optional_body(self) -> bool:
-        """Whether no body means `{}`."""
-        return bool(self.empty_body)
-
-    @property
-    def keyed(self) -> bool:
-        """Whether it takes an Idempotency-Key: every command does, what asks for a job does not."""
-        return self.body is not None and self._keyed
-
-    @property
-    def codes(self) -> tuple[str, ...]:
-        """Every problem that may come of it."""
-        codes = _ALWAYS + self._codes
-        if "{ledger}" in self.path:
-            codes += _LEDGER
-        if self.body is not None:
-            codes += _BODY
-        if self.keyed:
-            codes += _COMMAND
-        if "min_seq" in self.query.__struct_fields__:
-            codes += _MIN_SEQ
-        if "incarnation" in self.query.__struct_fields__:
-            codes += ("incarnation_ended",)
-        if self.scope != "none":
-            codes += _DATABASE + _ACCESS
-        return codes
-
 
 _LEDGERS = "/v1/ledgers"
 _ONE = _LEDGERS + "/{ledger}"
@@ -246,7 +121,7 @@ OPERATIONS: tuple[Operation, ...] = (
         body=Transaction,
         answer=EntryView,
         status=201,
-        codes=(*_TIME, *_POSTING),
+        codes=(*_TIME, *POSTING),
         location=_TRANSACTION,
     ),
     Operation(
@@ -277,7 +152,7 @@ OPERATIONS: tuple[Operation, ...] = (
         body=Batch,
         answer=handlers.BatchResults,
         status=201,
-        codes=(*_TIME, *_POSTING, "linked_failed"),
+        codes=(*_TIME, *POSTING, "linked_failed"),
     ),
     Operation(
         "GET",
@@ -330,7 +205,7 @@ OPERATIONS: tuple[Operation, ...] = (
         optional_body=True,
         answer=EntryView,
         status=201,
-        codes=("transaction_not_found", *_DATED, "effective_before_original", *_HOLD),
+        codes=("transaction_not_found", *DATED, "effective_before_original", *_HOLD),
         location=_TRANSACTION,
     ),
     Operation(

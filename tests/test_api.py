@@ -24,7 +24,8 @@ from psycopg.conninfo import conninfo_to_dict
 from api import problems
 from api.examples import EXAMPLES
 from api.openapi import document
-from api.operations import OPERATIONS, Operation
+from api.operation import Operation
+from api.operations import OPERATIONS
 from ledger import rejections
 from tests.conftest import NewDatabase
 from tests.served import CHART, Book, Service, leg, move, served

@@ -30,7 +30,7 @@ BEYOND_A_SCHEMA = re.compile(
             r"`known_at` needs a period: `from`, `to` or both",
             r"`after` is of a statement over a period",
             r"`from` is beyond `to`",
-            r"`from` lies before `to`|`to` lies before `from`",
+            r"`\w+` (?:lies before|is later than) `\w+`",
             r"The tree of size \d+ ends before event \d+",
             r"`secret` must be ",  # each scheme has its own form
             r"An independent batch has no key of its own",
@@ -50,7 +50,7 @@ BEYOND_A_SCHEMA = re.compile(
             r"Expected `int(?: \| (?:str|null))*`, got `float`",
             r"`[\w.\[\]]+` -?\d+ is not between",  # a number written as text
             # cursors that no page has given
-            r"is not the `next` of a page",
+            r"is not the `next` of a",
             # addresses of webhooks: a name that resolves, a port that may be used
             r"Of the URL, ",
         )

@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
+from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import httpx
 import psycopg
 import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
 
 from api.access.gate import ACCEPTED_SECONDS
 from api.access.keys import KeyRing
 from api.access.scopes import SCOPES
+from api.app import create_app
 from api.openapi import document
+from api.operations import FEED
+from api.routes import Routes
 from ledger.batch import Request
 from ledger.commands import AccountClosing, command
 from ledger.errors import LedgerNotFound
+from ledger.keeping import Keeping
 from ledger.reader import Reader
 from tests.bookkeeping import writing
 from tests.conftest import NewDatabase
@@ -32,6 +40,7 @@ EVERY = [
     for method in methods
 ]
 OPEN = {"/health/live", "/health/ready", "/v1/rejections", "/v1/verifier-key"}
+PAGES = {"/docs", "/openapi.json"}
 VALUES = {"address": "cash", "seq": "2", "job": "6d1c4f0e-53d7-4f0b-9c5e-0f4b6a1e2d3c", "tenant": "acme"}
 VALUES |= {"key": "0d0d8f6e-3c0e-4b5e-8d39-0b2a9a1a7c51", "period": "2020"}
 
@@ -57,18 +66,40 @@ def book(service: Service) -> Book:
     return book
 
 
-def ask(service: Service, method: str, path: str, key: str | None) -> httpx.Response:
+def ask(service: Service, method: str, path: str, key: str | None, body: Any = None) -> httpx.Response:
     """Ask with other credentials than the service's own client has."""
-    body: dict[str, Any] | None = {} if method in ("POST", "PUT") else None
-    headers = {"authorization": f"Bearer {key}"} if key is not None else {"authorization": ""}
+    if body is None and method in ("POST", "PUT"):
+        body = {}
     if key is None:
         with httpx.Client(base_url=service.base, timeout=30) as stranger:
             return stranger.request(method, path, json=body)
-    return service.call(method, path, body, headers=headers)
+    return service.call(method, path, body, headers={"authorization": f"Bearer {key}"})
 
 
-def filled(path: str, ledger: str) -> str:
-    return re.sub(r"\{(\w+)\}", lambda m: ledger if m[1] == "ledger" else VALUES.get(m[1], "x"), path)
+def example(method: str, path: str) -> Any:
+    """A complete body, of those that the document shows."""
+    asked = PATHS[path][method.lower()].get("requestBody")
+    return None if asked is None else asked["content"]["application/json"]["example"]
+
+
+def filled(path: str, ledger: str, known: Mapping[str, str] = VALUES) -> str:
+    values = {**VALUES, **known, "ledger": ledger}
+    return re.sub(r"\{(\w+)\}", lambda name: values.get(name[1]) or parameter(path, name[1]), path) + needed(
+        path
+    )
+
+
+def needed(path: str) -> str:
+    """The query that a read cannot do without."""
+    parameters = PATHS[path].get("get", {}).get("parameters", ())
+    names = [one["name"] for one in parameters if one.get("in") == "query" and one.get("required")]
+    return "?" + "&".join(f"{name}=1" for name in names) if names else ""
+
+
+def parameter(path: str, name: str) -> str:
+    """The document's example of a parameter."""
+    (operation, *_) = PATHS[path].values()
+    return next(str(one["example"]) for one in operation["parameters"] if one.get("name") == name)
 
 
 @pytest.mark.parametrize(("method", "path"), EVERY)
@@ -123,17 +154,91 @@ def test_nothing_is_answered_without_the_scope(
 def test_a_ledger_of_another_tenant_is_not_there(
     service: Service, book: Book, database: str, method: str, path: str
 ) -> None:
-    """An administrator of another tenant is told that there is none; so is a key of other ledgers."""
+    """Whoever may do everything in another tenant, or with other ledgers, is told that there is none."""
+    head = book.head()
     for key in (
         make_key(database, "admin", tenant="acme"),
         make_key(database, "admin", ledgers=["another"]),
     ):
-        answer = ask(service, method, filled(path, book.name), key)
-        if answer.status_code == 400:  # an empty body is refused before anybody looks for the ledger
-            assert answer.json()["code"] == "invalid_request"
-            continue
+        answer = ask(service, method, filled(path, book.name), key, example(method, path))
         assert answer.status_code == 404, answer.text
         assert answer.json()["code"] == "ledger_not_found"
+    assert book.head() == head
+
+
+@pytest.mark.parametrize(("method", "path"), [one for one in EVERY if "{ledger}" not in str(one.values[1])])
+def test_nothing_of_another_tenant_is_shown_or_changed(
+    service: Service, book: Book, database: str, theirs: dict[str, str], method: str, path: str
+) -> None:
+    """What has an id is not there for them; what is a list, or makes something, is about their own tenant."""
+    scope = PATHS[path][method.lower()]["x-scope"]
+    asked = filled(path, book.name, theirs)
+    answer = ask(service, method, asked, make_key(database, "admin", tenant="beta"), example(method, path))
+    if scope == "service:admin":
+        assert (answer.status_code, answer.json()["evidence"]["scope"]) == (403, "service:admin")
+    elif "{" in path and scope != "none":
+        assert answer.status_code == 404, answer.text
+    assert not [word for word in theirs.values() if word in answer.text and word not in asked]
+
+
+@pytest.fixture(scope="module")
+def theirs(service: Service, book: Book) -> dict[str, str]:
+    """What the default tenant has, by the parameter that names it, and words that stand in what it has."""
+    assert service.call("POST", "/v1/tenants", {"name": "beta"}).status_code == 201
+    job = service.call("POST", f"{book.path}/exports", {"formats": ["jsonl"]}).json()["id"]
+    key = service.call("POST", "/v1/api-keys", {"name": "of-default-alone", "scopes": ["customer"]}).json()
+    return {"job": job, "key": key["key"]["id"], "ledger": book.name, "name": "of-default-alone"}
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_websocket_needs_the_same_credentials_and_only_feeds_have_one(
+    service: Service, book: Book, database: str, path: str
+) -> None:
+    """No credentials, unknown ones, none of the scope, another tenant's, other ledgers': it never opens."""
+    address = service.base.replace("http", "ws", 1) + filled(path, book.name)
+    refused = [
+        ({}, 401),
+        ({"authorization": "Bearer daybook_00000000_" + "x" * 43}, 401),
+        (bearer(make_key(database, "service:admin", "audit:read")), 403),
+        (bearer(make_key(database, "admin", tenant="acme")), 404),
+        (bearer(make_key(database, "admin", ledgers=["another"])), 404),
+    ]
+    if path != FEED:
+        refused = [(bearer(make_key(database, "admin", "service:admin")), 404)]
+    for headers, status in refused:
+        with pytest.raises(InvalidStatus) as error, connect(address, additional_headers=headers):
+            pass
+        assert error.value.response.status_code == status
+    if path == FEED:
+        with connect(address, additional_headers=bearer(make_key(database, "ledger:read"))) as socket:
+            assert '"seq":1,' in str(socket.recv(timeout=10))
+
+
+def bearer(key: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {key}"}
+
+
+def test_a_head_request_needs_the_credentials_of_the_get(service: Service, book: Book) -> None:
+    """Else it would say what is there, and how long it is."""
+    for path, methods in PATHS.items():
+        if "get" in methods and path not in OPEN:
+            assert ask(service, "HEAD", filled(path, book.name), None).status_code == 401, path
+
+
+def test_the_service_has_no_path_beside_the_document(service: Service, tmp_path: Path) -> None:
+    """But the document and the page that shows it, which hold nothing of anybody and take nothing."""
+    routed: list[str] = []
+    with patch.object(Routes, "add", lambda routes, path, target: routed.append(path)):
+        app = create_app("", Keeping(tmp_path), tmp_path)
+    assert {path.replace(":path}", "}") for path in routed} == {*PATHS, *PAGES}
+    assert [getattr(route, "path", "") for route in app._beside.routes] == ["/docs/static"]
+    for page in PAGES:
+        assert ask(service, "GET", page, None).status_code == 200
+        for method in ("POST", "PUT", "DELETE", "PATCH"):
+            assert ask(service, method, page, None).status_code == 405
+    assert ask(service, "GET", "/docs/static/swagger-ui.css", None).status_code == 200
+    for outside in ("/docs/static/../docs.py", "/docs/static/%2e%2e/__init__.py", "/docs/static//etc/passwd"):
+        assert ask(service, "GET", outside, None).status_code == 404
 
 
 def test_a_complete_command_to_another_tenants_ledger_changes_nothing(

@@ -65,7 +65,8 @@ def configure_logs(level: int) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     if person:
-        processors.append(structlog.dev.ConsoleRenderer())
+        # The formatter that it would choose shows what local variables hold: keys and passwords.
+        processors.append(structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback))
     else:
         processors.append(structlog.processors.format_exc_info)
         processors.append(structlog.processors.JSONRenderer(serializer=_to_json))

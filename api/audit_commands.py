@@ -19,7 +19,7 @@ from ledger.notes import NoteError, VerifierKey, verifier_key
 from projections.audit import live, offline, stored
 from projections.audit.completeness import KeptHead, read_kept
 from projections.audit.live import quiet
-from projections.audit.verdicts import Report, Verdict
+from projections.audit.verdicts import Report, Verdict, unread
 
 
 @click.group("audit")
@@ -83,6 +83,7 @@ def check_command(
     with opened(settings) as database:
         ledgers = stored.ledgers(database.conninfo)
         wanted = names or tuple(ledgers)
+        nameless = [] if names else stored.nameless(database.conninfo)
         if len(wanted) != 1 and given:
             raise click.UsageError("A tree head is one ledger's: say which with --ledger.")
         for name in wanted:
@@ -96,6 +97,8 @@ def check_command(
             with _progress() as progress:
                 report = live.check(database.conninfo, name, kept, progress)
             failed += _show(report, json_)
+    for number in nameless:
+        failed += _show(unread(f"the ledger of number {number} has no row of ledgers any more", 0.0), json_)
     if not names:
         here = set(ledgers.values())
         gone = {each.head.ledger: each.head for each in keeping.everything() if each.head.ledger not in here}

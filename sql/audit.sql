@@ -7,6 +7,11 @@ SELECT daybook.whole_name(l.tenant, l.name), l.public_id::text FROM daybook.ledg
  WHERE l.opened_at IS NOT NULL OR EXISTS (SELECT FROM daybook.events e WHERE e.ledger_id = l.ledger_id)
  ORDER BY 1;
 
+-- name: nameless
+-- The numbers of ledgers that have a head and are not there; as daybook_projector.
+SELECT h.ledger_id FROM daybook.heads h
+ WHERE NOT EXISTS (SELECT FROM daybook.ledgers l WHERE l.ledger_id = h.ledger_id) ORDER BY 1;
+
 -- name: find_ledger
 SELECT ledger_id, public_id::text, time_zone, to_char(opened_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
   FROM daybook.ledgers
@@ -67,9 +72,10 @@ COPY (SELECT seq, stream FROM daybook.endings
   TO STDOUT (FORMAT binary);
 
 -- name: rows_idempotency_keys
--- What a refused command left behind has no event; its row is not derived.
-COPY (SELECT seq, events, fingerprint, key FROM daybook.idempotency_keys
-       WHERE ledger_id = %(ledger_id)s AND events <> 0 AND seq >= %(first)s
+-- What a refused command left behind has no event; its row is not derived. A key has either events or rejections.
+COPY (SELECT seq, CASE WHEN rejections IS NULL THEN events ELSE -1::smallint END, fingerprint, key
+        FROM daybook.idempotency_keys
+       WHERE ledger_id = %(ledger_id)s AND (events <> 0 OR rejections IS NULL) AND seq >= %(first)s
          AND (seq <= %(last)s OR seq > (SELECT seq FROM daybook.heads WHERE ledger_id = %(ledger_id)s)))
   TO STDOUT (FORMAT binary);
 
@@ -90,7 +96,7 @@ SELECT coalesce(to_char(expires_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.
   FROM daybook.holds WHERE ledger_id = %(ledger_id)s ORDER BY ledger_id, expires_at, seq;
 
 -- name: streams
-SELECT stream, version, last_seq, state_version, kind, state FROM daybook.streams
+SELECT stream, version, last_seq, state_version, kind, due_at::text, state FROM daybook.streams
  WHERE ledger_id = %(ledger_id)s AND kind = 'transaction';
 
 -- name: product_streams
@@ -109,5 +115,5 @@ SELECT period, to_char(starts_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US
  ORDER BY period COLLATE "C";
 
 -- name: one_stream
-SELECT stream, version, last_seq, state_version, kind, state FROM daybook.streams
+SELECT stream, version, last_seq, state_version, kind, due_at::text, state FROM daybook.streams
  WHERE ledger_id = %(ledger_id)s AND stream = %(stream)s;

@@ -99,6 +99,12 @@ ROW_TAMPERINGS = (
         ("streams", "state"),
     ),
     Tampering(
+        "a transaction's stream falls due",
+        update("streams", "due_at = '2030-01-01'", "stream = 'transaction:16'"),
+        {"projections": 18},
+        ("streams", "due_at"),
+    ),
+    Tampering(
         "a stream has another's number, spelled otherwise",
         'INSERT INTO daybook.streams SELECT (jsonb_populate_record(s, \'{"stream": "transaction:016"}\')).*'
         " FROM daybook.streams s WHERE ledger_id = 1 AND stream = 'transaction:16'",
@@ -134,6 +140,12 @@ ROW_TAMPERINGS = (
         delete("idempotency_keys", "key = 'deposit-4'"),
         {"projections": 5},
         ("idempotency_keys", ""),
+    ),
+    Tampering(
+        "an idempotency key answers with a refusal, though it had its effect",
+        update("idempotency_keys", "rejections = '[]'", "key = 'deposit-4'"),
+        {"projections": 5},
+        ("idempotency_keys", "events"),
     ),
     Tampering(
         "an idempotency key stands for another request",

@@ -102,6 +102,19 @@ def test_a_ledger_that_is_gone_altogether_is_missed(database: str, tmp_path: Pat
     assert daybook(database, "audit", "check", "--ledger", "main", DAYBOOK_KEYS=str(tmp_path)).returncode == 0
 
 
+def test_a_ledger_without_a_name_is_missed(database: str) -> None:
+    """Its head and events are there and nobody could ask for it: the check of all ledgers fails."""
+    with writing(database) as writer:
+        open_ledger(writer)
+        open_ledger(writer, "other")
+    with unguarded(database) as connection:
+        connection.execute("DELETE FROM daybook.ledgers WHERE name = 'main'")
+    said = daybook(database, "audit", "check")
+    assert said.returncode == 1
+    assert said.stdout.count("integrity\tok\t") == 1
+    assert "integrity\tfailed\t\tThe ledger of number 1 has no row of ledgers any more." in said.stdout
+
+
 def test_a_tile_tells_which_event_is_not_what_it_was(database: str) -> None:
     """An event is rewritten with its leaf: the root says that one of 301 is another, its tile says which."""
     with writing(database) as writer:

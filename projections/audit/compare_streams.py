@@ -13,7 +13,7 @@ from projections.audit.stored import StoredLedger
 from projections.audit.subjects import STREAM
 
 _stream = re.compile(f"{STREAM}([1-9][0-9]{{0,18}})").fullmatch
-COLUMNS = ("stream", "version", "last_seq", "state_version", "kind", "state")
+COLUMNS = ("stream", "version", "last_seq", "state_version", "kind", "due_at", "state")
 
 Again = Callable[[Layout | None, range, int], Collected]
 
@@ -25,12 +25,12 @@ def compare_streams(differences: Differences, stored: StoredLedger, states: arra
     """
     states = states[:]
     wrong: list[int] = []
-    for stream, version, last_seq, state_version, kind, state in stored.table("streams"):
+    for stream, *others, state in stored.table("streams"):
         seq = _subject_seq(stream)
         if seq is None or not 0 < seq < len(states) or not states[seq]:
             differences.extra("streams", stream)
             continue
-        row = (stream, version, last_seq, state_version, kind, canonical_state(state))
+        row = (stream, *others, canonical_state(state))
         if states[seq] != state_hash(row) and (not wrong or seq < wrong[0]):
             wrong = [seq]
         states[seq] = 0
@@ -47,8 +47,8 @@ def _explain(differences: Differences, stored: StoredLedger, seq: int, again: Ag
     if found is None:
         differences.missing("streams", stream, seq=expected[2])
         return
-    row = (*found[:5], canonical_state(found[5]))
-    index = next(i for i in range(6) if row[i] != expected[i])
+    row = (*found[:-1], canonical_state(found[-1]))
+    index = next(i for i, column in enumerate(row) if column != expected[i])
     pair = (str(row[index]), str(expected[index]))
     differences.column("streams", stream, COLUMNS[index], *pair, seq=expected[2])
 

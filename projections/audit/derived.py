@@ -150,7 +150,7 @@ def _unhex(fingerprint: str) -> bytes:
 
 
 def stream_row(subject: Subject, last_seq: int) -> tuple[Any, ...]:
-    """A row of `streams`: stream, version, last_seq, state_version, kind, state (canonical)."""
+    """A row of `streams`: stream, version, last_seq, state_version, kind, due_at, state (canonical)."""
     state: dict[str, Any] = {
         "seq": subject.seq,
         "type": subject.type,
@@ -167,7 +167,7 @@ def stream_row(subject: Subject, last_seq: int) -> tuple[Any, ...]:
     if subject.ended_by is not None:
         state["ended_by"] = subject.ended_by
     stream = f"{STREAM}{subject.seq}"
-    return stream, subject.version, last_seq, STATE_VERSION, "transaction", _canonical(state).decode()
+    return stream, subject.version, last_seq, STATE_VERSION, "transaction", None, _canonical(state).decode()
 
 
 def state_hash(row: tuple[Any, ...]) -> int:

@@ -59,6 +59,12 @@ def ledgers(conninfo: str) -> dict[str, str]:
         return dict(connection.execute(QUERIES["ledgers"]))
 
 
+def nameless(conninfo: str) -> list[int]:
+    """The numbers of ledgers whose head is there and whose row of `ledgers` is not (psycopg.Error)."""
+    with closing(connect(conninfo)) as connection:
+        return [number for (number,) in connection.execute(QUERIES["nameless"])]
+
+
 class StoredLedger:
     """One ledger of a database."""
 

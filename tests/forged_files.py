@@ -15,7 +15,7 @@ import pyarrow
 import pyarrow.parquet
 
 from tests.forgeries import MINE, Forgery
-from tests.forging import edit_manifest, edit_text, move_out, relist, replace_line, rewrite, then
+from tests.forging import edit_manifest, edit_text, lines, move_out, relist, replace_line, rewrite, then
 from tests.tampering import nested
 
 HLEDGER = "hledger/ledger.journal"
@@ -58,6 +58,12 @@ def _second_name(text: str) -> str:
 def _swapped(text: str, pattern: str, one: str, other: str) -> str:
     """One text for the other wherever the pattern has it, and the other way round."""
     return re.sub(pattern, lambda found: found[0].replace(found[1], other if found[1] == one else one), text)
+
+
+def _ten_entries(folder: Path) -> None:
+    size = sum(2 + len(line) for line in lines(folder)[:10])
+    path = folder / "tlog/tile/entries/000.p/39"
+    path.write_bytes(path.read_bytes()[:size])
 
 
 def _floats(folder: Path) -> None:
@@ -203,6 +209,19 @@ FILE_FORGERIES = (
         "a row of something else is added to the balances",
         then(edit_text("balances.jsonl", r"\Z", '{"x":"1"}\n'), relist),
         {"projections": None},
+    ),
+    Forgery(
+        "an entry bundle ends behind its tenth entry",
+        then(_ten_entries, relist),
+        {"integrity": 11},
+    ),
+    *(
+        Forgery(
+            f"a tile of {what} is empty",
+            then(lambda folder, what=what: (folder / f"tlog/tile/{what}/000.p/39").write_bytes(b""), relist),  # type: ignore[misc]
+            {"integrity": None},
+        )
+        for what in ("entries", "0")
     ),
     Forgery(
         "amounts of a Parquet file are floats of the same value",

@@ -79,11 +79,13 @@ class TileCheck:
         path, stored = self._read(f"{TILES}entries/{name}")
         at = 0
         for place, (size, body) in enumerate(zip(wanted[::2], wanted[1::2], strict=True)):
+            seq = first + place
             if at >= len(stored):
+                if stored:
+                    self._findings.add("integrity", seq, f"{path} ends before event {seq}")
                 return
             entry = size + body
             if stored[at : at + len(entry)] != entry:
-                seq = first + place
                 self._findings.add("integrity", seq, f"{path} has another body for event {seq}")
                 return
             at += len(entry)
@@ -99,7 +101,10 @@ class TileCheck:
         if not path:
             return path, b""
         self._left.discard(path)
-        return path, (self._folder / path).read_bytes()
+        content = (self._folder / path).read_bytes()
+        if not content:
+            self._findings.add("integrity", None, f"{path} is empty")
+        return path, content
 
 
 def _name(index: int, width: int) -> str:

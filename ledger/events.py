@@ -34,10 +34,24 @@ SCHEMA_VERSIONS: dict[str, int] = {
     "period_reopened": 1,
     "balance_asserted": 1,
     "ledger_restored": 1,
+    "programme_opened": 1,
+    "programme_funded": 1,
+    "funds_returned": 1,
+    "voucher_fee_charged": 1,
+    "voucher_fee_paid": 1,
+    "payees_settled": 1,
+    "voucher_issued": 1,
+    "voucher_delivered": 1,
+    "voucher_redeemed": 1,
+    "voucher_expired": 1,
+    "voucher_cancelled": 1,
+    "voucher_failed": 1,
+    "voucher_reissued": 1,
+    "voucher_contradicted": 1,
 }
 
 # What happens because its time has come counts then, in a closed period too.
-EXPIRIES = {"hold_expired"}
+EXPIRIES = {"hold_expired", "voucher_expired"}
 
 
 class EventPosting(Struct, frozen=True, omit_defaults=True, gc=False):

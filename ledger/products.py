@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from ledger import vouchers
 from ledger.chart import AccountPattern
 from ledger.commands import Command
 from ledger.events import Event, read_event
@@ -86,4 +87,4 @@ def kind_of(stream: str) -> str:
     return stream.partition(":")[0]
 
 
-PRODUCTS = Products()
+PRODUCTS = Products(vouchers.PRODUCT)

@@ -98,6 +98,30 @@ TABLE: tuple[RejectionCode, ...] = (
         "A leg has less left than the amount asked.",
         ("leg", "remaining", "amount"),
     ),
+    RejectionCode("programme_not_found", 404, True, "There is no such programme.", ("programme",)),
+    RejectionCode("programme_exists", 409, False, "A programme of this name exists.", ("programme",)),
+    RejectionCode("voucher_not_found", 404, True, "There is no such voucher.", ("voucher",)),
+    RejectionCode("voucher_exists", 409, False, "A voucher of this name exists.", ("voucher",)),
+    RejectionCode("voucher_code_taken", 409, False, "Another voucher has this code.", ("voucher", "other")),
+    RejectionCode(
+        "voucher_code_wrong", 422, False, "This is not the voucher's code, or no voucher's.", ("voucher",)
+    ),
+    RejectionCode(
+        "voucher_already_delivered", 409, False, "The voucher was delivered.", ("voucher", "delivered_at")
+    ),
+    RejectionCode("voucher_already_failed", 409, False, "The voucher has failed.", ("voucher",)),
+    RejectionCode(
+        "voucher_not_open",
+        409,
+        False,
+        "The voucher is redeemed, expired, cancelled or issued again.",
+        ("voucher", "status"),
+    ),
+    RejectionCode(
+        "exceeds_voucher", 422, False, "Less remains of the voucher.", ("voucher", "remaining", "amount")
+    ),
+    RejectionCode("expires_in_past", 422, False, "`expires_at` has passed.", ("expires_at", "now")),
+    RejectionCode("nothing_to_settle", 422, True, "Nothing is owed to the payee.", ("payee_type", "payee")),
     RejectionCode(
         "effective_at_in_future",
         422,

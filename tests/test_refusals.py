@@ -188,6 +188,20 @@ BY_BATCHES = {"idempotency_key_reused", "linked_failed", "ledger_not_found"}
 # Refusals that take a product, and the modules with their tests.
 BY_PRODUCTS = {
     "test_products.py": {"product_unknown", "pattern_not_of_product", "account_of_product"},
+    "test_vouchers.py": {
+        "programme_not_found",
+        "programme_exists",
+        "voucher_not_found",
+        "voucher_exists",
+        "voucher_code_taken",
+        "voucher_code_wrong",
+        "voucher_already_delivered",
+        "voucher_already_failed",
+        "voucher_not_open",
+        "exceeds_voucher",
+        "expires_in_past",
+        "nothing_to_settle",
+    },
 }
 
 

@@ -17,7 +17,7 @@ DOCS = (ROOT / "docs" / "rejections.md").read_text()
 
 def sent() -> Iterator[tuple[str, set[str] | None, str]]:
     """Every code that the ledger refuses with, the evidence where it is written out, and where that is."""
-    for path in sorted((ROOT / "ledger").glob("*.py")):
+    for path in sorted((ROOT / "ledger").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name) or not node.args:
                 continue

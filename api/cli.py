@@ -15,6 +15,7 @@ import click
 import msgspec
 import psycopg
 
+from api.access.approval_commands import approval_group
 from api.access.commands import key_group, tenant_group
 from api.audit_commands import audit
 from api.console import configure_logs, show_json
@@ -165,6 +166,7 @@ for _command in (
     verifier_key_command,
     proof,
     restore_command,
+    approval_group,
     key_group,
     tenant_group,
 ):

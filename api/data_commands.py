@@ -10,11 +10,12 @@ import re
 import sys
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 import msgspec
 
+from api.access.at_console import refuse
 from api.console import explain, moment, money, show, show_json
 from api.database import reading, writing
 from api.import_files import InputError
@@ -115,7 +116,7 @@ def post_command(settings: Settings, /, ledger: str, source: str | None, json_: 
         if isinstance(outcome, Replayed):
             (entry,) = reader.entries(ledger, [outcome.seq])
         elif isinstance(outcome, Refusal):
-            refuse(outcome, json_)
+            refuse(settings, ledger, request.commands[0], outcome, json_)
         else:
             entry = entry_view(outcome.event, legs_after(outcome.legs), preview=transaction.preview)
     if json_:
@@ -146,14 +147,6 @@ def _two_legs(given: dict[str, Any]) -> commands.Transaction:
         **{name: value for name, value in given.items() if value is not None},
     }
     return commands.decode_transaction(msgspec.json.encode(request))
-
-
-def refuse(refusal: Refusal, json_: bool) -> NoReturn:
-    """End with a refusal (click.ClickException)."""
-    if json_:
-        show_json(refusal.rejection)
-    before = ", as when this key was first used" if refusal.replayed else ""
-    raise click.ClickException(f"Refused{before}: {explain(refusal.rejection)}")
 
 
 def _show_entry(entry: EntryView, replayed: bool) -> None:

@@ -72,6 +72,22 @@ _LEDGER = {
     "time_zone": "Europe/Prague",
     "opened_at": "2026-11-20T09:59:00.000000Z",
 }
+_APPROVAL = {
+    "id": "2f7c0e4e-9a53-4d62-8f10-7b0b4f6b3a10",
+    "status": "pending",
+    "operation": "transaction",
+    "commands": 1,
+    "evidence": {"asset": "USD/2", "amount": "999", "above": "500"},
+    "asked_by": "key:cl3rk000",
+    "asked_at": "2026-11-20T10:00:03.123456Z",
+    "expires_at": "2026-11-27T10:00:03.123456Z",
+    "decided_by": None,
+    "decided_at": None,
+    "reason": None,
+    "seq": None,
+    "events": None,
+    "rejection": None,
+}
 _TREE_HEAD = {
     "origin": "daybook/0b0e2a4e-6f0c-4f62-9a53-0b4f6b3a7f10/1",
     "ledger": "0b0e2a4e-6f0c-4f62-9a53-0b4f6b3a7f10",
@@ -230,6 +246,34 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "create_tenant": {"body": {"name": "acme"}, "answer": _TENANT},
     "list_tenants": {"answer": {"tenants": [_TENANT], "next": None}},
     "create_tenant_api_key": {"body": _KEY_REQUEST, "answer": {"key": _KEY, "secret": _SECRET}},
+    "list_approvals": {"answer": {"approvals": [_APPROVAL], "next": None}},
+    "get_approval": {
+        "answer": {
+            **_APPROVAL,
+            "atomic": False,
+            "request": [{"operation": "transaction", "subject": "", "body": {"postings": _POSTINGS}}],
+        }
+    },
+    "approve": {
+        "answer": {
+            **_APPROVAL,
+            "status": "posted",
+            "decided_by": "key:m4n4g3r0",
+            "decided_at": "2026-11-20T11:00:00Z",
+            "seq": 12,
+            "events": 1,
+        }
+    },
+    "reject": {
+        "body": {"reason": "The invoice is not ours."},
+        "answer": {
+            **_APPROVAL,
+            "status": "rejected",
+            "decided_by": "key:m4n4g3r0",
+            "decided_at": "2026-11-20T11:00:00Z",
+            "reason": "The invoice is not ours.",
+        },
+    },
     "list_ledgers": {"answer": {"ledgers": [_LEDGER], "next": None}},
     "get_ledger": {
         "answer": {

@@ -17,6 +17,7 @@ from anyio import to_thread
 from msgspec import Struct, structs
 
 from api import problems
+from api.access.approvals import APPROVAL_REQUIRED, ApprovalView, Asking
 from api.access.scopes import Principal
 from api.bridge import Bridge
 from api.http import JSON, Exchange, decode_body
@@ -179,7 +180,7 @@ async def command(call: Call) -> Reply:
     asked = c.command(body, subject, key=key, actor=call.principal.actor, request_id=exchange.asked_id)
     (outcome,) = await call.submit(path["ledger"], Request([asked], preview=preview))
     if isinstance(outcome, Refusal):
-        return Reply(0, of_rejection(outcome.rejection), (REPLAYED,) if outcome.replayed else ())
+        return await _refused(call, path["ledger"], [asked], outcome)
     if isinstance(outcome, Previewed):
         return Reply(200, entry_view(outcome.event, legs_after(outcome.legs), preview=True))
     replayed = isinstance(outcome, Replayed)
@@ -205,10 +206,29 @@ async def close_period(call: Call) -> Reply:
     )
     closed = await to_thread.run_sync(closing.close_period, call.execute, call.reader, ledger, asked)
     if isinstance(closed, Refusal):
-        return Reply(0, of_rejection(closed.rejection), (REPLAYED,) if closed.replayed else ())
+        return await _refused(call, ledger, [asked], closed)
     event = await call.bridge.read(period_event, call.reader, ledger, closed.seq)
     view = ClosingView(**structs.asdict(event), closing_entries=closed.entries)
     return Reply(call.operation.status, view, (REPLAYED,) if closed.replayed else ())
+
+
+async def _refused(
+    call: Call, ledger: str, commands: Sequence[Command], refusal: Refusal, *, atomic: bool = False
+) -> Reply:
+    """What answers a refusal: its problem; or what waits for a second person, now or since before."""
+    headers = (REPLAYED,) if refusal.replayed else ()
+    if refusal.rejection.code != APPROVAL_REQUIRED:
+        return Reply(0, of_rejection(refusal.rejection), headers)
+    asking = Asking(commands, atomic, commands[0].key, refusal.rejection)
+    [waiting] = await _wait(call, ledger, [asking])
+    place = f"/v1/ledgers/{ledger}/approvals/{waiting.id}"
+    return Reply(202, waiting, ((b"location", place.encode()), *headers))
+
+
+async def _wait(call: Call, ledger: str, asking: list[Asking]) -> list[ApprovalView]:
+    principal = call.principal
+    approvals = call.bridge.keys.approvals
+    return await call.bridge.read(approvals.ask, principal.tenant, ledger, principal.actor, asking)
 
 
 def _location(operation: Operation, path: dict[str, Any], body: Any, view: EntryView) -> tuple[Header, ...]:
@@ -251,15 +271,30 @@ async def batch(call: Call) -> Reply:
         asked = [c.command(t, actor=actor, request_id=request_id) for t in body.transactions]
         outcomes = await call.submit(ledger, Request(asked))
         results = await _results(call, ledger, outcomes)
+        await _let_wait(call, ledger, asked, outcomes, results)
         return Reply(200, BatchResults(results))
     # The subject keeps a batch of one apart from the same transaction posted alone.
     mark = c.fingerprint(list(body.transactions), "batch") if key is not None else b""
     group = [Command(transaction, "", key, actor, request_id, mark) for transaction in body.transactions]
     outcomes = await call.submit(ledger, Request(group, atomic=True, key=key, fingerprint=mark))
-    return await _atomic_reply(call, ledger, outcomes)
+    return await _atomic_reply(call, ledger, group, outcomes)
 
 
-async def _atomic_reply(call: Call, ledger: str, outcomes: list[Outcome]) -> Reply:
+async def _let_wait(
+    call: Call, ledger: str, asked: list[Command], outcomes: list[Outcome], results: list[BatchResult]
+) -> None:
+    """Of an independent batch, what needs a second person waits, each on its own."""
+    asking = {
+        index: Asking([asked[index]], False, asked[index].key, outcome.rejection)
+        for index, outcome in enumerate(outcomes)
+        if isinstance(outcome, Refusal) and outcome.rejection.code == APPROVAL_REQUIRED
+    }
+    if asking:
+        for index, waiting in zip(asking, await _wait(call, ledger, list(asking.values())), strict=True):
+            results[index] = BatchResult(status=202, approval=waiting, replayed=results[index].replayed)
+
+
+async def _atomic_reply(call: Call, ledger: str, group: list[Command], outcomes: list[Outcome]) -> Reply:
     first = outcomes[0]
     if isinstance(first, Replayed):
         seqs = range(first.seq, first.seq + first.events)
@@ -272,6 +307,8 @@ async def _atomic_reply(call: Call, ledger: str, outcomes: list[Outcome]) -> Rep
     headers = (REPLAYED,) if first.replayed else ()
     if first.rejection.code == "idempotency_key_reused":
         return Reply(0, of_rejection(first.rejection))
+    if first.rejection.code == APPROVAL_REQUIRED:
+        return await _refused(call, ledger, group, first, atomic=True)
     each = [of_rejection(refusal.rejection) for refusal in refusals]
     cause = next(r.rejection for r in refusals if r.rejection.code != "linked_failed")
     results = [BatchResult(status=problem.status, problem=problem) for problem in each]

@@ -388,6 +388,7 @@ _PATH: dict[str, Callable[[str], Any]] = {
     "file": partial(msgspec.convert, type=FileName),
     "job": partial(msgspec.convert, type=Uuid),
     "key": partial(msgspec.convert, type=UUID),
+    "approval": partial(msgspec.convert, type=UUID),
     "period": _period,
     "subscription": partial(msgspec.convert, type=Uuid),
     "level": _level,

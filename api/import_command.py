@@ -14,11 +14,14 @@ import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
+from api.access.approvals import Asking
+from api.access.at_console import approvals_of, person
 from api.database import writing
 from api.import_csv import CsvMapping, csv_rows, read_mapping
 from api.import_files import InputError, Source, json_lines
 from api.importer import Refused, Tally, run
 from api.settings import Settings
+from ledger.text import whose
 
 SHOWN = 20
 FORMATS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
@@ -59,9 +62,15 @@ def import_command(
         time_zone = ZoneInfo(reader.ledger(ledger).time_zone)
         lines = csv_rows(source, columns, time_zone) if columns else json_lines(source)
         report = _Report(written)
+        approvals = stack.enter_context(approvals_of(settings))
+
+        def let_wait(asking: list[Asking]) -> None:
+            approvals.ask(*whose(ledger), person(), asking)
+
         started = time.monotonic()
         try:
-            for tally in _with_progress(source, run(writer, ledger, lines, name, report.refused)):
+            tallies = run(writer, ledger, lines, name, report.refused, let_wait)
+            for tally in _with_progress(source, tallies):
                 report.tally = tally
         except BaseException:
             click.echo("Not finished; run it again to go on. Known so far:", err=True)
@@ -123,7 +132,8 @@ class _Report:
             click.echo(f"{t.refused - self._shown:,} more refused lines; all {where}.", err=True)
         rate = (t.posted + t.already) / seconds if seconds else 0.0
         click.echo(
-            f"{t.posted:,} posted, {t.already:,} already there, {t.refused:,} refused; "
+            f"{t.posted:,} posted, {t.already:,} already there, {t.refused:,} refused"
+            f"{f', {t.waiting:,} waiting for a second person' if t.waiting else ''}; "
             f"{rate:,.0f} transactions/s over {seconds:.1f} s."
         )
 

@@ -12,11 +12,12 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 
+from api.access.approvals import APPROVAL_REQUIRED, Asking
 from api.console import explain
 from api.import_files import InputError, Line
 from ledger import commands
 from ledger.batch import Refusal, Replayed, Request
-from ledger.commands import Transaction
+from ledger.commands import Command, Transaction
 from ledger.errors import WriterError
 from ledger.writer import Answer, Writer
 
@@ -30,6 +31,7 @@ class Tally:
 
     posted: int = 0
     already: int = 0
+    waiting: int = 0
     refused: int = 0
 
 
@@ -44,13 +46,19 @@ class Refused:
 @dataclass(frozen=True)
 class _Batch:
     lines: list[Line]
-    answer: Future[Answer]  # one outcome for each line that asks for a transaction
+    commands: list[Command]  # of the lines that ask for a transaction
+    answer: Future[Answer]  # and their outcomes
 
 
 def run(
-    writer: Writer, ledger: str, lines: Iterator[Line], name: str, refused: Callable[[Refused], None]
+    writer: Writer,
+    ledger: str,
+    lines: Iterator[Line],
+    name: str,
+    refused: Callable[[Refused], None],
+    let_wait: Callable[[list[Asking]], None],
 ) -> Iterator[Tally]:
-    """Import; yields the tally after each batch.
+    """Import; yields the tally after each batch. What needs a second person is handed to `let_wait`.
 
     InputError ends it after what precedes the unreadable place was posted. WriterError ends it at once: up to
     IN_FLIGHT - 1 batches that follow the failed one may have been posted, and the next run posts the rest.
@@ -69,7 +77,7 @@ def run(
         elif not under_way:
             break
         if batch is None or len(under_way) == IN_FLIGHT:
-            _settle(under_way.popleft(), tally, refused)
+            _settle(under_way.popleft(), tally, refused, let_wait)
             yield tally
     if failure is not None:
         raise failure
@@ -100,21 +108,29 @@ def _submit(writer: Writer, ledger: str, lines: list[Line], name: str) -> _Batch
         writer.submit(ledger, Request(wanted), answer.set_result)
     else:
         answer.set_result([])
-    return _Batch(lines, answer)
+    return _Batch(lines, wanted, answer)
 
 
-def _settle(batch: _Batch, tally: Tally, refused: Callable[[Refused], None]) -> None:
+def _settle(
+    batch: _Batch,
+    tally: Tally,
+    refused: Callable[[Refused], None],
+    let_wait: Callable[[list[Asking]], None],
+) -> None:
     answer = batch.answer.result()
     if isinstance(answer, WriterError):
         raise answer
-    outcomes = iter(answer)
+    outcomes = iter(zip(batch.commands, answer, strict=True))
+    waiting: list[Asking] = []
     for line in batch.lines:
         reason = None
         if isinstance(line.content, str):
             reason = line.content
         else:
-            outcome = next(outcomes)
-            if isinstance(outcome, Refusal):
+            command, outcome = next(outcomes)
+            if isinstance(outcome, Refusal) and outcome.rejection.code == APPROVAL_REQUIRED:
+                waiting.append(Asking([command], False, command.key, outcome.rejection))
+            elif isinstance(outcome, Refusal):
                 reason = _reason(outcome)
             elif isinstance(outcome, Replayed):
                 tally.already += 1
@@ -123,6 +139,9 @@ def _settle(batch: _Batch, tally: Tally, refused: Callable[[Refused], None]) -> 
         if reason is not None:
             tally.refused += 1
             refused(Refused(line, reason))
+    if waiting:
+        let_wait(waiting)
+        tally.waiting += len(waiting)
 
 
 def _reason(refusal: Refusal) -> str:

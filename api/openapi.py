@@ -8,6 +8,8 @@ from typing import Any
 
 import msgspec
 
+from api.access.approvals import ApprovalView
+from api.examples import EXAMPLES
 from api.handlers import BatchResults, Ready
 from api.operation import Operation
 from api.operations import OPERATIONS
@@ -51,6 +53,11 @@ _PATH_PARAMETERS = {
         "0d0d8f6e-3c0e-4b5e-8d39-0b2a9a1a7c51",
     ),
     "tenant": ("The tenant's name.", {"type": "string", "pattern": r"^[a-z0-9][a-z0-9_\-]{0,62}$"}, "acme"),
+    "approval": (
+        "The approval's id.",
+        {"type": "string", "format": "uuid"},
+        "2f7c0e4e-9a53-4d62-8f10-7b0b4f6b3a10",
+    ),
     "job": (
         "The job's id.",
         {"type": "string", "format": "uuid"},
@@ -288,9 +295,17 @@ def _responses(operation: Operation) -> dict[str, Any]:
         )
     elif operation.answer is Ready:
         responses["503"] = _response("Down", schema, {"status": "down", "reasons": ["..."]}, headers)
+    if "approval_required" in operation.codes:
+        waiting = {"$ref": _REF.format(name=ApprovalView.__name__)}
+        responses["202"] = _response(
+            "Waits for a second person's approval",
+            waiting,
+            EXAMPLES["list_approvals"]["answer"]["approvals"][0],
+            [*headers[:1], "Idempotency-Replayed", "Location"],
+        ) | {"x-codes": ["approval_required"]}
     by_status: dict[int, list[str]] = {}
     for code in CODES:
-        if code in operation.codes:
+        if code in operation.codes and CODES[code].status >= 400:
             by_status.setdefault(CODES[code].status, []).append(code)
     for status, codes in sorted(by_status.items()):
         responses[str(status)] = _problem_response(status, codes, operation)

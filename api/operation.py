@@ -24,6 +24,7 @@ Tag = Literal[
     "Jobs",
     "Webhooks",
     "Access",
+    "Approvals",
     "Service",
 ]
 
@@ -48,6 +49,7 @@ POSTING = (
     "insufficient_available",
     "max_balance_exceeded",
     "condition_failed",
+    "approval_required",
 )
 DATED = ("effective_at_in_future", "original_not_earlier", "period_closed")
 

@@ -7,7 +7,9 @@ what the other does not. `scope` is what a caller must be allowed to do.
 from __future__ import annotations
 
 from api import exports, handlers, projections, proofs, reads, streaming, webhooks
+from api.access import approval_handlers
 from api.access import handlers as access
+from api.access.approvals import ApprovalDetails, ApprovalView
 from api.access.keys import ApiKeyView, NewApiKey, TenantView
 from api.http import NOTE, OCTETS
 from api.operation import DATED, POSTING, Operation
@@ -105,6 +107,9 @@ _PROJECTIONS = "/v1/projections"
 _PROJECTION = _PROJECTIONS + "/{projection}"
 _KEYS = "/v1/api-keys"
 
+_APPROVALS = _ONE + "/approvals"
+_APPROVAL = _APPROVALS + "/{approval}"
+
 FEED = _ONE + "/events"
 
 # The busiest route comes first: routes are tried in this order.
@@ -190,7 +195,7 @@ OPERATIONS: tuple[Operation, ...] = (
         optional_body=True,
         answer=EntryView,
         status=201,
-        codes=(*_TIME, *_PARTS, *_HOLD, "amount_overflow"),
+        codes=(*_TIME, *_PARTS, *_HOLD, "amount_overflow", "approval_required"),
         location=_TRANSACTION,
     ),
     Operation(
@@ -230,6 +235,7 @@ OPERATIONS: tuple[Operation, ...] = (
             "amount_overflow",
             "insufficient_available",
             "max_balance_exceeded",
+            "approval_required",
         ),
         location=_TRANSACTION,
     ),
@@ -293,7 +299,7 @@ OPERATIONS: tuple[Operation, ...] = (
         handler=handlers.command,
         body=ChartDocument,
         answer=Acknowledged,
-        codes=_CHART,
+        codes=(*_CHART, "approval_required"),
     ),
     Operation(
         "GET",
@@ -455,6 +461,7 @@ OPERATIONS: tuple[Operation, ...] = (
             "amount_overflow",
             "insufficient_available",
             "max_balance_exceeded",
+            "approval_required",
         ),
     ),
     Operation(
@@ -1026,6 +1033,56 @@ OPERATIONS: tuple[Operation, ...] = (
         answer=NewApiKey,
         status=201,
         codes=("api_key_not_found",),
+        keyed=False,
+    ),
+    Operation(
+        "GET",
+        _APPROVALS,
+        "list_approvals",
+        "List what waits, or waited, for a second person",
+        tag="Approvals",
+        scope="ledger:read",
+        handler=approval_handlers.list_approvals,
+        query=approval_handlers.ApprovalsQuery,
+        answer=approval_handlers.ApprovalsPage,
+    ),
+    Operation(
+        "GET",
+        _APPROVAL,
+        "get_approval",
+        "An approval and all that was asked",
+        tag="Approvals",
+        scope="ledger:read",
+        handler=approval_handlers.get_approval,
+        answer=ApprovalDetails,
+        codes=("approval_not_found",),
+    ),
+    Operation(
+        "POST",
+        _APPROVAL + "/approve",
+        "approve",
+        "Approve what somebody else asked for",
+        description=(
+            "It takes place at once, under the key `approval:<id>`, and its events name both persons. The "
+            "ledger may refuse it all the same (`refused`). Safe to send again."
+        ),
+        tag="Approvals",
+        scope="ledger:approve",
+        handler=approval_handlers.approve,
+        answer=ApprovalView,
+        codes=("approval_not_found", "approval_same_person", "approval_decided", "clock_behind"),
+    ),
+    Operation(
+        "POST",
+        _APPROVAL + "/reject",
+        "reject",
+        "Reject what somebody else asked for",
+        tag="Approvals",
+        scope="ledger:approve",
+        handler=approval_handlers.reject,
+        body=approval_handlers.ApprovalRejection,
+        answer=ApprovalView,
+        codes=("approval_not_found", "approval_same_person", "approval_decided"),
         keyed=False,
     ),
     Operation(

@@ -7,8 +7,9 @@ from typing import Any
 import click
 import msgspec
 
+from api.access.at_console import refuse
 from api.console import moment, show, show_json
-from api.data_commands import as_json, check_key, refuse
+from api.data_commands import as_json, check_key
 from api.database import reading, writing
 from api.settings import Settings
 from ledger import commands as c
@@ -16,9 +17,7 @@ from ledger.batch import Recorded, Refusal, Replayed, Request
 from ledger.closing import close_period
 from ledger.period_reads import period_event, periods
 from ledger.periods import days_of
-from ledger.reader import Reader
 from ledger.views import Acknowledged, ClosingView, PeriodEvent
-from ledger.writer import Writer
 
 PAGE = 1_000
 ACTOR = "daybook period"
@@ -66,7 +65,7 @@ def close_command(
         command = c.command(body, period, key=key, actor=ACTOR)
         closed = close_period(writer.execute, reader, ledger, command)
         if isinstance(closed, Refusal):
-            refuse(closed, json_)
+            refuse(settings, ledger, command, closed, json_)
         event = period_event(reader, ledger, closed.seq)
     if json_:
         show_json(ClosingView(**msgspec.structs.asdict(event), closing_entries=closed.entries))
@@ -95,8 +94,7 @@ def reopen_command(
 ) -> None:
     """Open a closed period again."""
     body = msgspec.convert({"reason": reason, "closed_seq": closed_seq}, c.PeriodReopening)
-    with writing(settings) as (writer, reader):
-        done = _acknowledged(writer, reader, ledger, body, period, key, json_)
+    done = _acknowledged(settings, ledger, body, period, key, json_)
     if json_:
         show_json(done)
     else:
@@ -163,8 +161,7 @@ def _about(event: PeriodEvent) -> str:
 def assert_command(settings: Settings, /, ledger: str, key: str | None, json_: bool, **given: Any) -> None:
     """Record what a balance must have been; it is checked from then on, whatever is posted later."""
     body = msgspec.convert(given, c.BalanceAssertion)
-    with writing(settings) as (writer, reader):
-        done = _acknowledged(writer, reader, ledger, body, "", key, json_)
+    done = _acknowledged(settings, ledger, body, "", key, json_)
     if json_:
         show_json(done)
     else:
@@ -172,15 +169,16 @@ def assert_command(settings: Settings, /, ledger: str, key: str | None, json_: b
 
 
 def _acknowledged(
-    writer: Writer, reader: Reader, ledger: str, body: c.Body, subject: str, key: str | None, json_: bool
+    settings: Settings, ledger: str, body: c.Body, subject: str, key: str | None, json_: bool
 ) -> Acknowledged:
     check_key(key)
     command = c.command(body, subject, key=key, actor=ACTOR)
-    [outcome] = writer.execute(ledger, Request([command]))
-    if isinstance(outcome, Refusal):
-        refuse(outcome, json_)
-    if isinstance(outcome, Replayed):
-        [entry] = reader.entries(ledger, [outcome.seq])
-        return Acknowledged(entry.seq, entry.type, entry.recorded_at)
+    with writing(settings) as (writer, reader):
+        [outcome] = writer.execute(ledger, Request([command]))
+        if isinstance(outcome, Refusal):
+            refuse(settings, ledger, command, outcome, json_)
+        if isinstance(outcome, Replayed):
+            [entry] = reader.entries(ledger, [outcome.seq])
+            return Acknowledged(entry.seq, entry.type, entry.recorded_at)
     assert isinstance(outcome, Recorded)
     return Acknowledged(outcome.event.seq, outcome.event.type, outcome.event.recorded_at)

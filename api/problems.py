@@ -15,6 +15,7 @@ import psycopg
 import structlog
 from msgspec import Struct
 
+from api.access.approvals import AlreadyDecided, ApprovalNotFound, ApprovalView, SamePerson
 from api.access.gate import Unauthenticated
 from api.access.key_set import KeysUnavailable
 from api.access.keys import KeyNotFound, TenantExists, TenantNotFound
@@ -75,6 +76,17 @@ TABLE: tuple[RejectionCode, ...] = (
         False,
         "The credentials do not allow this operation.",
         ("scope", "actor"),
+    ),
+    RejectionCode(
+        "approval_same_person",
+        403,
+        False,
+        "Who asked cannot decide: that is for a second person.",
+        ("actor",),
+    ),
+    RejectionCode("approval_not_found", 404, False, "No approval of the ledger has this id."),
+    RejectionCode(
+        "approval_decided", 409, False, "It was decided otherwise, or nobody did in time.", ("status",)
     ),
     RejectionCode("api_key_not_found", 404, False, "No API key of the tenant has this id."),
     RejectionCode("tenant_not_found", 404, False, "There is no tenant of this name.", ("tenant",)),
@@ -181,11 +193,15 @@ class Problem(Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 
 class BatchResult(Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """What became of one transaction of a batch: an entry or a problem, with the status of it alone."""
+    """What became of one transaction of a batch, with the status of it alone.
+
+    An entry, a problem, or an approval that it waits for.
+    """
 
     status: int
     transaction: EntryView | None = None
     problem: Problem | None = None
+    approval: ApprovalView | None = None
     replayed: bool = False
 
 
@@ -237,6 +253,12 @@ def of_error(error: Exception) -> Problem | None:
             return make("too_many_requests", evidence=evidence)
         case KeysUnavailable():
             return make("unavailable", f"{error}.")
+        case ApprovalNotFound():
+            return make("approval_not_found")
+        case SamePerson():
+            return make("approval_same_person", evidence={"actor": error.args[0]})
+        case AlreadyDecided():
+            return make("approval_decided", evidence={"status": error.args[0]})
         case KeyNotFound():
             return make("api_key_not_found")
         case TenantNotFound():

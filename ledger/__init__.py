@@ -32,6 +32,6 @@
    Attacked by tests/test_isolation.py, tests/test_access.py.
 
 Read in this order: text, periods, chart, commands, rejections, events, merkle, state, decide (with entry,
-moves, transactions, accounts, control, product, products), batch, rows, wire, store, errors, link, writer;
-then views, reader, feed, period_reads, closing, guards, proofs, notes and keeping.
+moves, transactions, accounts, control, product, products), approvals, batch, rows, wire, store, errors, link,
+writer; then views, reader, feed, period_reads, closing, guards, proofs, notes and keeping.
 """

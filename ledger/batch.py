@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from ledger import rows
+from ledger.approvals import approved, needs_approval
 from ledger.chart import Terms
 from ledger.commands import Command, HoldExpiry, StreamDue
 from ledger.decide import decide
@@ -221,6 +222,9 @@ def _decide_one(
         if known is not None:
             return known[0]
     accepted = _decide(plan, state, command, now)
+    above = state.chart.approval_above
+    if above and isinstance(accepted, Accepted) and not approved([command]):
+        accepted = needs_approval(above, [accepted]) or accepted
     if accepted.__class__ is Accepted:
         evolve(state, accepted)
         plan.accepted.append(accepted)
@@ -251,6 +255,7 @@ def _decide_group(
     journal = state.journal = Journal(state)
     group: list[Accepted] = []
     refused: list[Outcome] | None = None
+    above = state.chart.approval_above
     for index, command in enumerate(request.commands):
         if request.atomic:
             command.batch = (index, size)
@@ -261,6 +266,11 @@ def _decide_group(
             break
         evolve(state, accepted)
         group.append(accepted)
+    if refused is None and above and not request.preview and not approved(request.commands):
+        needed = needs_approval(above, group)
+        if needed is not None:
+            linked = Refusal(Rejection("linked_failed", {"index": 0, "code": needed.code}))
+            refused = [Refusal(needed), *[linked] * (size - 1)]
     state.journal = None
     if refused is not None or request.preview:
         journal.undo(state)

@@ -112,11 +112,13 @@ class ChartDocument(Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     """A chart as it is set: the ledger's assets (`CODE/SCALE`) and its account patterns.
 
     The patterns of `products` are added to `accounts` when the chart is set, so that the event has them all.
+    What moves more minor units of an asset than `approval_above` says waits for a second person's approval.
     """
 
     assets: Annotated[tuple[AssetCode, ...], Meta(max_length=10_000)]
     accounts: Annotated[tuple[AccountPattern, ...], Meta(max_length=1_000)]
     products: tuple[ProductName, ...] = ()
+    approval_above: dict[AssetCode, Annotated[int, Meta(ge=0, le=MAX_AMOUNT)]] = {}
 
 
 def overlap(one: str, other: str) -> bool:
@@ -133,6 +135,7 @@ class Chart:
     def __init__(self, document: ChartDocument, asset_ids: dict[str, int]) -> None:
         """`asset_ids` of the ledger so far; new assets of the document get the next numbers."""
         self.document = document
+        self.approval_above = document.approval_above
         self.asset_ids = dict(asset_ids)
         for asset in document.assets:
             self.asset_ids.setdefault(asset, len(self.asset_ids) + 1)

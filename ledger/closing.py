@@ -54,7 +54,8 @@ class Closed(Struct, frozen=True):
 def close_period(execute: Execute, reader: Reader, ledger: str, command: Command) -> Closed | Refusal:
     """Close a period; with `retained_earnings`, post its closing entries (WriterError).
 
-    Without a key, a period that is closed already is closed anew when entries are missing. Where the entries
+    Without a key, or once it was approved, a period that is closed already is closed anew when entries are
+    missing. Where the entries
     are refused (an account closed since, a limit), the period stays closed without them.
     """
     body, period = command.body, command.subject
@@ -62,7 +63,9 @@ def close_period(execute: Execute, reader: Reader, ledger: str, command: Command
     assert isinstance(period, str)
     [outcome] = execute(ledger, Request([command]))
     if isinstance(outcome, Refusal):
-        already = command.key is None and outcome.rejection.code == "period_already_closed"
+        already = (
+            command.key is None or command.approver != ""
+        ) and outcome.rejection.code == "period_already_closed"
         if body.retained_earnings is None or not already:
             return outcome
         closed_seq: int = outcome.rejection.evidence["closed_seq"]
@@ -90,7 +93,7 @@ def _post_entries(
         key = "closing-entries:" + sha256(f"{closed_seq}:{command.key}".encode()).hexdigest()
 
     def asked(body: Body, subject: str = "") -> Command:
-        return Command(body, subject, key, command.actor, command.request_id, mark)
+        return Command(body, subject, key, command.actor, command.request_id, mark, approver=command.approver)
 
     # A preview finds what the key stands for, or whether the closing is still in force; it stores nothing.
     probe = Request([asked(reopening, period)], preview=True, key=key, fingerprint=mark)

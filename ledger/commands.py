@@ -369,12 +369,14 @@ OPERATIONS: dict[type, str] = {
     HoldExpiry: "expire_hold",
 }
 
+BODIES: dict[str, type] = {operation: body for body, operation in OPERATIONS.items()}
+
 
 class Command(Struct, gc=False):
     """A body with what surrounds it.
 
     `subject`: the transaction's seq, the account's address, the period or the stream, if any.
-    `batch`: (index, size) in an atomic batch.
+    `batch`: (index, size) in an atomic batch. `approver`: who, beside the actor, approved of it.
     """
 
     body: Body
@@ -384,6 +386,7 @@ class Command(Struct, gc=False):
     request_id: str = ""
     fingerprint: bytes = b""
     batch: tuple[int, int] | None = None
+    approver: str = ""
 
 
 class Batch(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -403,9 +406,12 @@ class Batch(Struct, forbid_unknown_fields=True, kw_only=True):
 
 def fingerprint(bodies: list[Body], subject: int | str = "") -> bytes:
     """SHA-256 of the operation and the canonical validated bodies: what "the same request" means."""
-    first = bodies[0]
-    operation = first.operation if isinstance(first, ProductCommand) else OPERATIONS[type(first)]
-    return sha256(encode_canonical((operation, subject, bodies))).digest()
+    return sha256(encode_canonical((operation_of(bodies[0]), subject, bodies))).digest()
+
+
+def operation_of(body: Body) -> str:
+    """The name of what is asked."""
+    return body.operation if isinstance(body, ProductCommand) else OPERATIONS[type(body)]
 
 
 def command(

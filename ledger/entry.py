@@ -94,6 +94,7 @@ def accept(
     event = Event(
         accounts_opened={address: account.terms for address, account in opened.items()} if opened else {},
         actor=command.actor,
+        approver=command.approver,
         batch=command.batch,
         data=data,
         description=note.description if note else "",

@@ -80,6 +80,7 @@ class Event(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
 
     accounts_opened: dict[str, Terms] = {}
     actor: str = ""
+    approver: str = ""
     batch: tuple[int, int] | None = None
     data: dict[str, Any] = {}
     description: str = ""

@@ -8,7 +8,7 @@ import msgspec
 
 from ledger import vouchers
 from ledger.chart import AccountPattern
-from ledger.commands import Command
+from ledger.commands import Command, ProductCommand
 from ledger.events import Event, read_event
 from ledger.product import Kind, Needs, Product
 from ledger.state import Accepted, State, Stream
@@ -23,14 +23,21 @@ class Products:
         self._by_kind: dict[str, tuple[Product, Kind]] = {}
         self._by_body: dict[type, Product] = {}
         self._patterns: dict[str, tuple[AccountPattern, ...]] = {}
+        self._bodies: dict[str, type[ProductCommand]] = {}
         for product in products:
             self._by_kind |= {name: (product, kind) for name, kind in product.kinds.items()}
             self._by_body |= dict.fromkeys(product.deciders, product)
             self._patterns[product.name] = product.patterns
+            bodies = [body for body in product.deciders if issubclass(body, ProductCommand)]
+            self._bodies |= {body.operation: body for body in bodies}
 
     def patterns(self, product: str) -> tuple[AccountPattern, ...] | None:
         """The chart of a product; None: there is no such product."""
         return self._patterns.get(product)
+
+    def body_of(self, operation: str) -> type[ProductCommand] | None:
+        """What a product is asked with by this name; None: it is none of a product's."""
+        return self._bodies.get(operation)
 
     def needs(self, state: State, command: Command) -> Needs:
         """What must be loaded to decide a product's command, as far as is known so far."""

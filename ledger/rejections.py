@@ -232,6 +232,13 @@ TABLE: tuple[RejectionCode, ...] = (
     ),
     RejectionCode("event_too_large", 422, False, "The event would be too long.", ("bytes", "limit")),
     RejectionCode(
+        "approval_required",
+        202,
+        False,
+        "A second person must approve of it.",
+        ("asset", "amount", "above"),
+    ),
+    RejectionCode(
         "linked_failed", 422, True, "Another transaction of the atomic batch was refused.", ("index", "code")
     ),
 )

@@ -42,7 +42,11 @@ EVERY = [
 OPEN = {"/health/live", "/health/ready", "/v1/rejections", "/v1/verifier-key"}
 PAGES = {"/docs", "/openapi.json"}
 VALUES = {"address": "cash", "seq": "2", "job": "6d1c4f0e-53d7-4f0b-9c5e-0f4b6a1e2d3c", "tenant": "acme"}
-VALUES |= {"key": "0d0d8f6e-3c0e-4b5e-8d39-0b2a9a1a7c51", "period": "2020"}
+VALUES |= {
+    "approval": "2f7c0e4e-9a53-4d62-8f10-7b0b4f6b3a10",
+    "key": "0d0d8f6e-3c0e-4b5e-8d39-0b2a9a1a7c51",
+    "period": "2020",
+}
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +147,10 @@ def test_nothing_is_answered_without_the_scope(
     needed = PATHS[path][method.lower()]["x-scope"]
     if needed == "none":
         return
-    contain = {"ledger:read": {"ledger:write", "ledger:admin"}, "ledger:write": {"ledger:admin"}}
+    contain = {
+        "ledger:read": {"ledger:write", "ledger:admin", "ledger:approve"},
+        "ledger:write": {"ledger:admin"},
+    }
     others = sorted(set(SCOPES) - {needed} - contain.get(needed, set()))
     answer = ask(service, method, filled(path, book.name), make_key(database, *others))
     assert answer.status_code == 403, answer.text

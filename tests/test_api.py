@@ -101,7 +101,8 @@ def test_no_operation_knows_a_ledger_that_is_not_there(service: Service) -> None
     for operation in OPERATIONS:
         if "{ledger}" in operation.path:
             place = {"address": "cash", "seq": 1, "period": "2020", "level": 0, "tile": "000"}
-            place |= {"job": str(UUID(int=0)), "subscription": str(UUID(int=0)), "file": "manifest.json"}
+            place |= dict.fromkeys(("job", "subscription", "approval"), str(UUID(int=0)))
+            place |= {"file": "manifest.json"}
             path = operation.path.format(ledger="nowhere", **place)
             query = {"get_statement": {"asset": "USD/2"}, "get_consistency_proof": {"from": "0"}}.get(
                 operation.id, {}

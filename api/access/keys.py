@@ -20,6 +20,7 @@ from msgspec import Struct
 from psycopg.conninfo import make_conninfo
 from psycopg_pool import ConnectionPool
 
+from api.access.approvals import Approvals
 from api.access.scopes import Principal, expand
 from sql import load as load_queries
 
@@ -101,6 +102,7 @@ class KeyRing:
             check=ConnectionPool.check_connection,
             open=True,
         )
+        self.approvals = Approvals(self._pool)
 
     def close(self) -> None:
         """Close the connections."""

@@ -15,6 +15,7 @@ Scope = Literal[
     "ledger:read",
     "ledger:write",
     "ledger:admin",
+    "ledger:approve",
     "audit:read",
     "webhooks:manage",
     "credit:application:create",
@@ -29,6 +30,7 @@ SCOPES: tuple[str, ...] = get_args(Scope)
 IMPLIED: Mapping[str, tuple[str, ...]] = {
     "ledger:write": ("ledger:read",),
     "ledger:admin": ("ledger:write", "ledger:read"),
+    "ledger:approve": ("ledger:read",),
 }
 
 # Seed 003 names the roles; `service:admin` (tenants, projections of all ledgers) is in none but the first

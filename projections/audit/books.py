@@ -15,6 +15,7 @@ from ledger.chart import Terms
 from ledger.events import EXPIRIES, Event
 from projections.audit.accounts import MOST, Account, Chart, Position, whole
 from projections.audit.keys import Keys
+from projections.audit.persons import Persons
 from projections.audit.rules import RULES, Restore, of_product
 from projections.audit.subjects import Subject, Subjects
 from projections.audit.verdicts import Findings
@@ -43,6 +44,7 @@ class Books:
         self.accounts: dict[str, Account] = {}
         self.subjects = Subjects()
         self.keys = Keys()
+        self.persons = Persons()
         self.streams: dict[str, int] = {}  # of products: how many events each has
         self.ends: dict[str, int] = {}  # what of a product ended, and by which event
         self.periods: dict[str, tuple[str, str, int]] = {}  # closed: starts_at, ends_at, by which seq
@@ -75,6 +77,9 @@ class Books:
         legs.clear()
         if event.postings:
             self._enter_postings(event, legs)
+        if self.persons.above:
+            for sentence in self.persons.enter(event):
+                self.broken(seq, sentence)
         try:
             RULES.get(event.type, of_product)(self, event)
         except (KeyError, TypeError, ValueError, AttributeError, msgspec.MsgspecError) as error:

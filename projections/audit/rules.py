@@ -47,6 +47,8 @@ def _chart_set(books: Books, event: Event) -> None:
     document = event.data["chart"]
     books.chart = Chart(document)
     books.chart_seq = event.seq
+    for sentence in books.persons.set(event, document.get("approval_above", {})):
+        books.broken(event.seq, sentence)
     for asset in document["assets"]:
         code = asset.rsplit("/", 1)[0]
         if asset not in books.assets:

@@ -32,7 +32,16 @@ from projections.audit.table_files import (
 # What a column holds. Moments stand as ISO text here, days as dates.
 INT, OPTIONAL, TEXT, JSON, FLAG, MOMENT, DAY = "int", "optional", "text", "json", "flag", "moment", "day"
 
-TEXTS = ("actor", "description", "fingerprint", "key", "original_effective_at", "reference", "request_id")
+TEXTS = (
+    "actor",
+    "approver",
+    "description",
+    "fingerprint",
+    "key",
+    "original_effective_at",
+    "reference",
+    "request_id",
+)
 JSONS = ("metadata", "data", "streams", "ends", "accounts_opened")
 COUNTERS = ("debits_posted", "credits_posted", "debits_pending", "credits_pending")
 TABLES: dict[str, dict[str, str]] = {
@@ -202,6 +211,7 @@ def _event_row(event: Event, leaf: bytes, day: date) -> Row:
         event.recorded_at,
         day,
         event.actor,
+        event.approver,
         event.description,
         event.fingerprint,
         event.key,

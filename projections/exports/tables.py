@@ -42,6 +42,7 @@ _TEXT_FIELDS = {
     "description": "What the request said it is.",
     "reference": "The caller's own name for it.",
     "actor": "Who sent the command.",
+    "approver": "Who approved of it, where a second person had to.",
     "request_id": "The request that brought the command.",
     "key": "The idempotency key.",
     "fingerprint": "SHA-256 in hex of the request that the key stands for.",

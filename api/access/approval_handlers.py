@@ -91,7 +91,7 @@ async def reject(call: Call) -> Reply:
 
 
 def _of(call: Call) -> tuple[Approvals, str, str]:
-    """Approvals, and tenant and name of a ledger that there is, and that the principal sees (LedgerNotFound)."""
+    """Approvals, and tenant and name of a ledger that is there for the principal (LedgerNotFound)."""
     ledger: str = call.path["ledger"]
     call.reader.incarnation(ledger)
     return call.bridge.keys.approvals, call.principal.tenant, ledger

@@ -10,6 +10,7 @@ from ledger import vouchers
 from ledger.chart import AccountPattern
 from ledger.commands import Command, ProductCommand
 from ledger.events import Event, read_event
+from ledger.loans.product import LOANS
 from ledger.product import Kind, Needs, Product
 from ledger.state import Accepted, State, Stream
 
@@ -94,4 +95,4 @@ def kind_of(stream: str) -> str:
     return stream.partition(":")[0]
 
 
-PRODUCTS = Products(vouchers.PRODUCT)
+PRODUCTS = Products(LOANS, vouchers.PRODUCT)

@@ -123,6 +123,113 @@ TABLE: tuple[RejectionCode, ...] = (
     RejectionCode("expires_in_past", 422, False, "`expires_at` has passed.", ("expires_at", "now")),
     RejectionCode("nothing_to_settle", 422, True, "Nothing is owed to the payee.", ("payee_type", "payee")),
     RejectionCode(
+        "kyc_not_verified", 400, True, "The borrower's KYC status is not `verified`.", ("borrower", "kyc")
+    ),
+    RejectionCode("borrower_not_found", 404, True, "Nothing is known of this borrower.", ("borrower",)),
+    RejectionCode("loan_not_found", 404, True, "There is no such loan.", ("loan",)),
+    RejectionCode("loan_exists", 409, False, "A loan of this name exists.", ("loan",)),
+    RejectionCode(
+        "rating_refused",
+        422,
+        True,
+        "The policy refuses borrowers of this risk rating.",
+        ("borrower", "rating"),
+    ),
+    RejectionCode(
+        "credit_limit_exceeded",
+        422,
+        True,
+        "The borrower's credit limit has no room for the loan.",
+        ("borrower", "asset", "free", "amount"),
+    ),
+    RejectionCode(
+        "loan_status", 409, True, "The loan's status does not allow it.", ("loan", "status", "allowed")
+    ),
+    RejectionCode(
+        "offer_asset_differs",
+        422,
+        False,
+        "The offer is in another asset than the application.",
+        ("asset", "offered"),
+    ),
+    RejectionCode(
+        "second_person_needed",
+        403,
+        True,
+        "The amount needs the approval of two people, and neither may be who applied.",
+        ("loan", "actor"),
+    ),
+    RejectionCode("offer_expired", 409, False, "The offer has expired.", ("loan", "expires_at")),
+    RejectionCode("disbursement_under_way", 409, True, "Money is on its way to the borrower.", ("loan",)),
+    RejectionCode(
+        "exceeds_offer", 422, True, "The offer has less left to disburse.", ("loan", "left", "amount")
+    ),
+    RejectionCode(
+        "below_fee",
+        422,
+        False,
+        "The first disbursement is less than the fee that is kept of it.",
+        ("fee", "amount"),
+    ),
+    RejectionCode(
+        "disbursement_reference_used",
+        409,
+        False,
+        "A disbursement of the loan has this reference.",
+        ("loan", "reference"),
+    ),
+    RejectionCode(
+        "disbursement_not_found", 404, False, "The loan has no such disbursement.", ("loan", "disbursement")
+    ),
+    RejectionCode(
+        "disbursement_ended",
+        409,
+        False,
+        "The disbursement was confirmed or failed.",
+        ("disbursement", "status"),
+    ),
+    RejectionCode(
+        "first_due_not_later", 422, False, "The first instalment is due after the day.", ("first_due", "day")
+    ),
+    RejectionCode("nothing_disbursed", 422, True, "Nothing was disbursed by then."),
+    RejectionCode(
+        "loan_matured",
+        422,
+        False,
+        "The last instalment is due, so there is nothing to plan a disbursement over.",
+        ("due",),
+    ),
+    RejectionCode("already_accrued", 409, True, "The loan has accrued to this day.", ("accrued_to", "day")),
+    RejectionCode(
+        "loan_transaction_not_found",
+        404,
+        False,
+        "The loan has no such transaction, or it was undone.",
+        ("transaction",),
+    ),
+    RejectionCode(
+        "disbursement_not_undone", 422, False, "A disbursement is not undone: it is repaid.", ("transaction",)
+    ),
+    RejectionCode(
+        "later_transaction_conflicts",
+        409,
+        True,
+        "A later transaction of the loan would not be possible any more.",
+        ("transaction", "because"),
+    ),
+    RejectionCode("repayment_not_found", 404, False, "The loan has no such repayment.", ("repayment",)),
+    RejectionCode("exceeds_repayment", 422, True, "Less of the repayment is left.", ("left", "amount")),
+    RejectionCode("below_payoff", 422, True, "It is less than the payoff of the day.", ("payoff", "amount")),
+    RejectionCode("exceeds_overpayment", 422, True, "Less was overpaid.", ("overpaid", "amount")),
+    RejectionCode("exceeds_owed", 422, True, "Less is owed.", ("part", "owed", "amount")),
+    RejectionCode("nothing_owed", 409, True, "Nothing is owed."),
+    RejectionCode("loan_charged_off", 409, True, "The loan is not on the books, or was charged off."),
+    RejectionCode("loan_written_off", 409, False, "The loan was written off."),
+    RejectionCode("collateral_locked", 409, False, "Collateral of this name is locked.", ("collateral",)),
+    RejectionCode(
+        "collateral_not_found", 404, False, "No collateral of this name is locked.", ("collateral",)
+    ),
+    RejectionCode(
         "effective_at_in_future",
         422,
         True,

@@ -14,11 +14,14 @@ PURE = ("ledger.decide", "ledger.state", "ledger.batch")
 ALLOWED = {
     "__future__",
     "bisect",
+    "calendar",
     "collections.abc",
     "datetime",  # for arithmetic; asking it for the present moment is found below
+    "decimal",
     "functools",
-    "heapq",
     "hashlib",
+    "heapq",
+    "itertools",
     "msgspec",
     "msgspec.structs",
     "re",

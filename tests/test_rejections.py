@@ -21,7 +21,7 @@ def sent() -> Iterator[tuple[str, set[str] | None, str]]:
         for node in ast.walk(ast.parse(path.read_text())):
             if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name) or not node.args:
                 continue
-            if node.func.id not in ("Rejection", "refuse"):
+            if node.func.id not in ("Rejection", "refuse", "misfit"):
                 continue
             where = f"{path.name}:{node.lineno}"
             for code in codes_of(node.args[0]):
@@ -76,7 +76,7 @@ def test_row_is_well_formed(row: RejectionCode) -> None:
     """A stable name, a sentence, a client's status, evidence named once."""
     assert re.fullmatch(r"[a-z]+(_[a-z]+)*", row.code)
     assert re.fullmatch(r"[A-Z`].*[^.]\.", row.sentence)
-    assert row.status in (404, 409, 422) or row.code == "approval_required"  # which waits: 202
+    assert row.status in (400, 403, 404, 409, 422) or row.code == "approval_required"  # which waits: 202
     assert len(set(row.evidence)) == len(row.evidence)
     assert "code" not in row.evidence or row.code == "linked_failed"
 

@@ -1,1 +1,9 @@
-"""Loans: schedules so far. Read calendar, then schedule."""
+"""Loans: from the application to the last recovery, each step one event with its balanced postings.
+
+A loan's *facts* (disbursed, repaid, charged, ...) are kept in the order in which they count, and its *book*
+follows from them: what is owed, what was earned, and what the loan adds to each control account. A fact that
+comes late, or is taken back, makes the book anew, and the difference is posted.
+
+Read calendar, schedule, waterfall, terms, accounts, book, planning, facts, entering, history, state,
+commands, common, applying, disbursing, servicing, product; and statuses.
+"""

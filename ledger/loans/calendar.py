@@ -14,8 +14,6 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 Unit = Literal["months", "weeks", "days"]
-# Instalments of a year, for interest by the period; a day is a 365th.
-PERIODS_A_YEAR: dict[Unit, int] = {"months": 12, "weeks": 52, "days": 365}
 
 
 class Every(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -31,6 +29,17 @@ class Every(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True)
             year, month = divmod(months, 12)
             return date(year, month + 1, min(first.day, monthrange(year, month + 1)[1]))
         return first + timedelta(days=number * self.count * (7 if self.unit == "weeks" else 1))
+
+    def year_part(self, start: date, end: date) -> Decimal:
+        """What part of a year a period is: months are twelfths, weeks 52nds, days 365ths.
+
+        What is not whole months counts its days as 360ths (30E/360).
+        """
+        if self.unit != "months":
+            return Decimal((end - start).days) / (364 if self.unit == "weeks" else 365)
+        if start.day == end.day or _is_cut(start, end.day) or _is_cut(end, start.day):
+            return Decimal((end.year - start.year) * 12 + end.month - start.month) / 12
+        return THIRTY_360.year_part(start, end)
 
 
 class DayCount(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -60,3 +69,11 @@ class DayCount(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
             part += Decimal(self.days(start, stop)) / (366 if isleap(start.year) else 365)
             start = stop
         return part
+
+
+THIRTY_360 = DayCount("360", "30")
+
+
+def _is_cut(last: date, day: int) -> bool:
+    """Whether a day is the last of its month, because the month has no `day`."""
+    return last.day < day and last.day == monthrange(last.year, last.month)[1]

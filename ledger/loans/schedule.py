@@ -14,7 +14,7 @@ from typing import Annotated, Literal, NamedTuple
 
 from msgspec import Meta, Struct
 
-from ledger.loans.calendar import PERIODS_A_YEAR, DayCount, Every
+from ledger.loans.calendar import DayCount, Every
 
 Method = Literal["equal_instalments", "equal_principal", "flat", "rule_of_78"]
 Rounding = Literal["half_even", "half_up"]
@@ -44,7 +44,7 @@ class Interest(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
         begin = start if until is None else until
         if self.daily is not None:
             return yearly * self.daily.year_part(begin, due)
-        whole = yearly * every.count / PERIODS_A_YEAR[every.unit]
+        whole = yearly * every.year_part(start, due)
         return whole if begin == start else whole * (due - begin).days / (due - start).days
 
 
@@ -77,10 +77,7 @@ def share(amount: int, part: int, whole: int, rounding: Rounding) -> int:
 
 
 def periods(interest: Interest, every: Every, start: date, first_due: date, count: int) -> list[Period]:
-    """`count` periods: the first from `start` to `first_due`, the others `every` so far apart.
-
-    By the period, each counts as a whole one however long it is; by the day, it counts for its days.
-    """
+    """`count` periods: the first from `start` to `first_due`, the others `every` so far apart."""
     found: list[Period] = []
     with localcontext(EXACT):
         for number in range(count):

@@ -30,7 +30,7 @@ from sql.embedded import running
 from sql.migrate import migrate
 from tests.daybook_command import ROOT, own_data
 from tests.keys import as_admin
-from tests.served import Service, served
+from tests.served import Service, move, served
 
 LEDGER = "/v1/ledgers/main"
 CHART: dict[str, Any] = {
@@ -41,6 +41,7 @@ CHART: dict[str, Any] = {
         {"pattern": "retained", "type": "equity"},
         {"pattern": "customers:{customer}:wallet", "type": "liability"},
     ],
+    "approval_above": {"EUR/2": 1_000},
 }
 # A read need not wait long for a seq that will not come.
 PATIENCE_SECONDS = 0.05
@@ -64,18 +65,18 @@ class Found(NamedTuple):
 def furnish(service: Service) -> dict[str, str]:
     """The ledger `main` of the document's examples, with something in it; the ids of that."""
 
-    def made(path: str, body: Any) -> Any:
-        answer = service.call("POST", path, body)
+    def made(path: str, body: Any, key: str | None = None) -> Any:
+        headers = {} if key is None else {"authorization": f"Bearer {key}"}
+        answer = service.call("POST", path, body, headers=headers)
         assert answer.is_success, answer.text
         return answer.json()
 
     made("/v1/ledgers", {"name": "main", "time_zone": "Europe/Prague", "chart": CHART})
     for n in range(12):
-        legs = [
-            {"account": "cash", "side": "debit", "amount": 5_000, "asset": "USD/2"},
-            {"account": "customers:42:wallet", "side": "credit", "amount": 5_000, "asset": "USD/2"},
-        ]
-        made(f"{LEDGER}/transactions", {"postings": legs, "pending": n % 3 == 1})
+        made(f"{LEDGER}/transactions", move("cash", "customers:42:wallet", 5_000, pending=n % 3 == 1))
+    asking = made("/v1/api-keys", {"name": "asks", "scopes": ["operator"]})["secret"]
+    large = move("cash", "customers:42:wallet", 5_000, "EUR/2")
+    waiting = [made(f"{LEDGER}/transactions", large, asking)["id"] for _ in range(2)]
     job = made(f"{LEDGER}/exports", {"formats": ["jsonl"]})["id"]
     deadline = time.monotonic() + 30
     while service.get(f"/v1/jobs/{job}")["state"] != "done":
@@ -94,6 +95,8 @@ def furnish(service: Service) -> dict[str, str]:
         "key": key,
         "rotate_api_key.key": other,
         "own_key": own,
+        "approval": waiting[0],
+        "reject.approval": waiting[1],
         "void_hold.seq": "6",
         "reverse_transaction.seq": "4",
     }

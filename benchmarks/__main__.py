@@ -21,7 +21,17 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from benchmarks import auditing, exporting, in_process, over_http, projecting, proving, reading, workload
+from benchmarks import (
+    auditing,
+    crediting,
+    exporting,
+    in_process,
+    over_http,
+    projecting,
+    proving,
+    reading,
+    workload,
+)
 from ledger.reader import Reader
 from ledger.writer import Writer
 from sql.embedded import running
@@ -81,6 +91,7 @@ def writer_rounds(report: Report, conninfo: str) -> None:
         take["hot"].append(in_process.plain(writer, BATCHES, hot=True))
         take["replayed"].append(in_process.plain(writer, BATCHES, replayed=0.1))
         take["holds"].append(in_process.holds(writer, BATCHES // 2))
+        take["uses"].append(crediting.uses(writer, BATCHES // 2))
     for _ in track(range(3), "processes", console=console):
         take["one"].append(in_process.several_processes(conninfo, writer, 1, BATCHES))
         take["four"].append(in_process.several_processes(conninfo, writer, 4, BATCHES))
@@ -99,6 +110,8 @@ def writer_rounds(report: Report, conninfo: str) -> None:
     report.bound("  of none", report.ratio("replayed", "plain"), 0.8)
     report.rate("holds placed and posted, events", "holds")
     report.bound("  of plain", report.ratio("holds", "plain"), 0.4)
+    report.rate("uses of credits on one wallet with 100 open lots", "uses")
+    report.bound("  of plain", report.ratio("uses", "plain"), 0.3)
     report.rate("one process on a ledger", "one")
     report.rate("four processes on a ledger", "four")
     report.bound("  of one process", report.ratio("four", "one"), 0.5)

@@ -43,10 +43,14 @@ def _whole_chart(state: State, document: ChartDocument) -> ChartDocument:
         patterns = PRODUCTS.patterns(name)
         if patterns is None:
             refuse("product_unknown", product=name)
-        shipped += patterns
+        shipped += [entry for entry in patterns if entry not in shipped]
     for entry in document.accounts:
         if entry.product and entry not in shipped:
             refuse("pattern_not_of_product", pattern=entry.pattern, product=entry.product)
+    for name in state.chart.document.products:
+        # Its streams have moments to come, at which it opens accounts that no one can refuse it.
+        if name not in document.products:
+            refuse("product_stays", product=name)
     own = [entry for entry in document.accounts if entry not in shipped]
     document = msgspec.structs.replace(document, accounts=(*own, *shipped))
     _check_chart(state, document)

@@ -78,10 +78,40 @@ SCHEMA_VERSIONS: dict[str, int] = {
     "loan_collateral_locked": 1,
     "loan_collateral_released": 1,
     "loan_collateral_liquidated": 1,
+    "credits_added": 1,
+    "credits_used": 1,
+    "usage_refunded": 1,
+    "credits_adjusted": 1,
+    "credits_held": 1,
+    "credit_hold_changed": 1,
+    "credit_hold_captured": 1,
+    "credit_hold_released": 1,
+    "credits_expired": 1,
+    "credits_low": 1,
+    "top_up_ordered": 1,
+    "top_up_stopped": 1,
+    "package_created": 1,
+    "package_updated": 1,
+    "purchase_ordered": 1,
+    "purchase_declined": 1,
+    "purchase_fulfilled": 1,
+    "purchase_refunded": 1,
+    "purchase_frozen": 1,
+    "purchase_unfrozen": 1,
+    "dispute_lost": 1,
+    "credit_settings_set": 1,
+    "wallet_settings_set": 1,
 }
 
 # What happens because its time has come counts then, in a closed period too.
-EXPIRIES = {"hold_expired", "voucher_expired"}
+EXPIRIES = {
+    "hold_expired",
+    "voucher_expired",
+    "credits_expired",
+    "credits_low",
+    "top_up_ordered",
+    "top_up_stopped",
+}
 
 
 class EventPosting(Struct, frozen=True, omit_defaults=True, gc=False):

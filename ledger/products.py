@@ -9,6 +9,7 @@ import msgspec
 from ledger import vouchers
 from ledger.chart import AccountPattern
 from ledger.commands import Command, ProductCommand
+from ledger.credits.product import CREDITS
 from ledger.events import Event, read_event
 from ledger.loans.product import LOANS
 from ledger.product import Kind, Needs, Product
@@ -95,4 +96,4 @@ def kind_of(stream: str) -> str:
     return stream.partition(":")[0]
 
 
-PRODUCTS = Products(LOANS, vouchers.PRODUCT)
+PRODUCTS = Products(CREDITS, LOANS, vouchers.PRODUCT)

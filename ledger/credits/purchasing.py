@@ -1,0 +1,351 @@
+"""Purchases: ordered, paid, refunded, disputed.
+
+Cash posts apart, and meets these events in `payments:unapplied`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ledger.commands import Command
+from ledger.credits.accounts import DISPUTES, TAX_PAYABLE, UNAPPLIED
+from ledger.credits.change import Change
+from ledger.credits.deciding import (
+    DAY,
+    begin,
+    fresh,
+    new_lot,
+    order_of,
+    package_of,
+    record_change,
+    room_for,
+    settings_of,
+)
+from ledger.credits.lapsing import order_data
+from ledger.credits.lots import Lot, round_half_even
+from ledger.credits.purchase_commands import (
+    DeclineOrder,
+    FreezePurchase,
+    FulfilOrder,
+    LoseDispute,
+    OrderCredits,
+    RefundPurchase,
+    TypeSettings,
+    UnfreezePurchase,
+)
+from ledger.credits.streams import Order, wallet_stream
+from ledger.entry import effective_moment, refuse
+from ledger.product import Line, credit, debit, record
+from ledger.state import Accepted, State
+
+
+def place(state: State, command: Command, now: int) -> Accepted:
+    """An order for a package: its price and units as they are now. Posts nothing."""
+    body = command.body
+    assert isinstance(body, OrderCredits)
+    package = package_of(state, body.package)
+    if not package.is_active:
+        refuse("package_not_active", package=body.package)
+    order = body.order
+    if order is None:
+        order = str(state.seq + 1)
+        fresh(state, f"order:{order}")
+    if state.streams[f"order:{order}"] is not None:
+        refuse("order_exists", order=order)
+    at = effective_moment(state, body, now)
+    data = {
+        "owner": body.owner,
+        "credit_type": package.credit_type,
+        **order_data(order, package, body.package),
+    }
+    streams = [wallet_stream(body.owner, package.credit_type), f"order:{order}"]
+    return record(state, command, "purchase_ordered", now, at, [], streams, data)
+
+
+def decline(state: State, command: Command, now: int) -> Accepted:
+    """A payment that failed; nothing is undone when it comes after one that did not."""
+    body = command.body
+    assert isinstance(body, DeclineOrder)
+    order = order_of(state, body.order)
+    if order.status != "pending":
+        refuse("order_not_pending", order=body.order, status=order.status)
+    at = effective_moment(state, body, now)
+    data: dict[str, Any] = {
+        "owner": order.owner,
+        "credit_type": order.credit_type,
+        "order": body.order,
+        "package": order.package,
+        "reason": body.reason,
+        "units": str(order.granted),
+        "was": order.status,
+    }
+    if order.top_up:
+        data["top_up"] = True
+    streams = [wallet_stream(order.owner, order.credit_type), f"order:{body.order}"]
+    return record(state, command, "purchase_declined", now, at, [], streams, data)
+
+
+def fulfil(state: State, command: Command, now: int) -> Accepted:
+    """What was ordered is granted, once: DR unapplied / CR contract liability, tax payable."""
+    body = command.body
+    assert isinstance(body, FulfilOrder)
+    order = order_of(state, body.order)
+    if order.status == "fulfilled":
+        refuse("order_fulfilled", order=body.order, fulfilled_by=order.fulfilled_by)
+    net = body.amount - body.tax
+    if body.asset != order.asset or net + body.discount != order.price:
+        refuse(
+            "payment_differs",
+            order=body.order,
+            price=str(order.price),
+            asset=order.asset,
+            paid=str(body.amount),
+            tax=str(body.tax),
+            discount=str(body.discount),
+            paid_asset=body.asset,
+        )
+    at = effective_moment(state, body, now)
+    change = begin(state, order.owner, order.credit_type)
+    room_for(change.wallet, 2 if order.bonus else 1)
+    _grant(change, settings_of(state, order.credit_type), body.order, order, net, at, now)
+    data: dict[str, Any] = {
+        "order": body.order,
+        "package": order.package,
+        "units": str(order.granted),
+        "was": order.status,
+        "paid": str(body.amount),
+        "tax": str(body.tax),
+        "asset": body.asset,
+        "payment": body.payment or body.order,
+    }
+    if body.discount:
+        data["discount"] = str(body.discount)
+    if body.session:
+        data["session"] = body.session
+    return record_change(
+        state,
+        command,
+        "purchase_fulfilled",
+        now,
+        at,
+        change,
+        order.owner,
+        order.credit_type,
+        data,
+        streams=[f"order:{body.order}"],
+        extra=[debit(UNAPPLIED, body.asset, body.amount), credit(TAX_PAYABLE, body.asset, body.tax)],
+        ends=[f"order:{body.order}:fulfilled"],
+    )
+
+
+def _grant(
+    change: Change, settings: TypeSettings, name: str, order: Order, net: int, at: int, now: int
+) -> None:
+    """The lots of a purchase: what is bundled with it shares its price by units."""
+    expires_at = None if order.expiry_days is None else now + order.expiry_days * DAY
+    shared = round_half_even(net * order.bonus, order.granted)
+    for units, cost, source in ((order.units, net - shared, "purchased"), (order.bonus, shared, "bonus")):
+        if units:
+            lot = new_lot(
+                change,
+                settings,
+                units,
+                at,
+                source=source,
+                cost=cost,
+                asset=order.asset,
+                priority=order.priority,
+                expires_at=expires_at,
+                order=name,
+            )
+            change.grant(lot, "issued")
+
+
+def refund(state: State, command: Command, now: int) -> Accepted:
+    """Money back: DR contract liability for what is retired, refunds for the rest / CR unapplied.
+
+    Credits that are spent never block it.
+    """
+    body = command.body
+    assert isinstance(body, RefundPurchase)
+    order = _paid(state, body.order)
+    change = begin(state, order.owner, order.credit_type)
+    amount = _left(body.order, order, body.amount)
+    accounts = change.accounts
+    data: dict[str, Any] = {"payment": body.payment or order.payment}
+    if body.keep_credits:
+        data["kept"] = str(amount)
+    if body.claim:
+        data["claim"] = True
+    rest = accounts.receivable if body.claim else accounts.refunds
+    lines = [credit(UNAPPLIED, order.asset, amount)]
+    return _money_back(
+        state, command, now, change, body.order, order, amount, "purchase_refunded", rest, lines, data
+    )
+
+
+def lose(state: State, command: Command, now: int) -> Accepted:
+    """A dispute lost: DR contract liability for what is retired, loss for the rest / CR disputes."""
+    body = command.body
+    assert isinstance(body, LoseDispute)
+    order = _paid(state, body.order)
+    change = begin(state, order.owner, order.credit_type)
+    amount = _left(body.order, order, body.amount)
+    lines = [credit(DISPUTES, order.asset, amount)]
+    loss = change.accounts.dispute_loss
+    data = {"dispute": body.dispute}
+    return _money_back(
+        state, command, now, change, body.order, order, amount, "dispute_lost", loss, lines, data
+    )
+
+
+def _money_back(
+    state: State,
+    command: Command,
+    now: int,
+    change: Change,
+    name: str,
+    order: Order,
+    amount: int,
+    type: str,
+    rest: str,
+    lines: list[Line],
+    data: dict[str, Any],
+) -> Accepted:
+    """Retire units and reverse tax in proportion; what the units left do not cover goes to `rest`."""
+    body = command.body
+    assert isinstance(body, RefundPurchase | LoseDispute)
+    at = effective_moment(state, body, now)
+    refunded = order.refunded + amount
+    tax = round_half_even(order.tax * refunded, order.paid) - order.tax_refunded
+    retired = 0
+    if "kept" not in data:
+        retired = _retire(change, name, max(order.retirable(refunded) - order.retired, 0))
+    cost = sum(taken.cost for taken in change.slices if taken.target == "retired")
+    if type == "dispute_lost":
+        _thaw(change, name, now)
+    # Rounding can make the cost of a part a minor unit more than its money: `rest` takes the difference.
+    uncovered = amount - tax - cost
+    extra = [*lines, debit(TAX_PAYABLE, order.asset, tax), debit(rest, order.asset, uncovered)]
+    data |= {
+        "order": name,
+        "package": order.package,
+        "asset": order.asset,
+        "refunded": str(amount),
+        "tax": str(tax),
+        "retired": str(retired),
+    }
+    return record_change(
+        state,
+        command,
+        type,
+        now,
+        at,
+        change,
+        order.owner,
+        order.credit_type,
+        data,
+        streams=[f"order:{name}"],
+        extra=extra,
+    )
+
+
+def _retire(change: Change, order: str, units: int) -> int:
+    """Retire units of a purchase's lots: what is free or frozen first, then what is held; how many."""
+    asked = units
+    for lot in _lots(change, order):
+        free, frozen = min(lot.free, units), min(lot.frozen, units - min(lot.free, units))
+        if free:
+            change.move(lot, "available", "retired", free)
+        if frozen:
+            change.move(lot, "frozen", "retired", frozen)
+        units -= free + frozen
+    for hold in change.wallet.holds:
+        for number, reserved in hold.slices:
+            held = change.lot(number)
+            taken = min(reserved, units) if held is not None and held.order == order else 0
+            if taken and held is not None:
+                change.move(held, "held", "retired", taken, hold.hold)
+                units -= taken
+    return asked - units
+
+
+def freeze(state: State, command: Command, now: int) -> Accepted:
+    """A purchase disputed: DR wallet / CR frozen, for what is left of its lots and not held."""
+    body = command.body
+    assert isinstance(body, FreezePurchase)
+    order = _paid(state, body.order)
+    if order.dispute:
+        refuse("purchase_frozen", order=body.order, dispute=order.dispute)
+    at = effective_moment(state, body, now)
+    change = begin(state, order.owner, order.credit_type)
+    for lot in _lots(change, body.order):
+        if lot.free:
+            change.move(lot, "available", "frozen", lot.free)
+    return _dispute(state, command, now, at, change, body, order, "purchase_frozen")
+
+
+def unfreeze(state: State, command: Command, now: int) -> Accepted:
+    """A dispute won: DR frozen / CR wallet; what has expired meanwhile expires."""
+    body = command.body
+    assert isinstance(body, UnfreezePurchase)
+    order = _paid(state, body.order)
+    if order.dispute != body.dispute:
+        refuse("purchase_not_frozen", order=body.order, dispute=body.dispute)
+    at = effective_moment(state, body, now)
+    change = begin(state, order.owner, order.credit_type)
+    _thaw(change, body.order, now)
+    return _dispute(state, command, now, at, change, body, order, "purchase_unfrozen")
+
+
+def _dispute(
+    state: State,
+    command: Command,
+    now: int,
+    at: int,
+    change: Change,
+    body: FreezePurchase | UnfreezePurchase,
+    order: Order,
+    type: str,
+) -> Accepted:
+    data = {"order": body.order, "package": order.package, "dispute": body.dispute}
+    return record_change(
+        state,
+        command,
+        type,
+        now,
+        at,
+        change,
+        order.owner,
+        order.credit_type,
+        data,
+        streams=[f"order:{body.order}"],
+    )
+
+
+def _thaw(change: Change, order: str, now: int) -> None:
+    for lot in _lots(change, order):
+        now_lot = change.lot(lot.number) or lot
+        if now_lot.frozen:
+            past = lot.expires_at is not None and lot.expires_at <= now
+            change.move(lot, "frozen", "expired" if past else "available", now_lot.frozen)
+
+
+def _lots(change: Change, order: str) -> list[Lot]:
+    return [lot for lot in change.wallet.lots if lot.order == order]
+
+
+def _paid(state: State, name: str) -> Order:
+    order = order_of(state, name)
+    if order.status != "fulfilled":
+        refuse("order_not_fulfilled", order=name, status=order.status)
+    return order
+
+
+def _left(name: str, order: Order, amount: int | None) -> int:
+    """The money to give back: what was asked, at most what was paid and not given back (Refused)."""
+    left = order.paid - order.refunded
+    asked = left if amount is None else amount
+    if asked > left or not left:
+        refuse("refund_exceeds_purchase", order=name, paid=str(order.paid), left=str(left), asked=str(asked))
+    return asked

@@ -1,0 +1,106 @@
+"""Credits in a real database: stored, read by one row, expired by the sweeper, audited."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from ledger import commands as c
+from ledger.batch import Recorded, Refusal
+from ledger.credits.commands import AddCredits, CreatePackage, DeductCredits, HoldCredits, RefundCredits
+from ledger.credits.purchase_commands import FulfilOrder, OrderCredits
+from ledger.credits.wallet import Wallet
+from ledger.reader import Reader
+from ledger.writer import Writer
+from projections.audit import live
+from tests.bookkeeping import code, do, done, writing
+from tests.credit_desk import CHART
+
+W: dict[str, Any] = {"owner": "42", "credit_type": "enrichment"}
+
+
+@pytest.fixture
+def writer(database: str) -> Iterator[Writer]:
+    with writing(database, sweep_seconds=0.05) as writer:
+        done(do(writer, c.LedgerOpening(name="main", chart=CHART)))
+        yield writer
+
+
+def wallet(database: str) -> Wallet:
+    with closing(Reader(database)) as reader:
+        found = reader.stream("main", "wallet:42:enrichment")
+    assert found is not None
+    state = found[0].state
+    assert isinstance(state, Wallet)
+    return state
+
+
+def audited(database: str) -> None:
+    report = live.check(database, "main")
+    assert [v.sentence for v in report.verdicts if v.status == "failed"] == []
+
+
+def test_what_was_bought_is_used_refunded_and_expires(database: str, writer: Writer) -> None:
+    """A wallet's life, its end brought about by the sweeper alone; the audit folds the same state."""
+    package = CreatePackage(
+        package="p", name="P", credit_type="enrichment", credit_amount=100, price=1_000, asset="USD/2"
+    )
+    done(do(writer, package))
+    done(do(writer, OrderCredits(owner="42", package="p", order="o")))
+    done(do(writer, FulfilOrder(order="o", amount=1_000, asset="USD/2"), key="evt_1"))
+    done(do(writer, FulfilOrder(order="o", amount=1_000, asset="USD/2"), key="evt_1"))
+    assert (
+        code(do(writer, FulfilOrder(order="o", amount=1_000, asset="USD/2"), key="evt_2"))
+        == "order_fulfilled"
+    )
+    soon = datetime.now(UTC) + timedelta(seconds=1.5)
+    done(do(writer, AddCredits(amount=20, transaction_type="promotional", expires_at=soon, **W)))
+    used = done(do(writer, DeductCredits(amount=30, **W)))
+    done(do(writer, RefundCredits(transaction_id=used)))
+    done(do(writer, HoldCredits(amount=5, timeout_seconds=1, **W)))
+    assert wallet(database).available == 115
+    deadline = time.monotonic() + 20
+    while wallet(database).available != 100 or wallet(database).held:
+        assert time.monotonic() < deadline, "nobody looks after idle wallets"
+        time.sleep(0.05)
+    audited(database)
+
+
+def test_another_process_goes_on_from_what_is_stored(database: str, writer: Writer) -> None:
+    """The state in the row is the whole wallet."""
+    done(do(writer, AddCredits(amount=10, cost=95, asset="USD/2", **W)))
+    with writing(database) as other:
+        first = done(do(other, DeductCredits(amount=3, **W)))
+        done(do(writer, RefundCredits(transaction_id=first)))
+        assert code(do(other, RefundCredits(transaction_id=first))) == "usage_already_refunded"
+        done(do(other, DeductCredits(amount=10, **W)))
+    assert wallet(database).lots == ()
+    audited(database)
+
+
+@pytest.mark.torture
+def test_a_hot_wallet_is_never_overdrawn(database: str, writer: Writer) -> None:
+    """Ten threads ask for more than there is; exactly what there is is used."""
+    for _ in range(5):
+        done(do(writer, AddCredits(amount=20, cost=33, asset="USD/2", **W)))
+    start = threading.Barrier(10)
+
+    def use(_: int) -> int:
+        start.wait()
+        outcomes = [do(writer, DeductCredits(amount=3, **W)) for _ in range(5)]
+        assert all(isinstance(o, Recorded) or code(o) == "insufficient_credits" for o in outcomes)
+        return sum(not isinstance(o, Refusal) for o in outcomes)
+
+    with ThreadPoolExecutor(10) as pool:
+        assert sum(pool.map(use, range(10))) == 33
+    state = wallet(database)
+    assert (state.available, state.used) == (1, 99)
+    assert sum(lot.cost for lot in state.lots) == 2
+    audited(database)

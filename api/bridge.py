@@ -22,6 +22,7 @@ from api.access.keys import KeyRing
 from api.couriers import Webhooks
 from api.engine import Engine
 from api.feeds import Feeds
+from api.intake import Inbox
 from api.settings import Work
 from ledger.batch import Outcome, Request
 from ledger.errors import ClockBehind, Overloaded, WriterError
@@ -55,6 +56,7 @@ class Bridge:
         self.webhooks = Webhooks(
             conninfo, keeping.folder, sending=work.sending, insecure=work.insecure_webhooks
         )
+        self.inbox = Inbox(conninfo, self.webhooks.vault, self._submit_behind, working=work.sending)
         self.execute = self._writer.execute  # for threads that wait for the outcomes
         self.prover = Prover(TreeHeads(self.reader, keeping))
         self.keeper = Keeper(conninfo, keeping)
@@ -76,10 +78,22 @@ class Bridge:
             if isinstance(answer, ClockBehind):
                 self.clock_behind_at = time.monotonic()
             raise answer
+        self._hint(ledger)
+        return answer
+
+    def _hint(self, ledger: str) -> None:
         self.feeds.hint(ledger)
         self.engine.hint()
         self.webhooks.hint()
-        return answer
+
+    def _submit_behind(self, ledger: str, request: Request, done: Callable[[Answer], None]) -> None:
+        """`Writer.submit` for a thread whose commands nobody waits for here (Overloaded)."""
+
+        def answered(answer: Answer) -> None:
+            done(answer)
+            self._loop.call_soon_threadsafe(self._hint, ledger)
+
+        self._writer.submit(ledger, request, answered)
 
     async def read(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a read in a thread; as many at once as the reader has connections (Overloaded)."""
@@ -89,6 +103,7 @@ class Bridge:
 
     async def close(self) -> None:
         """Answer what is queued, then end the threads and close the connections."""
+        await self.inbox.close()
         await to_thread.run_sync(self._writer.close)
         await to_thread.run_sync(self.keeper.close)
         await self.webhooks.close()

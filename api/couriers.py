@@ -6,9 +6,9 @@ from pathlib import Path
 
 from anyio import CapacityLimiter, to_thread
 
+from ledger.vault import Vault
 from projections.deliveries.courier import Courier, Couriers
 from projections.deliveries.sending import Sender
-from projections.deliveries.vault import Vault
 
 PINGS = 2  # at once, because each may take as long as an attempt may
 

@@ -234,6 +234,48 @@ _ATTEMPT = {
 }
 
 
+_CHARGE = {
+    "event": "charge.success",
+    "data": {
+        "id": 696134701,
+        "status": "success",
+        "reference": "order-1842",
+        "amount": 999,
+        "currency": "USD",
+    },
+}
+_ENDPOINT = {
+    "id": "7b1f1d1c-2b8e-4d5a-9a51-6d0f6c3f2a10",
+    "provider": "paystack",
+    "path": "/webhooks/paystack/7b1f1d1c-2b8e-4d5a-9a51-6d0f6c3f2a10",
+    "default": True,
+    "description": "Live account",
+    "settings": {},
+    "made_at": "2026-11-20T09:00:00.000000Z",
+    "former_secret_until": None,
+}
+_OUR_SHOP = {
+    "provider": "standard",
+    "path": "/webhooks/standard/7b1f1d1c-2b8e-4d5a-9a51-6d0f6c3f2a10",
+    "default": False,
+    "description": "Our shop",
+}
+_WEBHOOK = {
+    "number": 17,
+    "endpoint": "7b1f1d1c-2b8e-4d5a-9a51-6d0f6c3f2a10",
+    "provider": "paystack",
+    "event_id": "charge.success:696134701",
+    "type": "charge.success",
+    "subject": "order-1842",
+    "state": "parked",
+    "reason": "account_not_in_chart",
+    "detail": "No pattern of the chart matches the address (account: payments:unapplied).",
+    "seqs": None,
+    "attempts": 0,
+    "received_at": "2026-11-20T10:00:00.000000Z",
+    "settled_at": "2026-11-20T10:00:00.100000Z",
+    "next_at": None,
+}
 EXAMPLES: dict[str, dict[str, Any]] = {
     "open_ledger": {
         "body": {"name": "main", "time_zone": "Europe/Prague", "chart": _CHART},
@@ -695,6 +737,62 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     },
     "replay_dead_messages": {"body": {"seqs": [5]}, "answer": {**_SUBSCRIPTION, "waiting": 1}},
     "list_attempts": {"answer": {"attempts": [_ATTEMPT], "next": None}},
+    "receive_webhook": {"body": _CHARGE, "answer": {"number": 17, "duplicate": False}},
+    "receive_webhook_at": {"body": _CHARGE, "answer": {"number": 17, "duplicate": True}},
+    "create_endpoint": {
+        "body": {
+            "provider": "standard",
+            "description": "Our shop",
+        },
+        "answer": {
+            "endpoint": {**_ENDPOINT, **_OUR_SHOP},
+            "secret": _SECRET,
+        },
+    },
+    "list_endpoints": {"answer": {"endpoints": [_ENDPOINT]}},
+    "get_endpoint": {"answer": _ENDPOINT},
+    "change_endpoint": {
+        "body": {"settings": {"channels": {"card": "paystack:cards"}}, "default": True},
+        "answer": {**_ENDPOINT, "settings": {"channels": {"card": "paystack:cards"}}, "description": ""},
+    },
+    "rotate_endpoint_secret": {
+        "body": {},
+        "answer": {
+            "endpoint": {
+                **_ENDPOINT,
+                **_OUR_SHOP,
+                "former_secret_until": "2026-11-21T10:00:00.000000Z",
+            },
+            "secret": _SECRET,
+        },
+    },
+    "delete_endpoint": {"answer": _ENDPOINT},
+    "get_inbox": {
+        "answer": {
+            "states": [
+                {"state": "parked", "webhooks": 2, "oldest_received_at": "2026-11-20T10:00:00.000000Z"}
+            ]
+        }
+    },
+    "list_webhooks": {"answer": {"webhooks": [_WEBHOOK], "next": None}},
+    "get_webhook": {
+        "answer": {
+            "webhook": _WEBHOOK,
+            "headers": [["content-type", "application/json"]],
+            "body": "{}",
+        }
+    },
+    "replay_webhook": {
+        "answer": {
+            **_WEBHOOK,
+            "state": "received",
+            "reason": None,
+            "detail": None,
+            "settled_at": None,
+            "next_at": "2026-11-20T10:05:00.000000Z",
+        }
+    },
+    "replay_parked_webhooks": {"body": {"reason": "account_not_in_chart"}, "answer": {"replayed": 2}},
     "list_rejections": {
         "answer": {
             "rejections": [

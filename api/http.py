@@ -19,6 +19,7 @@ import msgspec
 from msgspec import Meta, Struct
 from starlette.types import Message, Receive, Scope, Send
 
+from adapters.inbox.endpoints import Provider
 from api.problems import RETRY_AFTER_SECONDS, Problem, Refused, make, of_validation
 from ledger.chart import MAX_AMOUNT
 from ledger.commands import Address, Key, Name, Period
@@ -28,6 +29,7 @@ from ledger.proofs import tile_at
 T = TypeVar("T")
 
 MAX_BODY_BYTES = 10 * 2**20
+MAX_WEBHOOK_BYTES = 2**20
 FILE_PIECE = 2**18
 JSON = b"application/json"
 PROBLEM = b"application/problem+json"
@@ -125,20 +127,33 @@ class Exchange:
         return keys.pop()
 
     async def body(self) -> bytes:
-        """The whole body, at most MAX_BODY_BYTES (Refused, Gone)."""
-        if self._content_length and int(self._content_length) > MAX_BODY_BYTES:
-            raise Refused(_too_large())
-        message = await self._receive()
-        body: bytes = message.get("body", b"")
-        if message["type"] == "http.disconnect" or message.get("more_body"):
-            body = await self._rest(message)
+        """The whole body, JSON of at most MAX_BODY_BYTES (Refused, Gone)."""
+        body = await self._read(MAX_BODY_BYTES)
         if body and (self._encoded or not _CONTENT_TYPE.match(self._content_type)):
             found = self._content_type.decode("latin-1") or "no content type"
             detail = f"The body has {found}{', and is compressed' if self._encoded else ''}."
             raise Refused(make("unsupported_media_type", detail, field="Content-Type"))
         return body
 
-    async def _rest(self, message: Any) -> bytes:
+    async def signed(self) -> tuple[list[tuple[str, str]], bytes]:
+        """Headers and body of a webhook, whatever it calls its content (Refused, Gone)."""
+        body = await self._read(MAX_WEBHOOK_BYTES)
+        if self._encoded:
+            detail = "A compressed body is not the bytes that were signed."
+            raise Refused(make("unsupported_media_type", detail, field="Content-Encoding"))
+        headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in self.scope["headers"]]
+        return headers, body
+
+    async def _read(self, limit: int) -> bytes:
+        if self._content_length and int(self._content_length) > limit:
+            raise Refused(_too_large(limit))
+        message = await self._receive()
+        body: bytes = message.get("body", b"")
+        if message["type"] == "http.disconnect" or message.get("more_body"):
+            body = await self._rest(message, limit)
+        return body
+
+    async def _rest(self, message: Any, limit: int) -> bytes:
         chunks = []
         size = 0
         while True:
@@ -146,8 +161,8 @@ class Exchange:
                 raise Gone
             chunks.append(message.get("body", b""))
             size += len(chunks[-1])
-            if size > MAX_BODY_BYTES:
-                raise Refused(_too_large())
+            if size > limit:
+                raise Refused(_too_large(limit))
             if not message.get("more_body"):
                 return b"".join(chunks)
             message = await self._receive()
@@ -241,13 +256,15 @@ class Exchange:
             headers = (*headers, (b"retry-after", b"%d" % problem.evidence["retry_after"]))
         elif problem.code == "unauthenticated":
             headers = (*headers, (b"www-authenticate", b"Bearer"))
+        elif problem.status == 401:
+            headers = (*headers, (b"www-authenticate", b"Signature"))
         elif problem.code == "method_not_allowed":
             headers = (*headers, (b"allow", ", ".join(problem.evidence["allowed"]).encode()))
         await self.answer(problem.status, encode(problem), PROBLEM, headers)
 
 
-def _too_large() -> Problem:
-    return make("payload_too_large", evidence={"limit": MAX_BODY_BYTES})
+def _too_large(limit: int) -> Problem:
+    return make("payload_too_large", evidence={"limit": limit})
 
 
 def _key(value: bytes) -> str:
@@ -391,6 +408,9 @@ _PATH: dict[str, Callable[[str], Any]] = {
     "approval": partial(msgspec.convert, type=UUID),
     "period": _period,
     "subscription": partial(msgspec.convert, type=Uuid),
+    "provider": partial(msgspec.convert, type=Provider),
+    "endpoint": partial(msgspec.convert, type=Uuid),
+    "number": lambda text: msgspec.convert(int(text) if _SEQ.match(text) else text, Seq),
     "level": _level,
     "tile": _tile,
     "seq": lambda text: msgspec.convert(int(text) if _SEQ.match(text) else text, Seq),

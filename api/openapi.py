@@ -68,6 +68,17 @@ _PATH_PARAMETERS = {
         {"type": "string", "format": "uuid"},
         "0f6f0c1e-5f34-4d0b-8f0e-7f6f5f4f3f2f",
     ),
+    "provider": (
+        "Who sends the webhook.",
+        {"type": "string", "pattern": r"^[a-z][a-z_]{0,30}$"},
+        "stripe",
+    ),
+    "endpoint": (
+        "The endpoint's id.",
+        {"type": "string", "format": "uuid"},
+        "7b1f1d1c-2b8e-4d5a-9a51-6d0f6c3f2a10",
+    ),
+    "number": ("The webhook's number.", {"type": "integer", "minimum": 1, "maximum": 2**63 - 1}, 17),
     "period": (
         "A year, quarter, month or day of the ledger's time zone.",
         {"type": "string", "pattern": r"^[1-9][0-9]{3}(-Q[1-4]|-[0-9]{2}(-[0-9]{2})?)?$"},
@@ -148,7 +159,10 @@ _HEADERS: dict[str, Any] = {
         "description": "Each limit's quota (`q`) and window in seconds (`w`).",
         "schema": {"type": "string"},
     },
-    "WWW-Authenticate": {"description": "How to say who you are.", "schema": {"const": "Bearer"}},
+    "WWW-Authenticate": {
+        "description": "How to say who you are: `Signature` of a webhook, as its provider's scheme has it.",
+        "schema": {"enum": ["Bearer", "Signature"]},
+    },
     "X-Request-Id": {
         "description": "The request's id: the client's own, which stands in the event too, or one made here.",
         "schema": {"type": "string"},
@@ -220,6 +234,12 @@ def _operation(operation: Operation) -> dict[str, Any]:
                     "example": operation.example,
                 }
             },
+        }
+    elif operation.signed:
+        made["requestBody"] = {
+            "required": True,
+            "description": "What the provider sends and signs, as it is.",
+            "content": {"application/json": {"schema": {"type": "object"}, "example": operation.example}},
         }
     return made
 

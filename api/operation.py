@@ -23,6 +23,7 @@ Tag = Literal[
     "Projections",
     "Jobs",
     "Webhooks",
+    "Inbox",
     "Access",
     "Approvals",
     "Service",
@@ -34,6 +35,14 @@ _LEDGER = ("ledger_not_found",)
 _BODY = ("payload_too_large", "unsupported_media_type")
 _DATABASE = ("unavailable", "overloaded")
 _ACCESS = ("unauthenticated", "forbidden", "too_many_requests")
+_SIGNED = (
+    "provider_not_found",
+    "webhook_unreadable",
+    "webhook_signature_bad",
+    "webhook_untrusted",
+    "webhooks_closed",
+    "secrets_unavailable",
+)
 _MIN_SEQ = ("projection_behind", "projection_stopped")
 _COMMAND = ("idempotency_key_reused", "event_too_large", "clock_behind")
 # What comes of dating a command, and of posting to accounts.
@@ -55,7 +64,10 @@ DATED = ("effective_at_in_future", "original_not_earlier", "period_closed")
 
 
 class Operation:
-    """One method of one path. `status`, `media` and `answer` (bytes: as they are) are those of success."""
+    """One method of one path. `status`, `media` and `answer` (bytes: as they are) are those of success.
+
+    `signed`: a webhook, whose signature is its credentials, and whose body is nobody's but the provider's.
+    """
 
     def __init__(
         self,
@@ -78,6 +90,7 @@ class Operation:
         keyed: bool = True,
         media: bytes = JSON,
         feed: bool = False,
+        signed: bool = False,
     ) -> None:
         self.method = method
         self.path = path
@@ -94,6 +107,7 @@ class Operation:
         self.location = location
         self.description = description
         self.feed = feed
+        self.signed = signed
         self.example: Any = EXAMPLES.get(id, {}).get("body")
         self.answer_example: Any = EXAMPLES.get(id, {}).get("answer")
         self._codes = codes
@@ -121,7 +135,7 @@ class Operation:
         codes = _ALWAYS + self._codes
         if "{ledger}" in self.path:
             codes += _LEDGER
-        if self.body is not None:
+        if self.body is not None or self.signed:
             codes += _BODY
         if self.keyed:
             codes += _COMMAND
@@ -129,6 +143,8 @@ class Operation:
             codes += _MIN_SEQ
         if "incarnation" in self.query.__struct_fields__:
             codes += ("incarnation_ended",)
+        if self.signed:
+            codes += _DATABASE + _SIGNED
         if self.scope != "none":
             codes += _DATABASE + _ACCESS
         return codes

@@ -12,6 +12,7 @@ from api.access import handlers as access
 from api.access.approvals import ApprovalDetails, ApprovalView
 from api.access.keys import ApiKeyView, NewApiKey, TenantView
 from api.http import NOTE, OCTETS
+from api.inbox_operations import INBOX
 from api.operation import DATED, POSTING, Operation
 from api.queries import (
     AccountsPage,
@@ -982,6 +983,7 @@ OPERATIONS: tuple[Operation, ...] = (
         answer=AttemptsPage,
         codes=("subscription_not_found",),
     ),
+    *INBOX,
     Operation(
         "POST",
         _KEYS,

@@ -15,6 +15,11 @@ import psycopg
 import structlog
 from msgspec import Struct
 
+from adapters.adapter import Unreadable
+from adapters.inbox.desk import WebhookNotFound, WebhookSettled
+from adapters.inbox.door import DoorClosed, NotTrusted
+from adapters.inbox.endpoints import MAX_ENDPOINTS, DefaultTaken, EndpointNotFound, TooManyEndpoints
+from adapters.providers import ProviderNotFound
 from api.access.approvals import AlreadyDecided, ApprovalNotFound, ApprovalView, SamePerson
 from api.access.gate import Unauthenticated
 from api.access.key_set import KeysUnavailable
@@ -27,6 +32,7 @@ from ledger.reader import AccountNotFound, AssetNeeded, TransactionNotFound
 from ledger.rejections import Rejection, RejectionCode
 from ledger.store import Trouble, why
 from ledger.text import whose
+from ledger.vault import VaultError
 from ledger.views import EntryView
 from projections.balances_at import EndsBeforeItStarts
 from projections.deliveries.subscriptions import (
@@ -34,7 +40,6 @@ from projections.deliveries.subscriptions import (
     SubscriptionNotFound,
     TooManySubscriptions,
 )
-from projections.deliveries.vault import VaultError
 from projections.jobs import JobNotFound
 from projections.proving import EventNotFound, EventNotInTree, SizeNotReached, TileNotFound
 from projections.reading import Behind, Stopped
@@ -66,6 +71,41 @@ TABLE: tuple[RejectionCode, ...] = (
     ),
     RejectionCode("projection_not_found", 404, False, "No projection has this name."),
     RejectionCode("subscription_not_found", 404, False, "No subscription of the ledger has this id."),
+    RejectionCode(
+        "webhook_unreadable", 400, False, "The webhook's body is not what its provider sends: a JSON object."
+    ),
+    RejectionCode(
+        "webhook_signature_bad", 400, False, "The webhook's signature is missing, wrong or not of this time."
+    ),
+    RejectionCode(
+        "webhook_untrusted",
+        401,
+        False,
+        "The webhook's signature is missing, wrong or late, so it is not taken for its provider's.",
+    ),
+    RejectionCode(
+        "webhooks_closed",
+        401,
+        False,
+        "No secret is set for this provider, so that nothing of it can be verified and nothing is taken.",
+        ("provider",),
+    ),
+    RejectionCode("provider_not_found", 404, False, "No provider of webhooks has this name.", ("provider",)),
+    RejectionCode("endpoint_not_found", 404, False, "No endpoint of the ledger has this id."),
+    RejectionCode("webhook_not_found", 404, False, "The ledger's inbox has no webhook of this number."),
+    RejectionCode(
+        "webhook_settled",
+        409,
+        False,
+        "The webhook was posted or waits to be: only what was ignored, parked or failed is tried again.",
+        ("number",),
+    ),
+    RejectionCode(
+        "default_endpoint_taken", 409, False, "The provider has another default endpoint.", ("provider",)
+    ),
+    RejectionCode(
+        "too_many_endpoints", 409, False, "The ledger has as many endpoints as it may.", ("limit",)
+    ),
     RejectionCode("job_not_found", 404, False, "No job has this id."),
     RejectionCode(
         "unauthenticated", 401, False, "The request has no credentials, or none that are accepted."
@@ -311,6 +351,26 @@ def of_error(error: Exception) -> Problem | None:
             return make("subscription_not_found")
         case TooManySubscriptions():
             return make("too_many_subscriptions", evidence={"limit": MAX_SUBSCRIPTIONS})
+        case NotTrusted():
+            if error.why.status == 401:
+                return make("webhook_untrusted", str(error))
+            return make("webhook_signature_bad", str(error))
+        case DoorClosed():
+            return make("webhooks_closed", evidence={"provider": error.args[0]})
+        case Unreadable():
+            return make("webhook_unreadable", str(error))
+        case ProviderNotFound():
+            return make("provider_not_found", evidence={"provider": error.args[0]})
+        case EndpointNotFound():
+            return make("endpoint_not_found")
+        case WebhookNotFound():
+            return make("webhook_not_found")
+        case WebhookSettled():
+            return make("webhook_settled", evidence={"number": error.args[0]})
+        case DefaultTaken():
+            return make("default_endpoint_taken", evidence={"provider": error.args[0]})
+        case TooManyEndpoints():
+            return make("too_many_endpoints", evidence={"limit": MAX_ENDPOINTS})
         case VaultError():
             log.error("webhooks.secrets", error=str(error))
             return make("secrets_unavailable")

@@ -13,7 +13,7 @@ DAYBOOK_JWT_ISSUER, DAYBOOK_JWT_AUDIENCE   what tokens must say; needed where to
 DAYBOOK_JWT_TENANT    the tenant of tokens that name none; without it they are refused
 DAYBOOK_RATE_KEY, DAYBOOK_RATE_TENANT   requests for each key and for each tenant, such as 600/minute
 DAYBOOK_PROJECTIONS   `off`: the service keeps no projections; `daybook projections run` does
-DAYBOOK_WEBHOOKS      `off`: this process delivers no webhooks; another one does
+DAYBOOK_WEBHOOKS      `off`: this process delivers no webhooks and posts none that came in; another one does
 DAYBOOK_INSECURE_WEBHOOKS   `on`: webhooks may go to http and to private addresses; for development only
 """
 

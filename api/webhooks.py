@@ -12,11 +12,11 @@ from api.handlers import Call, Handler, Reply
 from api.http import decode_body
 from api.problems import Refused, make
 from ledger.chart import MAX_AMOUNT
+from ledger.vault import Vault
 from ledger.wire import Connection
 from projections.deliveries import subscriptions as s
 from projections.deliveries.addresses import AddressRefused, parse
 from projections.deliveries.courier import attempt, utc_now
-from projections.deliveries.vault import Vault
 
 Limit = Annotated[int, Meta(ge=1, le=1_000, description="At most so many rows.")]
 After = Annotated[int, Meta(ge=0, le=MAX_AMOUNT, description="Go on beyond this: `next` of the page before.")]

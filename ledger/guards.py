@@ -28,6 +28,7 @@ BYPASS_ROW_SECURITY = {
     "daybook_writer": True,
     "daybook_reader": False,
     "daybook_projector": True,
+    "daybook_inbox": False,
 }
 
 WRITER = {
@@ -48,6 +49,37 @@ WRITER = {
     "closed_periods": {"SELECT", "INSERT", "DELETE"},
 }
 READER = {object: {"USAGE"} if object == "schema" else {"SELECT"} for object in WRITER}
+
+INBOX = {
+    "schema": {"USAGE"},
+    "endpoints": {"SELECT", "INSERT"}
+    | {
+        f"UPDATE({column})"
+        for column in (
+            "state",
+            "is_default",
+            "description",
+            "settings",
+            "secret",
+            "former_secret",
+            "former_until",
+        )
+    },
+    "webhooks": {"SELECT", "INSERT"}
+    | {
+        f"UPDATE({column})"
+        for column in (
+            "state",
+            "reason",
+            "detail",
+            "seqs",
+            "attempts",
+            "refusals",
+            "next_at",
+            "settled_at",
+        )
+    },
+}
 
 APPEND_ONLY = ("events", "postings", "event_streams", "endings", "idempotency_keys", "assets")
 PER_LEDGER = (*APPEND_ONLY, "heads", "accounts", "balances", "streams", "holds", "closed_periods")
@@ -126,6 +158,10 @@ POLICY = (
     " USING (ledger_id = ( SELECT daybook.current_ledger() AS current_ledger))"
 )
 OF_TENANT = "own_tenant PERMISSIVE FOR SELECT TO daybook_reader USING (tenant = daybook.current_tenant())"
+OF_INBOX = (
+    "own_tenant PERMISSIVE FOR ALL TO daybook_inbox"
+    " USING (tenant = ( SELECT current_setting('daybook.tenant'::text, true) AS current_setting))"
+)
 POLICIES = dict.fromkeys(PER_LEDGER, ("own_ledger", POLICY)) | {"ledgers": ("own_tenant", OF_TENANT)}
 
 
@@ -142,6 +178,7 @@ def problems(connection: Connection) -> list[str]:
         _row_security,
         _read_models,
         _control_plane,
+        _inbox,
     )
     return [problem for check in checks for problem in check(connection)]
 
@@ -182,15 +219,15 @@ def _grants(connection: Connection) -> Iterator[str]:
         expected |= {(role, object, privilege) for object, allowed in matrix.items() for privilege in allowed}
     found = set(connection.execute(QUERIES["grants"]).fetchall())
     for role, object, privilege in sorted(expected - found):
-        yield f"{role} lacks {privilege} on {_named(object)}."
+        yield f"{role} lacks {privilege} on {_placed('daybook', object)}."
     for role, object, privilege in sorted(found - expected):
         # Who else may look is not ours to say: row-level security shows them nothing.
         if role in (*BYPASS_ROW_SECURITY, "PUBLIC") or privilege not in ("SELECT", "USAGE"):
-            yield f"{role} has {privilege} on {_named(object)} and must not."
+            yield f"{role} has {privilege} on {_placed('daybook', object)} and must not."
 
 
-def _named(object: str) -> str:
-    return "the schema daybook" if object == "schema" else f"daybook.{object}"
+def _placed(schema: str, object: str) -> str:
+    return f"the schema {schema}" if object == "schema" else f"{schema}.{object}"
 
 
 def _owners(connection: Connection) -> Iterator[str]:
@@ -263,3 +300,25 @@ def _control_plane(connection: Connection) -> Iterator[str]:
     """The schema `access`: only its own role may look at tenants and keys."""
     for role, object, privilege in connection.execute(QUERIES["control_plane"]):
         yield f"{role} has {privilege} on {object} and must not."
+
+
+def _inbox(connection: Connection) -> Iterator[str]:
+    """The schema `inbox`: one role works on it, for one tenant at a time; what came in stays as it came."""
+    expected = {
+        ("daybook_inbox", _placed("inbox", object), privilege)
+        for object, allowed in INBOX.items()
+        for privilege in allowed
+    }
+    found = set(connection.execute(QUERIES["inbox_grants"]).fetchall())
+    for role, object, privilege in sorted(expected - found):
+        yield f"{role} lacks {privilege} on {object}."
+    for role, object, privilege in sorted(found - expected):
+        yield f"{role} has {privilege} on {object} and must not."
+    for table, secured, policies in connection.execute(QUERIES["inbox_tables"]):
+        if not secured:
+            yield f"Row-level security is not enabled on inbox.{table}."
+        if policies != [OF_INBOX]:
+            yield f"The policy own_tenant on inbox.{table} is missing or not the only one."
+    for function, source in connection.execute(QUERIES["inbox_functions"]):
+        if f"$${source}$$" not in SCHEMA:
+            yield f"The function inbox.{function} is not as it was made."

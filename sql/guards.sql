@@ -9,11 +9,12 @@ SELECT name, setting FROM pg_settings WHERE name IN ('fsync', 'full_page_writes'
 -- name: roles
 -- The last column: whether whoever asks may become it.
 SELECT rolname, rolbypassrls, rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication, pg_has_role(oid, 'MEMBER')
-  FROM pg_roles WHERE rolname IN ('daybook_owner', 'daybook_writer', 'daybook_reader', 'daybook_projector');
+  FROM pg_roles WHERE rolname IN ('daybook_owner', 'daybook_writer', 'daybook_reader', 'daybook_projector', 'daybook_inbox');
 
 -- name: memberships
 SELECT m.rolname, o.rolname FROM pg_roles m JOIN pg_roles o ON o.oid <> m.oid
- WHERE m.rolname IN ('daybook_writer', 'daybook_reader', 'daybook_projector') AND pg_has_role(m.oid, o.oid, 'MEMBER') ORDER BY 1, 2;
+ WHERE m.rolname IN ('daybook_writer', 'daybook_reader', 'daybook_projector', 'daybook_inbox')
+   AND pg_has_role(m.oid, o.oid, 'MEMBER') ORDER BY 1, 2;
 
 -- name: grants
 -- What others than the owner may do to the schema, its tables, sequences and columns; grantee 0 is everybody.
@@ -101,3 +102,27 @@ WITH granted (object, owner, acl) AS (
 SELECT DISTINCT coalesce(rolname, 'PUBLIC'), object, privilege_type
   FROM granted CROSS JOIN aclexplode(acl) LEFT JOIN pg_roles ON pg_roles.oid = grantee
  WHERE grantee <> owner ORDER BY 1, 2, 3;
+
+-- name: inbox_grants
+-- What others than the owner may do in the schema `inbox`.
+WITH granted (object, owner, acl, part) AS (
+    SELECT 'the schema inbox', nspowner, nspacl, NULL FROM pg_namespace WHERE nspname = 'inbox'
+    UNION ALL
+    SELECT 'inbox.' || relname, relowner, relacl, NULL FROM pg_class WHERE relnamespace = to_regnamespace('inbox')
+    UNION ALL
+    SELECT 'inbox.' || relname, relowner, attacl, attname FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid
+     WHERE relnamespace = to_regnamespace('inbox')
+)
+SELECT DISTINCT coalesce(rolname, 'PUBLIC'), object, privilege_type || coalesce('(' || part || ')', '')
+  FROM granted CROSS JOIN aclexplode(acl) LEFT JOIN pg_roles ON pg_roles.oid = grantee
+ WHERE grantee <> owner ORDER BY 1, 2, 3;
+
+-- name: inbox_tables
+SELECT relname, relrowsecurity, array(
+        SELECT policyname || ' ' || permissive || ' FOR ' || cmd || ' TO ' || array_to_string(roles, ', ')
+               || ' USING ' || coalesce(qual, '') || coalesce(' CHECK ' || with_check, '')
+          FROM pg_policies WHERE schemaname = 'inbox' AND tablename = relname)
+  FROM pg_class WHERE relnamespace = to_regnamespace('inbox') AND relkind = 'r' ORDER BY 1;
+
+-- name: inbox_functions
+SELECT proname, prosrc FROM pg_proc WHERE pronamespace = to_regnamespace('inbox') ORDER BY 1;

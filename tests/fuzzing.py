@@ -30,6 +30,7 @@ from sql.embedded import running
 from sql.migrate import migrate
 from tests.daybook_command import ROOT, own_data
 from tests.keys import as_admin
+from tests.senders import SECRETS, signed
 from tests.served import Service, move, served
 
 LEDGER = "/v1/ledgers/main"
@@ -87,6 +88,18 @@ def furnish(service: Service) -> dict[str, str]:
         made("/v1/api-keys", {"name": f"spare {n}", "scopes": ["customer"]})["key"]["id"] for n in range(2)
     )
     made("/v1/tenants", {"name": "acme"})
+    inbox = f"{LEDGER}/inbox"
+    asked = {"provider": "buffr", "secret": SECRETS["buffr"]}
+    door, spare = (made(f"{inbox}/endpoints", asked | {"default": not n})["endpoint"]["id"] for n in range(2))
+    for n in range(20):
+        body = json.dumps({"n": n}).encode()
+        sent = service.client.post(f"/webhooks/buffr/{door}", content=body, headers=signed("buffr", body))
+        assert sent.is_success, sent.text
+    deadline = time.monotonic() + 30
+    while {one["state"] for one in service.get(f"{inbox}")["states"]} != {"parked"}:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    numbers = [one["number"] for one in service.get(f"{inbox}/webhooks")["webhooks"]]
     hook = made(f"{LEDGER}/subscriptions", {"url": "https://hooks.invalid/ledger"})["subscription"]["id"]
     return {
         "job": job,
@@ -97,6 +110,12 @@ def furnish(service: Service) -> dict[str, str]:
         "own_key": own,
         "approval": waiting[0],
         "reject.approval": waiting[1],
+        "provider": "buffr",
+        "endpoint": door,
+        "own_endpoint": door,
+        "delete_endpoint.endpoint": spare,
+        "number": str(numbers[0]),
+        "replay_webhook.number": str(numbers[-1]),
         "void_hold.seq": "6",
         "reverse_transaction.seq": "4",
     }
@@ -123,6 +142,7 @@ def fuzz(service: Service, folder: Path, *options: str) -> Found:
             | {
                 "PYTHONPATH": str(ROOT),
                 "DAYBOOK_TEST_IDS": json.dumps(ids),
+                "DAYBOOK_TEST_SECRET": SECRETS["buffr"],
                 "DAYBOOK_TEST_KEY": as_admin(service.base)["authorization"].removeprefix("Bearer "),
             },
             capture_output=True,

@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from ledger.vault import Vault
 from ledger.writer import Writer
 from projections.deliveries import subscriptions as s
 from projections.deliveries.courier import Courier
 from projections.deliveries.sending import Sender
-from projections.deliveries.vault import Vault
 from projections.versions import connect
 from tests.bookkeeping import deposit, do, done, open_ledger, writing
 

@@ -39,6 +39,8 @@ EVERY = [
     for path, methods in PATHS.items()
     for method in methods
 ]
+# The signature is their credentials (tests/test_inbox.py).
+SIGNED = {"/webhooks/{provider}", "/webhooks/{provider}/{endpoint}"}
 OPEN = {"/health/live", "/health/ready", "/v1/rejections", "/v1/verifier-key"}
 PAGES = {"/docs", "/openapi.json"}
 VALUES = {"address": "cash", "seq": "2", "job": "6d1c4f0e-53d7-4f0b-9c5e-0f4b6a1e2d3c", "tenant": "acme"}
@@ -47,6 +49,7 @@ VALUES |= {
     "key": "0d0d8f6e-3c0e-4b5e-8d39-0b2a9a1a7c51",
     "period": "2020",
 }
+VALUES |= {"provider": "stripe", "endpoint": "7b1f1d1c-2b8e-4d5a-9a51-6d0f6c3f2a10", "number": "2"}
 
 
 @pytest.fixture(scope="module")
@@ -110,9 +113,10 @@ def parameter(path: str, name: str) -> str:
 def test_every_operation_declares_what_it_needs(method: str, path: str) -> None:
     """A scope that there is, or none for what is open on purpose; and the security that goes with it."""
     operation = PATHS[path][method.lower()]
-    if path in OPEN:
+    if path in OPEN | SIGNED:
         assert operation["x-scope"] == "none"
         assert "security" not in operation
+        assert path not in SIGNED or "401" in operation["responses"]
         return
     assert operation["x-scope"] in SCOPES
     assert operation["security"] == [{"bearer": [operation["x-scope"]]}]
@@ -124,6 +128,10 @@ def test_nothing_is_answered_without_credentials(
     service: Service, book: Book, method: str, path: str
 ) -> None:
     """No header, another scheme, an unknown key, no key at all: 401, and how to say who you are."""
+    if path in SIGNED:
+        answer = ask(service, method, filled(path, book.name), None)
+        assert answer.json()["code"] in ("webhooks_closed", "endpoint_not_found")
+        return
     if path in OPEN:
         assert ask(service, method, filled(path, book.name), None).status_code in (200, 503)
         return

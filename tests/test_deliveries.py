@@ -20,11 +20,11 @@ import psycopg
 import pytest
 from standardwebhooks.webhooks import Webhook
 
+from ledger.vault import Vault, VaultError
 from projections.deliveries import schedule
 from projections.deliveries import subscriptions as s
 from projections.deliveries.courier import Courier, Couriers, utc_now
 from projections.deliveries.sending import Sender
-from projections.deliveries.vault import Vault, VaultError
 from projections.versions import connect
 from tests.daybook_command import ROOT
 from tests.post_office import PostOffice, post_office
@@ -435,7 +435,7 @@ import sys, time
 from pathlib import Path
 from projections.deliveries.courier import Courier, Couriers
 from projections.deliveries.sending import Sender
-from projections.deliveries.vault import Vault
+from ledger.vault import Vault
 Couriers(sys.argv[1], Courier(Sender(insecure=True), Vault(Path(sys.argv[2]))))
 time.sleep(600)
 """

@@ -23,45 +23,47 @@ CATALOG = {
         SELECT relname, relkind::text, relpersistence::text, relrowsecurity, relforcerowsecurity, reloptions,
                pg_get_userbyid(relowner), obj_description(oid, 'pg_class')
           FROM pg_class
-         WHERE relnamespace = ANY ('{access, daybook, projections}'::regnamespace[])
+         WHERE relnamespace = ANY ('{access, daybook, inbox, projections}'::regnamespace[])
            AND relkind IN ('r', 'p', 'v', 'm', 'S')""",
     "columns": """
         SELECT relname, attnum, attname, format_type(atttypid, atttypmod), attnotnull, attidentity::text,
                attstorage::text, pg_get_expr(adbin, adrelid), col_description(attrelid, attnum)
           FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
           LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
-         WHERE relnamespace = ANY ('{access, daybook, projections}'::regnamespace[])
+         WHERE relnamespace = ANY ('{access, daybook, inbox, projections}'::regnamespace[])
            AND relkind IN ('r', 'p') AND attnum > 0""",
     "constraints": """
         SELECT relname, conname, contype::text, convalidated, pg_get_constraintdef(pg_constraint.oid)
           FROM pg_constraint JOIN pg_class ON pg_class.oid = conrelid
-         WHERE relnamespace = ANY ('{access, daybook, projections}'::regnamespace[])""",
+         WHERE relnamespace = ANY ('{access, daybook, inbox, projections}'::regnamespace[])""",
     "indexes": """
         SELECT tablename, indexname, indexdef FROM pg_indexes
-         WHERE schemaname = ANY ('{access, daybook, projections}')""",
+         WHERE schemaname = ANY ('{access, daybook, inbox, projections}')""",
     "triggers": """
         SELECT relname, tgname, tgenabled::text, pg_get_triggerdef(pg_trigger.oid)
           FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid
-         WHERE relnamespace = ANY ('{access, daybook, projections}'::regnamespace[]) AND NOT tgisinternal""",
+         WHERE relnamespace = ANY ('{access, daybook, inbox, projections}'::regnamespace[])
+           AND NOT tgisinternal""",
     "functions": """
         SELECT proname, pg_get_functiondef(oid), pg_get_userbyid(proowner), obj_description(oid, 'pg_proc')
-          FROM pg_proc WHERE pronamespace = ANY ('{access, daybook, projections}'::regnamespace[])""",
+          FROM pg_proc WHERE pronamespace = ANY ('{access, daybook, inbox, projections}'::regnamespace[])""",
     "policies": """
         SELECT tablename, policyname, permissive, roles::text, cmd, qual, with_check FROM pg_policies""",
     "grants": """
         SELECT relname, attname, pg_get_userbyid(grantee), privilege_type, is_grantable
           FROM (SELECT relname, NULL AS attname, relacl AS acl FROM pg_class
-                 WHERE relnamespace = ANY ('{access, daybook, projections}'::regnamespace[])
+                 WHERE relnamespace = ANY ('{access, daybook, inbox, projections}'::regnamespace[])
                 UNION ALL
                 SELECT relname, attname, attacl FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
-                 WHERE relnamespace = ANY ('{access, daybook, projections}'::regnamespace[])) a,
+                 WHERE relnamespace = ANY ('{access, daybook, inbox, projections}'::regnamespace[])) a,
                aclexplode(acl)""",
     "schema": """
         SELECT nspname, pg_get_userbyid(nspowner), pg_get_userbyid(grantee), privilege_type
-          FROM pg_namespace, aclexplode(nspacl) WHERE nspname = ANY ('{access, daybook, projections}')""",
+          FROM pg_namespace, aclexplode(nspacl)
+         WHERE nspname = ANY ('{access, daybook, inbox, projections}')""",
     "types": """
         SELECT typname, typtype::text FROM pg_type
-         WHERE typnamespace = ANY ('{access, daybook, projections}'::regnamespace[])
+         WHERE typnamespace = ANY ('{access, daybook, inbox, projections}'::regnamespace[])
            AND typtype NOT IN ('b', 'c')""",
 }  # fmt: skip
 

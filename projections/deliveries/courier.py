@@ -24,11 +24,11 @@ import psycopg
 import structlog
 
 from ledger.text import iso, micros
+from ledger.vault import Vault, VaultError
 from ledger.wire import Connection
 from projections.deliveries import schedule, signing
 from projections.deliveries.sending import Answer, Sender
 from projections.deliveries.signing import Message
-from projections.deliveries.vault import Vault, VaultError
 from projections.versions import connect
 from sql import load as load_queries
 

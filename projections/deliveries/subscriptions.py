@@ -18,12 +18,12 @@ from ledger.chart import MAX_AMOUNT
 from ledger.errors import LedgerNotFound
 from ledger.events import SCHEMA_VERSIONS
 from ledger.text import check_text, iso, micros, whose
+from ledger.vault import Vault
 from ledger.wire import Connection
 from projections.deliveries import signing
 from projections.deliveries.courier import QUERIES, Endpoint, utc_now
 from projections.deliveries.sending import Answer
 from projections.deliveries.signing import Message, Scheme
-from projections.deliveries.vault import Vault
 
 MAX_SUBSCRIPTIONS = 50  # of one ledger
 FORMER_SECRET_FOR = timedelta(hours=24)

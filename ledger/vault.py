@@ -1,7 +1,8 @@
 """Secrets at rest: sealed with a key that lies in a file outside the database.
 
 Whoever reads the database, or a copy of it, cannot sign in anybody's name. The key is made when it is first
-needed; processes on other machines need the same file. AES-256-GCM, bound to the subscription that it is for.
+needed; processes on other machines need the same file. AES-256-GCM, bound to its owner: the subscription or
+the endpoint that it is for.
 """
 
 from __future__ import annotations
@@ -30,16 +31,16 @@ class Vault:
         self._path = folder / KEY_FILE
         self._cipher: AESGCM | None = None
 
-    def seal(self, secret: str, subscription: str) -> bytes:
+    def seal(self, secret: str, owner: str) -> bytes:
         """A secret as it is stored (VaultError)."""
         nonce = secrets.token_bytes(NONCE_BYTES)
-        return nonce + self._key().encrypt(nonce, secret.encode(), subscription.encode())
+        return nonce + self._key().encrypt(nonce, secret.encode(), owner.encode())
 
-    def open(self, sealed: bytes, subscription: str) -> str:
+    def open(self, sealed: bytes, owner: str) -> str:
         """A stored secret (VaultError)."""
         try:
             nonce, rest = sealed[:NONCE_BYTES], sealed[NONCE_BYTES:]
-            return self._key().decrypt(nonce, rest, subscription.encode()).decode()
+            return self._key().decrypt(nonce, rest, owner.encode()).decode()
         except InvalidTag:
             raise VaultError(f"the secret was sealed with another key than {self._path}") from None
 

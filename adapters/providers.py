@@ -1,0 +1,33 @@
+"""The providers that Daybook takes webhooks from, by the name that stands in the path."""
+
+from __future__ import annotations
+
+from adapters import paystack
+from adapters.adapter import Adapter, members, no_translation
+from adapters.signatures import BUFFR, CAAS, KREDIT, STANDARD, STRIPE, WISE
+
+ADAPTERS: dict[str, Adapter] = {
+    adapter.provider: adapter
+    for adapter in (
+        Adapter("stripe", STRIPE, members(("id",), ("type",), ("data", "object", "id")), no_translation),
+        paystack.ADAPTER,
+        Adapter("wise", WISE, members((), ("event_type",), ("data", "resource", "id")), no_translation),
+        Adapter("kredit", KREDIT, members((), ("event",), ("tenant_id",)), no_translation),
+        Adapter("caas", CAAS, members(("eventId",), ("eventType",), ("data", "leadId")), no_translation),
+        Adapter("buffr", BUFFR, members((), ("event",), ("voucher_id",)), no_translation),
+        # For whoever has no scheme of their own: the id is the header's, which is signed.
+        Adapter("standard", STANDARD, members((), ("type",), ()), no_translation),
+    )
+}
+
+
+class ProviderNotFound(LookupError):
+    """No provider has this name."""
+
+
+def adapter(provider: str) -> Adapter:
+    """The adapter of a provider (ProviderNotFound)."""
+    try:
+        return ADAPTERS[provider]
+    except KeyError:
+        raise ProviderNotFound(provider) from None

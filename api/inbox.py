@@ -1,0 +1,151 @@
+"""The inbox over HTTP: webhooks that come in, and what people ask of them and of endpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any, NamedTuple
+
+from msgspec import Meta, Struct
+
+from adapters.inbox import desk, door
+from adapters.inbox import endpoints as e
+from api.handlers import Call, Handler, Reply
+from api.http import decode_body
+from api.problems import Refused, of_validation
+from ledger.chart import MAX_AMOUNT
+from ledger.vault import Vault
+from ledger.wire import Connection
+
+# ---------------------------------------------------------------- what comes in
+
+
+async def receive(call: Call) -> Reply:
+    """A webhook: on disk when it is answered, and nothing else."""
+    inbox, path = call.bridge.inbox, call.path
+    letter = door.Letter(*await call.exchange.signed())
+    stored = await inbox.run(door.receive, inbox.vault, path["provider"], path.get("endpoint"), letter)
+    inbox.hint()
+    return Reply(call.operation.status, stored.received)
+
+
+# ---------------------------------------------------------------- what people ask
+
+
+class WebhooksQuery(Struct, forbid_unknown_fields=True):
+    """Webhooks in the order of their coming."""
+
+    state: Annotated[desk.State, Meta(description="Only these.")] | None = None
+    provider: Annotated[e.Provider, Meta(description="Only of this provider.")] | None = None
+    after: Annotated[
+        int, Meta(ge=0, le=MAX_AMOUNT, description="Go on beyond this: `next` of the page before.")
+    ] = 0
+    limit: Annotated[int, Meta(ge=1, le=1_000, description="At most so many rows.")] = 100
+
+
+class ParkedReplay(Struct, frozen=True, forbid_unknown_fields=True):
+    """Which parked webhooks; absent: all."""
+
+    reason: Annotated[str, Meta(pattern=r"^[a-z][a-z_]{0,62}\Z")] | None = None
+
+
+class Endpoints(Struct, frozen=True):
+    """All endpoints of the ledger, the oldest first."""
+
+    endpoints: list[e.Endpoint]
+
+
+class InboxView(Struct, frozen=True):
+    """The states that have webhooks."""
+
+    states: list[desk.StateCount]
+
+
+class WebhooksPage(Struct, frozen=True):
+    """Webhooks; `next` continues as `after`, null at the end."""
+
+    webhooks: list[desk.WebhookView]
+    next: int | None
+
+
+class Asked(NamedTuple):
+    """A request: its path's parameters, and its body or query."""
+
+    ledger: str
+    endpoint: str
+    number: int
+    body: Any
+    vault: Vault
+
+
+def work(function: Callable[[Connection, Asked], Any]) -> Handler:
+    """A handler that works on a ledger's inbox, in a thread (LedgerNotFound)."""
+
+    async def handler(call: Call) -> Reply:
+        operation, inbox, path = call.operation, call.bridge.inbox, call.path
+        body = call.query
+        if operation.body is not None:
+            body = decode_body(operation.decoder, await call.exchange.body() or operation.empty_body)
+        await call.bridge.read(call.reader.incarnation, path["ledger"])
+        ledger = call.whole_name(path["ledger"])
+        asked = Asked(ledger, path.get("endpoint", ""), path.get("number", 0), body, inbox.vault)
+        try:
+            answer = await inbox.run(function, asked)
+        except ValueError as error:
+            raise Refused(of_validation(error)) from None
+        inbox.hint()
+        return Reply(operation.status, answer, _location(call, answer))
+
+    return handler
+
+
+def _location(call: Call, answer: Any) -> tuple[tuple[bytes, bytes], ...]:
+    if call.operation.location is None:
+        return ()
+    place = call.operation.location.format(ledger=call.path["ledger"], endpoint=answer.endpoint.id)
+    return ((b"location", place.encode()),)
+
+
+def create(connection: Connection, asked: Asked) -> e.EndpointWithSecret:
+    return e.create(connection, asked.vault, asked.ledger, asked.body)
+
+
+def listed(connection: Connection, asked: Asked) -> Endpoints:
+    return Endpoints(e.endpoints(connection, asked.ledger))
+
+
+def one(connection: Connection, asked: Asked) -> e.Endpoint:
+    return e.endpoint(connection, asked.ledger, asked.endpoint)
+
+
+def change(connection: Connection, asked: Asked) -> e.Endpoint:
+    return e.change(connection, asked.ledger, asked.endpoint, asked.body)
+
+
+def rotate(connection: Connection, asked: Asked) -> e.EndpointWithSecret:
+    return e.rotate(connection, asked.vault, asked.ledger, asked.endpoint, asked.body)
+
+
+def delete(connection: Connection, asked: Asked) -> e.Endpoint:
+    return e.delete(connection, asked.ledger, asked.endpoint)
+
+
+def counts(connection: Connection, asked: Asked) -> InboxView:
+    return InboxView(desk.counts(connection, asked.ledger))
+
+
+def webhooks(connection: Connection, asked: Asked) -> WebhooksPage:
+    query = asked.body
+    found = desk.webhooks(connection, asked.ledger, query.state, query.provider, query.after, query.limit)
+    return WebhooksPage(found, found[-1].number if len(found) == query.limit else None)
+
+
+def webhook(connection: Connection, asked: Asked) -> desk.WholeWebhook:
+    return desk.webhook(connection, asked.ledger, asked.number)
+
+
+def replay(connection: Connection, asked: Asked) -> desk.WebhookView:
+    return desk.replay(connection, asked.ledger, asked.number)
+
+
+def replay_parked(connection: Connection, asked: Asked) -> desk.Replayed:
+    return desk.Replayed(len(desk.replay_parked(connection, asked.ledger, asked.body.reason)))

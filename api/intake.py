@@ -1,0 +1,61 @@
+"""The inbox in the service's process: its connections, and the thread that settles what came in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Concatenate, ParamSpec, TypeVar
+
+from anyio import CapacityLimiter, to_thread
+from psycopg_pool import ConnectionPool
+
+from adapters.inbox.connections import as_inbox
+from adapters.inbox.settling import Settler, Submit
+from adapters.inbox.workers import Workers
+from ledger.vault import Vault
+from ledger.wire import Connection
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+CONNECTIONS = 4
+
+
+class Inbox:
+    """The inbox's connections in one process, and the thread that settles webhooks if it is to work here."""
+
+    def __init__(self, conninfo: str, vault: Vault, submit: Submit, *, working: bool) -> None:
+        """Starts the thread; connections are made when they are needed."""
+        self.vault = vault
+        self._pool: ConnectionPool[Connection] = ConnectionPool(
+            as_inbox(conninfo),
+            min_size=0,
+            max_size=CONNECTIONS,
+            timeout=10,
+            kwargs={"autocommit": True},
+            check=ConnectionPool.check_connection,
+            open=True,
+        )
+        self._limiter = CapacityLimiter(CONNECTIONS)
+        self._workers = Workers(conninfo, Settler(submit)) if working else None
+
+    def hint(self) -> None:
+        """Something came in."""
+        if self._workers is not None:
+            self._workers.hint()
+
+    async def run(
+        self, function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run a function on a connection as daybook_inbox, in a thread."""
+
+        def run() -> T:
+            with self._pool.connection() as connection:
+                return function(connection, *args, **kwargs)
+
+        return await to_thread.run_sync(run, limiter=self._limiter)
+
+    async def close(self) -> None:
+        """End the thread after what it is at, and close the connections."""
+        if self._workers is not None:
+            await to_thread.run_sync(self._workers.close)
+        await to_thread.run_sync(self._pool.close)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import json
 import logging
+import resource
 import shlex
 import signal
 import socket
@@ -22,6 +23,7 @@ from api.access.keys import Grant, KeyRing
 from api.app import create_app
 from api.console import configure_logs
 from api.database import Database, opened
+from api.protocol import MAX_CONNECTIONS
 from api.server import TAKES_NOTHING_SECONDS, Server
 from api.settings import DEFAULT_PORT, Settings
 from ledger import guards
@@ -160,8 +162,17 @@ def _announce(
     )
 
 
+def _make_room_for_connections() -> None:
+    """As many files as connections need, and as much again for the database, as far as the system lets us."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 2 * MAX_CONNECTIONS if hard == resource.RLIM_INFINITY else min(2 * MAX_CONNECTIONS, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
 def _run(database: Database, listener: socket.socket, keeping: Keeping, settings: Settings) -> None:
     app = create_app(database.conninfo, keeping, settings.exports_dir, settings.work, settings.access)
+    _make_room_for_connections()
     server = Server(app)
     # After its shutdown uvicorn raises the signal again, for whoever handled it before.
     signal.signal(signal.SIGTERM, lambda number, frame: None)

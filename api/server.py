@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from typing import Any
 
 import uvicorn
 
 from api.app import Api
+from api.patience import Patience
 from api.protocol import Protocol
 
 GRACE_SECONDS = 30
 FEED_GRACE_SECONDS = 2
 # A client that is dead, or takes nothing of what is sent to it, is cut off after this time.
 TAKES_NOTHING_SECONDS = 60
+TICKS_BETWEEN_LOOKS = 10
 
 
 class Server(uvicorn.Server):
@@ -40,6 +43,13 @@ class Server(uvicorn.Server):
             )
         )
         self._api = api
+        self._patience = Patience()
+
+    async def on_tick(self, counter: int) -> bool:
+        """Ten times a second: whether to stop."""
+        if counter % TICKS_BETWEEN_LOOKS == 0:
+            self._patience.look(list(self.server_state.connections), time.monotonic())
+        return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End the feeds, then stop as uvicorn does."""

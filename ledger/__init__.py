@@ -29,7 +29,7 @@
    tests/test_guards.py.
 9. Isolated. A transaction works for one tenant, writes one ledger of it and sees one ledger of it.
    Kept by the API's gate, the triggers `own_ledger` and row-level security.
-   Attacked by tests/test_isolation.py, tests/test_access.py.
+   Attacked by tests/test_isolation.py, tests/test_access.py, tests/test_walls.py.
 
 Read in this order: text, periods, chart, commands, rejections, events, merkle, state, decide (with entry,
 moves, transactions, accounts, control, product, products), approvals, batch, rows, wire, store, errors, link,

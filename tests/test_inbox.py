@@ -124,6 +124,15 @@ def test_a_charge_becomes_a_transaction_once(service: Service, book: Book) -> No
     assert book.head() == seq
 
 
+def test_what_has_happened_needs_no_second_person(service: Service) -> None:
+    """Above the amount that one person may move, too: the signature stands where an approver would."""
+    book = service.open(CHART | {"approval_above": {"USD/2": 100}})
+    path = endpoint(book, "paystack")["path"]
+    found = settled(book, taken(service, path, "paystack", charge()))
+    assert found["state"] == "posted"
+    assert book.get("/events", after=1)["events"][0]["body"]["approver"] == "signature"
+
+
 def test_the_same_event_sent_at_once_is_stored_once(service: Service, book: Book) -> None:
     """Twenty requests side by side: one number, one of them not a duplicate, one transaction."""
     path, body = endpoint(book, "paystack")["path"], charge()

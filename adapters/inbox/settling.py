@@ -174,12 +174,17 @@ def _set_aside(translation: Ignore | Park) -> Settled:
     return Settled("parked", translation.code, translation.reason)
 
 
+# What a verified webhook says has happened already: that two persons approve of it would change nothing.
+SIGNATURE = "signature"
+
+
 def _request(webhook: _Webhook, translation: Post) -> Request:
     key = key_of(webhook.provider, translation.once or webhook.event_id, webhook.refusals)
     mark = sha256(f"webhook\n{key}".encode()).digest()
     for command in translation.commands:
         command.key, command.fingerprint = key, mark
         command.actor, command.request_id = f"webhook:{webhook.provider}", f"inbox:{webhook.number}"
+        command.approver = SIGNATURE
     commands = list(translation.commands)
     if len(commands) == 1:
         return Request(commands)

@@ -17,6 +17,14 @@ from sql.embedded import running
 from sql.migrate import migrate, pending
 
 OLDEST_SERVER = 150_000
+# With a server that vanishes without a word (seconds; the last one milliseconds); a URL may say otherwise.
+PATIENCE: dict[str, str | int] = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+}
 
 
 class DatabaseError(RuntimeError):
@@ -108,7 +116,7 @@ def _given(url: str) -> tuple[str, str]:
         ) from None
     host = parts.get("host") or parts.get("hostaddr") or "the default host"
     name = f"{parts.get('dbname') or parts.get('user') or 'the default database'} on {host}"
-    return make_conninfo(url, **{"connect_timeout": 5, **parts}), name
+    return make_conninfo(url, **{**PATIENCE, **parts}), name
 
 
 def _migrated(conninfo: str) -> list[str]:

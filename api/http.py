@@ -30,6 +30,8 @@ T = TypeVar("T")
 
 MAX_BODY_BYTES = 10 * 2**20
 MAX_WEBHOOK_BYTES = 2**20
+# Of all bodies that are still coming: slow clients could otherwise fill the memory with them.
+MAX_UNFINISHED_BYTES = 2**28
 FILE_PIECE = 2**18
 JSON = b"application/json"
 PROBLEM = b"application/problem+json"
@@ -46,6 +48,12 @@ encode = msgspec.json.Encoder().encode
 _REQUEST_ID = re.compile(rb"[\x20-\x7e]{1,128}\Z")
 _QUOTED = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\])*)"\Z')
 _CONTENT_TYPE = re.compile(rb'application/json *(?:; *charset *= *"?utf-?8"? *)?\Z', re.IGNORECASE)
+
+
+class _Bodies:
+    """Of this process: how many bytes of bodies have come that are not complete."""
+
+    unfinished = 0
 
 
 class Gone(Exception):
@@ -156,16 +164,22 @@ class Exchange:
     async def _rest(self, message: Any, limit: int) -> bytes:
         chunks = []
         size = 0
-        while True:
-            if message["type"] == "http.disconnect":
-                raise Gone
-            chunks.append(message.get("body", b""))
-            size += len(chunks[-1])
-            if size > limit:
-                raise Refused(_too_large(limit))
-            if not message.get("more_body"):
-                return b"".join(chunks)
-            message = await self._receive()
+        try:
+            while True:
+                if message["type"] == "http.disconnect":
+                    raise Gone
+                chunks.append(message.get("body", b""))
+                size += len(chunks[-1])
+                _Bodies.unfinished += len(chunks[-1])
+                if size > limit:
+                    raise Refused(_too_large(limit))
+                if not message.get("more_body"):
+                    return b"".join(chunks)
+                if _Bodies.unfinished > MAX_UNFINISHED_BYTES:
+                    raise Refused(make("overloaded"))
+                message = await self._receive()
+        finally:
+            _Bodies.unfinished -= size
 
     async def answer(
         self,

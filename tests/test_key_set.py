@@ -15,9 +15,11 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
 from api.access import key_set
+from api.access.gate import AccessSettings
 from api.access.key_set import KeyNotInSet, KeySet, KeysUnavailable
 from api.access.tokens import TokenRefused, Tokens, TokenSettings
 from api.settings import SettingsError, read
+from tests.served import move, served
 
 RSA_KEY = rsa.generate_private_key(public_exponent=65_537, key_size=2_048)
 EC_KEYS = {kid: ec.generate_private_key(ec.SECP256R1()) for kid in ("e1", "e2")}
@@ -198,3 +200,28 @@ def test_a_key_set_comes_over_a_safe_way() -> None:
     with pytest.raises(SettingsError, match="DAYBOOK_JWT_JWKS"):
         read(environment | {"DAYBOOK_JWT_JWKS": "http://id.example/jwks.json"})
     assert read(environment | {"DAYBOOK_JWT_JWKS": "https://id.example/jwks.json"}).access.tokens
+
+
+def test_tokens_work_over_the_api(database: str, issuer: Issuer) -> None:
+    """By the issuer's keys: the tenant, scopes and ledgers of the claims; the subject stands in the event."""
+    tokens = TokenSettings(audience="daybook", issuer="https://id.example", jwks=issuer.url)
+    with served(database, access=AccessSettings(tokens)) as service:
+        book = service.open()
+        of = {"tenant": "default", "scope": "ledger:write", "creditPermissions": ["credit:collection:manage"]}
+        for key, algorithm, kid in ((RSA_KEY, "RS256", "r1"), (EC_KEYS["e1"], "ES256", "e1")):
+            bearer = {"authorization": f"Bearer {token(key, algorithm, kid, **of)}"}
+            answer = book.call("POST", "/transactions", move("cash", "fx", 1), headers=bearer)
+            assert answer.status_code == 201, answer.text
+        assert book.get("/events", after=1)["events"][0]["body"]["actor"] == "user:u-1"
+        for more, status in (
+            ({"scope": "ledger:read"}, 403),
+            ({"ledgers": ["another"]}, 404),
+            ({"tenant": "nobody"}, 401),
+            ({"aud": "another service"}, 401),
+            ({"iss": "https://evil.example"}, 401),
+            ({"exp": int(time.time()) - 60}, 401),
+        ):
+            bearer = {"authorization": f"Bearer {token(RSA_KEY, 'RS256', 'r1', **of | more)}"}
+            answer = book.call("POST", "/transactions", move("cash", "fx", 1), headers=bearer)
+            assert answer.status_code == status, answer.text
+        assert book.head() == 3

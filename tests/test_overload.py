@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import random
+import socket
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from functools import partial
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
-from api import bridge
+from api import bridge, http
+from api.database import _given
 from ledger.writer import Writer
 from tests.audit import audited
 from tests.conftest import NewDatabase
+from tests.keys import as_admin
 from tests.served import Book, Service, move, served
+from tests.waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -87,3 +94,34 @@ def client_log(book: Book, number: int, refused: threading.Event) -> dict[str, i
             assert result["status"] == 201, result
             log[key] = result["transaction"]["seq"]
     return log
+
+
+def test_bodies_that_do_not_end_cannot_fill_the_memory(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beyond what all unfinished bodies may have together, one more is sent away, and no more."""
+    monkeypatch.setattr(http, "MAX_UNFINISHED_BYTES", 1_000_000)
+    book = service.open()
+    body = json.dumps(move("cash", "fx", 1, description="x")).encode().ljust(900_000)
+    head = (
+        f"POST {book.path}/transactions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        f"Authorization: {as_admin(service.base)['authorization']}\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    place = urlsplit(service.base)
+    with socket.create_connection((str(place.hostname), place.port or 0), timeout=10) as slow:
+        slow.sendall(head.encode() + body[:-1])
+        until(lambda: http._Bodies.unfinished == len(body) - 1)
+        refused = book.call(
+            "POST", "/transactions", content=body, headers={"content-type": "application/json"}
+        )
+        assert (refused.status_code, refused.json()["code"]) == (503, "overloaded")
+        slow.sendall(body[-1:])
+        assert slow.recv(65_536).startswith(b"HTTP/1.1 201")
+    assert http._Bodies.unfinished == 0
+    assert book.head() == 2
+
+
+def test_connections_to_a_database_that_vanished_end() -> None:
+    """Also those that were made; whoever names a time of their own in the URL has it."""
+    parts = conninfo_to_dict(_given("postgresql://u@db.example/books?tcp_user_timeout=5")[0])
+    assert (parts["connect_timeout"], parts["keepalives_idle"], parts["tcp_user_timeout"]) == ("5", "10", "5")

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from api.voucher_examples import VOUCHER_EXAMPLES
+
 _CHART = {
     "assets": ["USD/2"],
     "accounts": [
@@ -808,4 +810,5 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     },
     "get_live": {"answer": {"status": "healthy"}},
     "get_ready": {"answer": {"status": "healthy"}},
+    **VOUCHER_EXAMPLES,
 }

@@ -26,7 +26,7 @@ from api.time_zones import time_zones
 from ledger import closing
 from ledger import commands as c
 from ledger.batch import Outcome, Previewed, Recorded, Refusal, Replayed, Request
-from ledger.commands import AccountOpening, Batch, Command, LedgerOpening, Transaction
+from ledger.commands import Batch, Command, LedgerOpening, Transaction
 from ledger.errors import LedgerNotFound
 from ledger.period_reads import period_event
 from ledger.reader import Reader
@@ -176,8 +176,25 @@ async def command(call: Call) -> Reply:
     elif type(body) is LedgerOpening:
         path = {"ledger": body.name}
         _check_time_zone(body.time_zone)
-    subject = path.get("seq") or path.get("address") or path.get("period") or ""
+    # What a command is about stands last in its path.
+    subject = list(path.values())[-1] if len(path) > 1 else ""
     asked = c.command(body, subject, key=key, actor=call.principal.actor, request_id=exchange.asked_id)
+    return await carry_out(call, path, asked, preview=preview)
+
+
+async def carry_out(
+    call: Call,
+    path: dict[str, Any],
+    asked: Command,
+    shape: Callable[[EntryView], Any] | None = None,
+    *,
+    preview: bool = False,
+) -> Reply:
+    """A command's outcome as the operation answers it, the same bytes when it is replayed.
+
+    `shape` makes the body of what was recorded, where that is neither the entry nor an acknowledgement.
+    """
+    operation = call.operation
     (outcome,) = await call.submit(path["ledger"], Request([asked], preview=preview))
     if isinstance(outcome, Refusal):
         return await _refused(call, path["ledger"], [asked], outcome)
@@ -189,12 +206,14 @@ async def command(call: Call) -> Reply:
         if isinstance(outcome, Replayed)
         else entry_view(outcome.event, legs_after(outcome.legs))
     )
-    headers = _location(operation, path, body, view)
-    return Reply(
-        operation.status,
-        view if operation.answer is EntryView else Acknowledged(view.seq, view.type, view.recorded_at),
-        (*headers, REPLAYED) if replayed else headers,
-    )
+    headers = _location(operation, path, asked.body, view)
+    if shape is not None:
+        answer = shape(view)
+    elif operation.answer is EntryView:
+        answer = view
+    else:
+        answer = Acknowledged(view.seq, view.type, view.recorded_at)
+    return Reply(operation.status, answer, (*headers, REPLAYED) if replayed else headers)
 
 
 async def close_period(call: Call) -> Reply:
@@ -220,12 +239,13 @@ async def _refused(
     if refusal.rejection.code != APPROVAL_REQUIRED:
         return Reply(0, of_rejection(refusal.rejection), headers)
     asking = Asking(commands, atomic, commands[0].key, refusal.rejection)
-    [waiting] = await _wait(call, ledger, [asking])
+    [waiting] = await wait(call, ledger, [asking])
     place = f"/v1/ledgers/{ledger}/approvals/{waiting.id}"
     return Reply(202, waiting, ((b"location", place.encode()), *headers))
 
 
-async def _wait(call: Call, ledger: str, asking: list[Asking]) -> list[ApprovalView]:
+async def wait(call: Call, ledger: str, asking: list[Asking]) -> list[ApprovalView]:
+    """What was refused until a second person approves of it, as it waits, each on its own."""
     principal = call.principal
     approvals = call.bridge.keys.approvals
     return await call.bridge.read(approvals.ask, principal.tenant, ledger, principal.actor, asking)
@@ -234,8 +254,8 @@ async def _wait(call: Call, ledger: str, asking: list[Asking]) -> list[ApprovalV
 def _location(operation: Operation, path: dict[str, Any], body: Any, view: EntryView) -> tuple[Header, ...]:
     if operation.location is None:
         return ()
-    address = body.address if isinstance(body, AccountOpening) else ""
-    place = operation.location.format(ledger=path["ledger"], seq=view.seq, address=address)
+    of_body = {name: getattr(body, name) for name in operation.located_by}
+    place = operation.location.format_map({**path, **of_body, "seq": view.seq})
     return ((b"location", place.encode()),)
 
 
@@ -284,14 +304,19 @@ async def _let_wait(
     call: Call, ledger: str, asked: list[Command], outcomes: list[Outcome], results: list[BatchResult]
 ) -> None:
     """Of an independent batch, what needs a second person waits, each on its own."""
-    asking = {
+    asking = without_approval(asked, outcomes)
+    if asking:
+        for index, waiting in zip(asking, await wait(call, ledger, list(asking.values())), strict=True):
+            results[index] = BatchResult(status=202, approval=waiting, replayed=results[index].replayed)
+
+
+def without_approval(asked: Sequence[Command], outcomes: Sequence[Outcome]) -> dict[int, Asking]:
+    """Those commands, by their places, that were refused until a second person approves of them."""
+    return {
         index: Asking([asked[index]], False, asked[index].key, outcome.rejection)
         for index, outcome in enumerate(outcomes)
         if isinstance(outcome, Refusal) and outcome.rejection.code == APPROVAL_REQUIRED
     }
-    if asking:
-        for index, waiting in zip(asking, await _wait(call, ledger, list(asking.values())), strict=True):
-            results[index] = BatchResult(status=202, approval=waiting, replayed=results[index].replayed)
 
 
 async def _atomic_reply(call: Call, ledger: str, group: list[Command], outcomes: list[Outcome]) -> Reply:

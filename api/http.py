@@ -25,6 +25,7 @@ from ledger.chart import MAX_AMOUNT
 from ledger.commands import Address, Key, Name, Period
 from ledger.periods import days_of
 from ledger.proofs import tile_at
+from ledger.vouchers.commands import Id
 
 T = TypeVar("T")
 
@@ -427,6 +428,8 @@ _PATH: dict[str, Callable[[str], Any]] = {
     "number": lambda text: msgspec.convert(int(text) if _SEQ.match(text) else text, Seq),
     "level": _level,
     "tile": _tile,
+    "programme": partial(msgspec.convert, type=Id),
+    "voucher": partial(msgspec.convert, type=Id),
     "seq": lambda text: msgspec.convert(int(text) if _SEQ.match(text) else text, Seq),
 }
 

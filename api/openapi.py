@@ -84,6 +84,16 @@ _PATH_PARAMETERS = {
         {"type": "string", "pattern": r"^[1-9][0-9]{3}(-Q[1-4]|-[0-9]{2}(-[0-9]{2})?)?$"},
         "2026-10",
     ),
+    "programme": (
+        "The programme's name.",
+        {"type": "string", "pattern": r"^[A-Za-z0-9_.\-]+$", "maxLength": 64},
+        "relief",
+    ),
+    "voucher": (
+        "The voucher's name.",
+        {"type": "string", "pattern": r"^[A-Za-z0-9_.\-]+$", "maxLength": 64},
+        "V-1042",
+    ),
     "seq": (
         "The seq of the event, that of a transaction where it is one.",
         {"type": "integer", "minimum": 1, "maximum": 2**63 - 1},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cached_property
 from typing import Any, Literal
 
@@ -24,6 +25,7 @@ Tag = Literal[
     "Jobs",
     "Webhooks",
     "Inbox",
+    "Vouchers",
     "Access",
     "Approvals",
     "Service",
@@ -118,6 +120,14 @@ class Operation:
     def decoder(self) -> msgspec.json.Decoder[Any]:
         """Of the body."""
         return msgspec.json.Decoder(self.body)
+
+    @cached_property
+    def located_by(self) -> tuple[str, ...]:
+        """The members of the body that `location` names."""
+        names = re.findall(r"\{(\w+)\}", self.location or "")
+        return tuple(
+            name for name in names if name not in ("ledger", "seq") and f"{{{name}}}" not in self.path
+        )
 
     @property
     def optional_body(self) -> bool:

@@ -37,6 +37,7 @@ from api.queries import (
     TreeHeadQuery,
     TrialBalanceQuery,
 )
+from api.voucher_operations import VOUCHER_OPERATIONS
 from api.webhooks import AttemptsPage, AttemptsQuery, MessagesPage, MessagesQuery, Subscriptions
 from ledger.chart import ChartDocument
 from ledger.commands import (
@@ -89,7 +90,13 @@ from projections.views import (
 )
 
 _PROOF = ("ledger_differs", "signing_unavailable")
-_CHART = ("product_unknown", "pattern_not_of_product", "chart_patterns_overlap", "asset_scale_conflict")
+_CHART = (
+    "product_unknown",
+    "product_stays",
+    "pattern_not_of_product",
+    "chart_patterns_overlap",
+    "asset_scale_conflict",
+)
 _TIME = (*DATED, "unbalanced")
 _PARTS = ("transaction_not_found", "amounts_count_differs", "exceeds_remaining", "effective_before_original")
 _HOLD = ("not_a_hold", "hold_already_posted", "hold_already_voided", "hold_already_expired")
@@ -1157,4 +1164,5 @@ OPERATIONS: tuple[Operation, ...] = (
         handler=handlers.ready,
         answer=handlers.Ready,
     ),
+    *VOUCHER_OPERATIONS,
 )

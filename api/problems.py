@@ -34,6 +34,7 @@ from ledger.store import Trouble, why
 from ledger.text import whose
 from ledger.vault import VaultError
 from ledger.views import EntryView
+from ledger.voucher_reads import ProgrammeNotFound, VoucherNotFound
 from projections.balances_at import EndsBeforeItStarts
 from projections.deliveries.subscriptions import (
     MAX_SUBSCRIPTIONS,
@@ -347,6 +348,10 @@ def of_error(error: Exception) -> Problem | None:
             return make("signing_unavailable")
         case ProjectionNotFound():
             return make("projection_not_found", f"No projection is named {error.args[0]}.")
+        case ProgrammeNotFound():
+            return make("programme_not_found", evidence={"programme": error.args[0]})
+        case VoucherNotFound():
+            return make("voucher_not_found", evidence={"voucher": error.args[0]})
         case SubscriptionNotFound():
             return make("subscription_not_found")
         case TooManySubscriptions():

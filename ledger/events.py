@@ -41,6 +41,7 @@ SCHEMA_VERSIONS: dict[str, int] = {
     "voucher_fee_paid": 1,
     "payees_settled": 1,
     "voucher_issued": 1,
+    "voucher_distributed": 1,
     "voucher_delivered": 1,
     "voucher_redeemed": 1,
     "voucher_expired": 1,

@@ -108,6 +108,13 @@ TABLE: tuple[RejectionCode, ...] = (
         "voucher_code_wrong", 422, False, "This is not the voucher's code, or no voucher's.", ("voucher",)
     ),
     RejectionCode(
+        "voucher_already_distributed",
+        409,
+        False,
+        "The distributor has taken the voucher over.",
+        ("voucher", "delivery"),
+    ),
+    RejectionCode(
         "voucher_already_delivered", 409, False, "The voucher was delivered.", ("voucher", "delivered_at")
     ),
     RejectionCode("voucher_already_failed", 409, False, "The voucher has failed.", ("voucher",)),

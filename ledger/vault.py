@@ -7,6 +7,7 @@ the endpoint that it is for.
 
 from __future__ import annotations
 
+import hmac
 import os
 import secrets
 from contextlib import suppress
@@ -29,23 +30,27 @@ class Vault:
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / KEY_FILE
-        self._cipher: AESGCM | None = None
+        self._key: bytes | None = None
 
     def seal(self, secret: str, owner: str) -> bytes:
         """A secret as it is stored (VaultError)."""
         nonce = secrets.token_bytes(NONCE_BYTES)
-        return nonce + self._key().encrypt(nonce, secret.encode(), owner.encode())
+        return nonce + AESGCM(self._read()).encrypt(nonce, secret.encode(), owner.encode())
 
     def open(self, sealed: bytes, owner: str) -> str:
         """A stored secret (VaultError)."""
         try:
             nonce, rest = sealed[:NONCE_BYTES], sealed[NONCE_BYTES:]
-            return self._key().decrypt(nonce, rest, owner.encode()).decode()
+            return AESGCM(self._read()).decrypt(nonce, rest, owner.encode()).decode()
         except InvalidTag:
             raise VaultError(f"the secret was sealed with another key than {self._path}") from None
 
-    def _key(self) -> AESGCM:
-        if self._cipher is None:
+    def derive(self, purpose: str) -> bytes:
+        """A key of its own for a purpose, always the same one (VaultError)."""
+        return hmac.digest(self._read(), f"daybook {purpose}".encode(), "sha256")
+
+    def _read(self) -> bytes:
+        if self._key is None:
             try:
                 self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 if not self._path.exists():
@@ -59,8 +64,8 @@ class Vault:
                 key = b""
             if len(key) != KEY_BYTES:
                 raise VaultError(f"the key {self._path} is not {KEY_BYTES} bytes in hex")
-            self._cipher = AESGCM(key)
-        return self._cipher
+            self._key = key
+        return self._key
 
     def _make(self) -> None:
         """Whole and on disk before it has its name; of two processes that make one, the first one's stays."""

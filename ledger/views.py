@@ -9,11 +9,13 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from msgspec import UNSET, Raw, Struct, UnsetType, field
+from msgspec.json import decode
 
 from ledger.chart import AccountType, ChartDocument, Limits, Terms
 from ledger.commands import Side
 from ledger.events import Event
 from ledger.state import Balance, Leg, Status, figures
+from ledger.text import encode_canonical
 
 Kind = Literal["posted", "pending", "release"]
 
@@ -104,7 +106,8 @@ class EntryView(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False)
 
     `original_effective_at` is when it would have counted, had its period not been closed; `transaction` the
     seq of the transaction that it posts, voids, expires or reverses; `asked` the amount that an `up_to`
-    transaction asked for; `batch` the place in an atomic batch.
+    transaction asked for; `batch` the place in an atomic batch; `data` what a product's event says
+    (docs/events.md).
     """
 
     seq: int
@@ -124,6 +127,7 @@ class EntryView(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False)
     accounts_opened: list[str] = []
     batch: tuple[int, int] | None = None
     idempotency_key: str = ""
+    data: dict[str, Any] = {}
     preview: bool = False
 
 
@@ -351,7 +355,13 @@ def entry_fields(event: Event, legs: list[LegAfter]) -> dict[str, Any]:
         "accounts_opened": sorted(event.accounts_opened),
         "batch": event.batch,
         "idempotency_key": event.key,
+        "data": {} if all(name.startswith("transaction:") for name in event.streams) else _stored(data),
     }
+
+
+def _stored(data: dict[str, Any]) -> Any:
+    """As it is read from the store, members in canonical order."""
+    return decode(encode_canonical(data))
 
 
 def entry_view(event: Event, legs: list[LegAfter], preview: bool = False) -> EntryView:

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 from unittest.mock import patch
@@ -35,7 +35,8 @@ from tests.served import Service, move, served
 
 LEDGER = "/v1/ledgers/main"
 CHART: dict[str, Any] = {
-    "assets": ["USD/2", "EUR/2", "JPY/0"],
+    "products": ["vouchers"],
+    "assets": ["USD/2", "EUR/2", "JPY/0", "NAD/2"],
     "accounts": [
         {"pattern": "cash", "type": "asset"},
         {"pattern": "fees", "type": "income"},
@@ -83,6 +84,7 @@ def furnish(service: Service) -> dict[str, str]:
     while service.get(f"/v1/jobs/{job}")["state"] != "done":
         assert time.monotonic() < deadline
         time.sleep(0.05)
+    vouchers = furnish_vouchers(made)
     own = service.get("/v1/api-keys")["keys"][0]["id"]
     key, other = (
         made("/v1/api-keys", {"name": f"spare {n}", "scopes": ["customer"]})["key"]["id"] for n in range(2)
@@ -116,9 +118,31 @@ def furnish(service: Service) -> dict[str, str]:
         "delete_endpoint.endpoint": spare,
         "number": str(numbers[0]),
         "replay_webhook.number": str(numbers[-1]),
+        **vouchers,
         "void_hold.seq": "6",
         "reverse_transaction.seq": "4",
     }
+
+
+def furnish_vouchers(made: Callable[[str, Any], Any]) -> dict[str, str]:
+    """The programme of the document's examples, with money in every place of it, and vouchers to end."""
+    programme = {"programme": "relief", "name": "Relief", "asset": "NAD/2"}
+    made(f"{LEDGER}/programmes", programme)
+    made(f"{LEDGER}/programmes/relief/fundings", {"amount": 10_000_000})
+    made(f"{LEDGER}/programmes/relief/fees", {"payee": "A1", "amount": 100_000})
+
+    def issued(name: str) -> str:
+        body = {"programme": "relief", "voucher": name, "beneficiary": "B-7", "amount": 100_000}
+        code: str = made(f"{LEDGER}/vouchers", body)["code"]
+        return code
+
+    ids = {}
+    for fate in ("redeem", "distribute", "deliver", "expire", "cancel", "fail", "reissue"):
+        issued(fate)
+        ids[f"{fate}_voucher.voucher"] = fate
+    issued("V-1")
+    made(f"{LEDGER}/vouchers/V-1/redeem", {"amount": 4_000, "payee_type": "agent", "payee": "A1"})
+    return ids | {"voucher": "V-1", "redeem_code.code": issued("coded"), "open_programme.programme": "other"}
 
 
 def fuzz(service: Service, folder: Path, *options: str) -> Found:

@@ -36,6 +36,7 @@ BEYOND_A_SCHEMA = re.compile(
             r"The tree of size \d+ ends before event \d+",
             r"`secret` must be |`secret` is missing: this provider",  # each scheme has its own form
             r"`provider` is not one that Daybook knows|`settings` do not fit \w+: ",
+            r"`payees` names one twice",
             r"An independent batch has no key of its own",
             r"The key of the header and the key of the body differ",
             r"uses a capture twice",
@@ -77,6 +78,12 @@ def before_call(ctx: HookContext, case: Case[Any], kwargs: dict[str, Any]) -> No
             case.path_parameters[name] = there
     if operation.startswith("receive_webhook"):
         kwargs["auth"] = _sign
+    asked = case.operation.definition.raw.get("requestBody")
+    shown = asked["content"]["application/json"].get("example") if asked else None
+    if isinstance(case.body, dict) and isinstance(shown, dict):
+        for name, value in shown.items():
+            if f"{operation}.{name}" in IDS and case.body.get(name) == value:
+                case.body[name] = IDS[f"{operation}.{name}"]
     if "Idempotency-Key" in case.headers:
         if isinstance(case.body, dict) and case.body.get("atomic", True) is False:
             del case.headers["Idempotency-Key"]  # each transaction of it may carry one

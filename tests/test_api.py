@@ -102,7 +102,7 @@ def test_no_operation_knows_a_ledger_that_is_not_there(service: Service) -> None
         if "{ledger}" in operation.path:
             place = {"address": "cash", "seq": 1, "period": "2020", "level": 0, "tile": "000"}
             place |= dict.fromkeys(("job", "subscription", "approval", "endpoint"), str(UUID(int=0)))
-            place |= {"file": "manifest.json", "number": 1}
+            place |= {"file": "manifest.json", "number": 1, "programme": "relief", "voucher": "V1"}
             path = operation.path.format(ledger="nowhere", **place)
             query = {"get_statement": {"asset": "USD/2"}, "get_consistency_proof": {"from": "0"}}.get(
                 operation.id, {}
@@ -451,6 +451,9 @@ def test_events_are_paged_as_they_are_stored(book: Book) -> None:
 # ---------------------------------------------------------------- keys and replays
 
 
+BY_PRODUCTS = {"Vouchers"}  # in their own tests
+
+
 def keyed_calls(book: Book) -> dict[str, tuple[str, str, Any]]:
     """One accepted command of every operation that takes a key."""
     held = [book.seq(move("customers:1", "fees", 10, pending=True)) for _ in range(2)]
@@ -487,7 +490,7 @@ def keyed_calls(book: Book) -> dict[str, tuple[str, str, Any]]:
 def test_replay_is_the_first_answer_byte_for_byte(book: Book) -> None:
     """Every keyed operation answers a repeated request with its first status and body, marked as a replay."""
     calls = keyed_calls(book)
-    assert set(calls) == {o.id for o in OPERATIONS if o.keyed}
+    assert set(calls) == {o.id for o in OPERATIONS if o.keyed and o.tag not in BY_PRODUCTS}
     for name, (method, path, body) in calls.items():
         headers = {"Idempotency-Key": f"key of {name}"}
         first = book.service.call(method, path, body, headers=headers)
@@ -779,7 +782,7 @@ def test_every_code_in_the_source_is_in_a_table() -> None:
     """No code is sent that is not in the tables: whatever the source calls one stands there."""
     root = Path(problems.__file__).parents[1]
     found = set()
-    for path in [*(root / "api").glob("*.py"), *(root / "ledger").glob("*.py")]:
+    for path in [*(root / "api").rglob("*.py"), *(root / "ledger").rglob("*.py")]:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
                 called = (

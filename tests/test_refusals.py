@@ -196,6 +196,7 @@ BY_PRODUCTS = {
         "voucher_exists",
         "voucher_code_taken",
         "voucher_code_wrong",
+        "voucher_already_distributed",
         "voucher_already_delivered",
         "voucher_already_failed",
         "voucher_not_open",

@@ -128,6 +128,7 @@ def test_every_entry_is_that_of_the_catalogue(database: str, writer: Writer) -> 
     before = soon(-60)
     found: dict[str, Outcome] = {"fund": do(writer, on("relief", v.Funding(amount=100_000)))}
     found["issue"] = do(writer, issue("V1"))
+    assert entry(recorded(do(writer, on("V1", v.Distribution(delivery="D-1")))).event) == []
     found["deliver"] = do(writer, on("V1", v.Delivery(delivery="D-1")))
     found["redeem in part at an agent"] = do(writer, on("V1", redeem(amount=4_000)))
     found["fee"] = do(writer, on("relief", v.Fee(payee="A1", amount=100)))
@@ -182,6 +183,7 @@ def test_commands_that_cannot_be_are_refused(database: str, writer: Writer) -> N
     done(do(writer, issue("gone")))
     done(do(writer, on("gone", v.Cancellation(reason="moved away"))))
     done(do(writer, issue("there")))
+    done(do(writer, on("there", v.Distribution(delivery="D-1"))))
     done(do(writer, on("there", v.Delivery())))
     done(do(writer, issue("failed")))
     done(do(writer, on("failed", v.Failure(reason="no such phone"))))
@@ -200,6 +202,7 @@ def test_commands_that_cannot_be_are_refused(database: str, writer: Writer) -> N
         (on("V1", redeem(code_hash=hashed("guess"))), "voucher_code_wrong"),
         (v.Redemption(code_hash=hashed("guess"), payee_type="agent", payee="A1"), "voucher_code_wrong"),
         (on("gone", redeem()), "voucher_not_open"),
+        (on("there", v.Distribution(delivery="D-2")), "voucher_already_distributed"),
         (on("there", v.Delivery()), "voucher_already_delivered"),
         (on("failed", v.Failure(reason="again")), "voucher_already_failed"),
         (on("gone", v.Reissue(replacement="V4", code_hash=hashed("V4"))), "voucher_not_open"),

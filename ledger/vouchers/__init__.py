@@ -40,6 +40,7 @@ PRODUCT = Product(
         c.FeePayment: programmes.pay_fee,
         c.Settlement: programmes.settle,
         c.Issue: vouchers.issue,
+        c.Distribution: vouchers.distribute,
         c.Delivery: vouchers.deliver,
         c.Redemption: vouchers.redeem,
         c.Expiry: vouchers.expire,

@@ -21,6 +21,9 @@ CodeHash = Annotated[
         description="SHA-256 of the voucher's code in hex: the book knows no code.",
     ),
 ]
+Distributor = Annotated[
+    Literal["", "buffr"], Meta(description="Who brings the vouchers to their beneficiaries; empty: not us.")
+]
 PayeeType = Literal["agent", "merchant", "wallet"]
 
 
@@ -42,6 +45,7 @@ class ProgrammeOpening(ProductCommand, forbid_unknown_fields=True, omit_defaults
     asset: AssetCode
     sponsor: Annotated[str, Meta(max_length=255)] = ""
     expires_after_days: Annotated[int, Meta(ge=1, le=36_500)] | None = None
+    distributor: Distributor = ""
 
     def __post_init__(self) -> None:
         ProductCommand.__post_init__(self)
@@ -146,6 +150,18 @@ class OfVoucher(ProductCommand, forbid_unknown_fields=True, omit_defaults=True, 
             self.happened_at = _utc("happened_at", self.happened_at)
 
 
+class Distribution(OfVoucher, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    """The distributor has taken the voucher over. `delivery` is its own id of that."""
+
+    operation: ClassVar[str] = "distribute_voucher"
+
+    delivery: Annotated[str, Meta(max_length=255)]
+
+    def __post_init__(self) -> None:
+        OfVoucher.__post_init__(self)
+        check_text("delivery", self.delivery)
+
+
 class Delivery(OfVoucher, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
     """The beneficiary has the voucher. `delivery` is the distributor's own id of that."""
 
@@ -158,15 +174,9 @@ class Delivery(OfVoucher, forbid_unknown_fields=True, omit_defaults=True, kw_onl
         check_text("delivery", self.delivery)
 
 
-class Redemption(OfVoucher, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
-    """A payee has paid the beneficiary `amount`, or all that remains.
+class Payout(OfVoucher, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    """A payee has paid the beneficiary `amount`, or all that remains."""
 
-    `code_hash` proves the code; where the code alone is known, the command has no subject.
-    """
-
-    operation: ClassVar[str] = "redeem_voucher"
-
-    code_hash: CodeHash | None = None
     amount: Amount | None = None
     payee_type: PayeeType
     payee: Id
@@ -175,6 +185,17 @@ class Redemption(OfVoucher, forbid_unknown_fields=True, omit_defaults=True, kw_o
         OfVoucher.__post_init__(self)
         if self.amount is not None:
             self.amount = _integer("amount", self.amount, 1)
+
+
+class Redemption(Payout, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    """A payout, and the hash of the code that was shown for it, if one was.
+
+    Where the code alone is known, the command has no subject.
+    """
+
+    operation: ClassVar[str] = "redeem_voucher"
+
+    code_hash: CodeHash | None = None
 
 
 class Expiry(OfVoucher, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):

@@ -39,6 +39,8 @@ def open_programme(state: State, command: Command, now: int) -> Accepted:
         data["sponsor"] = body.sponsor
     if body.expires_after_days is not None:
         data["expires_after_days"] = body.expires_after_days
+    if body.distributor:
+        data["distributor"] = body.distributor
     return record(state, command, "programme_opened", now, at, [], [name], data)
 
 

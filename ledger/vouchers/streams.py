@@ -24,6 +24,7 @@ class Programme(Struct, frozen=True, omit_defaults=True):
     asset: str
     sponsor: str = ""
     expires_after_days: int | None = None
+    distributor: str = ""
 
 
 class Voucher(Struct, frozen=True, omit_defaults=True):
@@ -45,6 +46,7 @@ class Voucher(Struct, frozen=True, omit_defaults=True):
     expires_at: int | None = None
     delivered_at: int | None = None
     delivery: str = ""
+    distributed: bool = False
     expired: int = 0
     replaces: str = ""
     replaced_by: str = ""
@@ -73,6 +75,7 @@ def evolve_programme(programme: Programme | None, event: Event, stream: str) -> 
         data["asset"],
         data.get("sponsor", ""),
         data.get("expires_after_days"),
+        data.get("distributor", ""),
     )
 
 
@@ -90,7 +93,10 @@ def evolve_voucher(voucher: Voucher | None, event: Event, stream: str) -> Vouche
         case "voucher_delivered":
             status: Status = "delivered" if voucher.status in ("issued", "failed") else voucher.status
             at = from_iso(data.get("happened_at", event.effective_at))
-            return replace(voucher, status=status, delivered_at=at, delivery=data.get("delivery", ""))
+            delivery = data.get("delivery", voucher.delivery)
+            return replace(voucher, status=status, delivered_at=at, delivery=delivery)
+        case "voucher_distributed":
+            return replace(voucher, distributed=True, delivery=data["delivery"])
         case "voucher_redeemed":
             return _redeemed(voucher, int(data["amount"]))
         case "voucher_expired":

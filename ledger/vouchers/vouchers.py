@@ -52,6 +52,18 @@ def issue(state: State, command: Command, now: int) -> Accepted:
     return record(state, command, "voucher_issued", now, at, lines, streams, data)
 
 
+def distribute(state: State, command: Command, now: int) -> Accepted:
+    """A fact that is known afterwards: whatever the voucher has become meanwhile, it was handed over once."""
+    body = command.body
+    assert isinstance(body, c.Distribution)
+    voucher = _voucher(state, str(command.subject))
+    if voucher.distributed:
+        refuse("voucher_already_distributed", voucher=voucher.voucher, delivery=voucher.delivery)
+    data = {"voucher": voucher.voucher, "delivery": body.delivery, **_happened(body, now)}
+    at = effective_moment(state, body, now)
+    return record(state, command, "voucher_distributed", now, at, [], [_stream(voucher)], data)
+
+
 def deliver(state: State, command: Command, now: int) -> Accepted:
     body = command.body
     assert isinstance(body, c.Delivery)

@@ -29,6 +29,7 @@ from api.database import DatabaseError, first_line, opened
 from api.export_command import export_command
 from api.import_command import import_command
 from api.import_files import InputError
+from api.inbox_commands import inbox_group
 from api.period_commands import assert_command, period_group
 from api.projection_commands import projections
 from api.proof_commands import proof, tree_head_command, verifier_key_command
@@ -166,6 +167,7 @@ for _command in (
     verifier_key_command,
     proof,
     restore_command,
+    inbox_group,
     approval_group,
     key_group,
     tenant_group,

@@ -58,6 +58,7 @@ def examine(database: Database, keeping: Keeping) -> Iterator[Finding]:
             "guards", guards.problems(connection), "grants, triggers and policies are in place"
         )
         yield from _ledgers(connection)
+        yield from _inbox(connection)
     yield from _projections(database.conninfo)
     yield from _tree_heads(database.conninfo, keeping)
 
@@ -121,6 +122,22 @@ def _ledgers(connection: Connection) -> Iterator[Finding]:
         for check, query, sentence, fine in _LEDGER_CHECKS:
             damage = [sentence.format(*row) for row in connection.execute(query)]
             yield from _findings(check, damage, f"{fine} ({extent})")
+
+
+def _inbox(connection: Connection) -> Iterator[Finding]:
+    # The tables' owner, because row-level security shows others one tenant at a time.
+    with connection.transaction():
+        connection.execute("SET LOCAL ROLE daybook_owner")
+        waiting = connection.execute(QUERIES["webhooks_waiting"]).fetchall()
+        ended = connection.execute(QUERIES["webhooks_not_posted"]).fetchall()
+    for ledger, count, since, reason in waiting:
+        why = f"because of {reason}" if reason else "is the service running?"
+        yield Finding("problem", "inbox", f"{ledger}: webhooks waiting: {count}, since {since}: {why}")
+    for ledger, state, reason, count in ended:
+        status: Literal["note", "problem"] = "problem" if state == "failed" else "note"
+        yield Finding(status, "inbox", f"{ledger}: webhooks {state} for {reason}: {count}")
+    if not waiting and not ended:
+        yield Finding("ok", "inbox", "every webhook was posted or ignored")
 
 
 _LEDGER_CHECKS: tuple[tuple[str, LiteralString, str, str], ...] = (

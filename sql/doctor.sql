@@ -78,3 +78,13 @@ SELECT daybook.whole_name(l.tenant, l.name), a.address, s.asset
  WHERE (b.debits_posted, b.credits_posted, b.debits_pending, b.credits_pending)
        IS DISTINCT FROM (p.dp, p.cp, p.dpend, p.cpend)
  ORDER BY 1, 2, 3 LIMIT 20;
+
+-- name: webhooks_waiting
+-- Longer than it takes to post one.
+SELECT daybook.whole_name(tenant, ledger), count(*), min(received_at), min(reason) FROM inbox.webhooks
+ WHERE state = 'received' AND received_at < clock_timestamp() - interval '1 minute'
+ GROUP BY 1 ORDER BY 1 LIMIT 20;
+
+-- name: webhooks_not_posted
+SELECT daybook.whole_name(tenant, ledger), state, reason, count(*) FROM inbox.webhooks
+ WHERE state IN ('parked', 'failed') GROUP BY 1, 2, 3 ORDER BY 1, 2, 3 LIMIT 50;

@@ -25,6 +25,7 @@ from ledger.notes import new_key
 from tests.daybook_command import ROOT
 from tests.fuzzing import CHART, LEDGER
 from tests.loud import Client, Installation, Said, command, leaks, serving
+from tests.senders import signed
 from tests.served import move
 
 # Every setting, by whether it is or may hold a secret. Whoever adds one says here which it is; a secret one
@@ -110,11 +111,35 @@ def succeed(client: Client, installation: Installation) -> None:
     ).json()["subscription"]["id"]
     client.make("a webhook's secret", hooks, {"url": "http://127.0.0.1:9/hook", "scheme": "sha256"})
     client.make("a rotated secret", f"{hooks}/{hook}/rotate", {})
+    take_webhooks_in(client)
     for path in ("", f"/{hook}", f"/{hook}/attempts", f"/{hook}/messages"):
         assert client.ask("GET", hooks + path).status_code == 200
     assert client.ask("POST", f"{hooks}/{hook}/ping").status_code == 200
     for path in ("/v1/api-keys", "/v1/verifier-key", f"{LEDGER}/events", "/openapi.json", "/health/ready"):
         assert client.ask("GET", path).status_code == 200
+
+
+def take_webhooks_in(client: Client) -> None:
+    """Two endpoints, with a provider's secret and one that is made; a webhook, good and bad; a rotation."""
+    endpoints = f"{LEDGER}/inbox/endpoints"
+    own = client.secrets["a provider's secret"] = "whsec_a_secret_that_a_provider_made"
+    made = client.http.post(
+        endpoints,
+        json={"provider": "stripe", "secret": own, "default": True},
+        headers={"authorization": f"Bearer {client.key}"},
+    ).json()["endpoint"]
+    body = b'{"id":"evt_1","type":"charge.succeeded"}'
+    credentials = client.secrets["a sender's credentials"] = "credentials-of-a-sender-0815"
+    headers = {**signed("stripe", body, own), "authorization": f"Bearer {credentials}"}
+    for path, status in ((made["path"], 200), ("/webhooks/stripe", 200), ("/webhooks/paystack", 401)):
+        assert client.http.post(path, content=body, headers=headers).status_code == status
+    assert client.http.post(made["path"], content=body, headers={"stripe-signature": own}).status_code == 400
+    client.make("an endpoint's secret", endpoints, {"provider": "standard"})
+    mine = client.ask("GET", endpoints).json()["endpoints"][1]["id"]
+    client.make("an endpoint's rotated secret", f"{endpoints}/{mine}/rotate", {})
+    for path in ("", f"/{made['id']}"):
+        assert client.ask("GET", endpoints + path).status_code == 200
+    assert client.ask("GET", f"{LEDGER}/inbox/webhooks/1").status_code == 200
 
 
 def send_nonsense(client: Client, installation: Installation) -> None:
@@ -140,6 +165,9 @@ def send_nonsense(client: Client, installation: Installation) -> None:
     for path, body in (
         (f"{LEDGER}/subscriptions", {"url": "https://hooks.invalid/", "secret": misplaced}),
         (f"{LEDGER}/subscriptions", {"url": "https://hooks.invalid/", "secret": [misplaced]}),
+        (f"{LEDGER}/inbox/endpoints", {"provider": "stripe", "secret": misplaced}),
+        (f"{LEDGER}/inbox/endpoints", {"provider": "wise", "secret": misplaced}),
+        (f"{LEDGER}/inbox/endpoints", {"provider": "standard", "settings": {"x": misplaced}}),
         (f"{LEDGER}/subscriptions", {"url": f"https://user:{misplaced}@hooks.invalid/"}),
         ("/v1/api-keys", {"name": "x", "scopes": ["customer"], "secret": misplaced}),
         ("/v1/api-keys", {"name": "x", "scopes": misplaced}),
@@ -235,10 +263,11 @@ def dump(database: str) -> Iterator[tuple[str, bytes]]:
     """Every table as text."""
     with psycopg.connect(database) as connection:
         tables = connection.execute(
-            "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables WHERE schemaname LIKE 'daybook%'"
+            "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables"
+            " WHERE schemaname IN ('access', 'daybook', 'inbox', 'projections')"
         ).fetchall()
         for (table,) in tables:
-            with connection.cursor().copy(f"COPY {table} TO STDOUT".encode()) as rows:
+            with connection.cursor().copy(f"COPY (SELECT * FROM {table}) TO STDOUT".encode()) as rows:
                 yield f"table {table}", b"".join(bytes(row) for row in rows)
 
 

@@ -35,7 +35,15 @@ from ledger.state import (
     Subject,
     Token,
     evolve,
+    stream_of,
 )
+
+# Of what is due, so many in one batch: a stream that falls due over and over does not make it endless.
+DUE_PER_BATCH = 1_000
+
+
+class DueFailed(Exception):
+    """What is due cannot be decided, and so nothing later; the cause is a defect, or an error of `fetch`."""
 
 
 class Recorded(Struct, frozen=True, gc=False):
@@ -103,6 +111,7 @@ class Plan:
         self.keys: dict[str, KeyOutcome] = {}
         self.outcomes: list[list[Outcome]] = []
         self.next_expiry_before = state.next_expiry
+        self.more_due = False  # then no request was decided
         self.assets_before = len(state.chart.asset_ids)
         # filled by _seal
         self.leaves: list[bytes] = []
@@ -146,12 +155,15 @@ def decide_batch(
 
     `known_keys` are the outcomes of keys used before; `due` the holds and streams whose time has come, and
     `next_expiry` when the first after them falls due. `fetch` loads what a product's command turns out to
-    need and says whether there was anything; if not, NotLoaded, and nobody must use the state any more.
+    need and says whether there was anything; if not, NotLoaded, and nobody must use the state any more; nor
+    after DueFailed or any defect of a decider. More may be due than one batch decides (`more_due`): then the
+    requests are left for a later one.
     """
     plan = Plan(state, now, fetch)
     state.next_expiry = next_expiry
     _decide_due(plan, state, due, now)
-    for request in requests:
+    plan.more_due = bool(plan.accepted) and state.next_expiry is not None and state.next_expiry <= now
+    for request in () if plan.more_due else requests:
         if request.atomic or request.preview:
             plan.outcomes.append(_decide_group(plan, state, request, known_keys, now))
         else:
@@ -169,20 +181,30 @@ def _decide_due(plan: Plan, state: State, due: Iterable[Due], now: int) -> None:
     last, later = state.next_expiry, []
     while waiting:
         at, _, what = heappop(waiting)
-        if at > now or (last is not None and at > last):
+        if at > now or (last is not None and at > last) or len(plan.accepted) >= DUE_PER_BATCH:
             later.append(at)
             continue
-        accepted = _decide(plan, state, due_command(what), now)
-        assert isinstance(accepted, Accepted), accepted
-        assert accepted.effective_at == at
-        evolve(state, accepted)
-        plan.accepted.append(accepted)
-        if isinstance(what, str):
-            stream = state.streams[what]
-            if stream is not None and stream.due is not None:
-                assert stream.due > at, f"{what} does not move on"
-                heappush(waiting, (stream.due, True, what))
+        try:
+            again = _decide_one_due(plan, state, what, at, now)
+        except Exception as error:
+            raise DueFailed(f"{stream_of(what) if isinstance(what, int) else what}: {error!r}") from error
+        if again is not None:
+            heappush(waiting, (again, True, what))
     state.next_expiry = min((at for at in (last, *later) if at is not None), default=None)
+
+
+def _decide_one_due(plan: Plan, state: State, what: int | str, at: int, now: int) -> int | None:
+    """When it is due again."""
+    accepted = _decide(plan, state, due_command(what), now)
+    assert isinstance(accepted, Accepted), accepted
+    assert accepted.effective_at == at
+    evolve(state, accepted)
+    plan.accepted.append(accepted)
+    stream = state.streams[what] if isinstance(what, str) else None
+    if stream is None or stream.due is None:
+        return None
+    assert stream.due > at, "it does not move on"
+    return stream.due
 
 
 def due_command(what: int | str) -> Command:

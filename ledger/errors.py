@@ -25,3 +25,7 @@ class Unavailable(WriterError):
 
 class Defect(WriterError):
     """A defect of ours: the database refused what was decided, or the writer failed. The same key is safe."""
+
+
+class Stopped(Defect):
+    """What is due in the ledger cannot be decided, and so nothing else: `daybook doctor` says since when."""

@@ -32,6 +32,7 @@ from ledger.state import (
     KeyOutcome,
     Position,
     State,
+    Stream,
     Token,
     decode_subject,
     encode_subject,
@@ -195,7 +196,7 @@ def _load_needs(connection: Connection, state: State, commands: Sequence[Command
         if not absent:
             return {address for need in needed for address in need.accounts}
         wanted = {"ledger_id": state.ledger_id, "streams": "\n".join(absent)}
-        state.streams.update(dict.fromkeys(absent))
+        found: dict[str, Stream | None] = dict.fromkeys(absent)
         for name, version, state_version, stored in connection.execute(
             QUERIES["load_streams"], wanted
         ).fetchall():
@@ -205,7 +206,8 @@ def _load_needs(connection: Connection, state: State, commands: Sequence[Command
                     QUERIES["stream_bodies"], {"ledger_id": state.ledger_id, "stream": name}
                 )
                 stream = PRODUCTS.folded(name, (body for (body,) in bodies))
-            state.streams[name] = stream
+            found[name] = stream
+        state.streams.update(found)
 
 
 def _load_subjects(connection: Connection, state: State, seqs: list[int]) -> bool:

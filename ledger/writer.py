@@ -26,12 +26,13 @@ from uuid import uuid4
 import psycopg
 import structlog
 
+from ledger import batch as batches
 from ledger import store
-from ledger.batch import Due, Outcome, Plan, Request, decide_batch, due_command
+from ledger.batch import Due, DueFailed, Outcome, Plan, Request, decide_batch, due_command
 from ledger.commands import Command, LedgerOpening
-from ledger.errors import ClockBehind, Defect, LedgerNotFound, Overloaded, Unavailable, WriterError
+from ledger.errors import ClockBehind, Defect, LedgerNotFound, Overloaded, Stopped, Unavailable, WriterError
 from ledger.link import Link
-from ledger.state import KeyOutcome, NotLoaded, State
+from ledger.state import KeyOutcome, State
 from ledger.store import Head, Trouble
 from ledger.text import DEFAULT_TENANT, SECOND, whose
 from ledger.wire import Connection
@@ -40,7 +41,6 @@ log = structlog.get_logger(__name__)
 
 CLOCK_TOLERANCE = 10 * SECOND
 AHEAD_TOLERANCE = SECOND
-EXPIRIES_PER_BATCH = 1_000
 HANDOVER_SECONDS = 0.01
 LARGE_BATCH = 256
 SMALL_BATCH = 8
@@ -302,16 +302,18 @@ class Writer:
             (predecessor.finished if batch.plan is None else predecessor.asked).wait()
         try:
             return self._commit(link, book, batch).outcomes
-        except Defect:
-            if len(batch.requests) == 1:
+        except Defect as error:
+            if len(batch.requests) == 1 or isinstance(error, Stopped):
+                log.error("writer.defect", ledger=book.full_name, exc_info=error)
                 raise
-            # One request among these is poison; alone, each gets its own answer.
+            # One request among these is poison. Halves find it; what is stored on the way is answered.
+            middle = len(batch.requests) // 2
             answers: list[Answer] = []
-            for request in batch.requests:
+            for half in (batch.requests[:middle], batch.requests[middle:]):
                 try:
-                    answers += self._commit(link, book, _Batch([request], None)).outcomes
+                    answers += self._answers(link, book, _Batch(half, None))
                 except WriterError as error:
-                    answers.append(error)
+                    answers += [error] * len(half)
             return answers
 
     def _resolve(self, link: Link, book: _Book, batch: _Batch) -> bool:
@@ -341,8 +343,10 @@ class Writer:
     def _plan_ahead(self, link: Link, book: _Book, batch: _Batch, predecessor: _Batch) -> None:
         """Decide on the state that the predecessor will leave, while it is being committed."""
         state, before = book.state, predecessor.plan  # in this order: see _discard
-        now = time.time_ns() // 1_000
-        if state is None or before is None or (state.next_expiry is not None and state.next_expiry <= now):
+        if state is None or before is None:
+            return
+        now = max(time.time_ns() // 1_000, state.recorded_at + 1)
+        if state.next_expiry is not None and state.next_expiry <= now:
             return
         if not before.accepted:
             return  # it moves no token, so nothing would tell whether it took place
@@ -358,12 +362,12 @@ class Writer:
             link.failed(error)
             return
         requests = [request for request, _ in batch.requests]
-        now = max(now, state.recorded_at + 1)
         fetch = partial(store.fetch, connection, state)
         try:
             plan = decide_batch(state, requests, known, now, next_expiry=state.next_expiry, fetch=fetch)
-        except (NotLoaded, psycopg.Error) as error:
-            book.state = None  # it is half of a batch further
+        except Exception as error:
+            # The state is half of a batch further. A defect shows itself again under the lock.
+            book.state = None
             if isinstance(error, psycopg.Error):
                 link.failed(error)
             return
@@ -391,12 +395,12 @@ class Writer:
                 if clock + CLOCK_TOLERANCE < head.recorded_at:
                     connection.execute("ROLLBACK")
                     raise ClockBehind(book.name)
-                plan = self._plan_locked(connection, book, batch, head, clock, known)
+                plan = self._decide_locked(connection, book, batch, head, clock, known)
                 while plan is None:
                     head, clock, known = store.lock_head(
                         connection, book.ledger_id, batch.keys(), book.tenant
                     )
-                    plan = self._plan_locked(connection, book, batch, head, clock, known)
+                    plan = self._decide_locked(connection, book, batch, head, clock, known)
                 self._decided(book, batch, plan)
                 if not plan.writes:
                     connection.execute("ROLLBACK")
@@ -422,6 +426,28 @@ class Writer:
                 plan = None
         raise AssertionError("tries() ends by raising")
 
+    def _decide_locked(
+        self,
+        connection: Connection,
+        book: _Book,
+        batch: _Batch,
+        head: Head,
+        clock: int,
+        known: dict[str, KeyOutcome],
+    ) -> Plan | None:
+        """`_plan_locked`; what fails there by a defect of the code was not sent to the database (Defect)."""
+        try:
+            return self._plan_locked(connection, book, batch, head, clock, known)
+        except psycopg.Error:
+            raise
+        except Exception as error:
+            if isinstance(error.__cause__, psycopg.Error):
+                raise error.__cause__ from None
+            self._discard(book, batch)
+            connection.execute("ROLLBACK")
+            kind = Stopped if isinstance(error, DueFailed) else Defect
+            raise kind(str(error) or type(error).__name__) from error
+
     def _plan_locked(
         self,
         connection: Connection,
@@ -440,14 +466,16 @@ class Writer:
         next_expiry = head.next_expiry
         fetch = partial(store.fetch, connection, state)
         if next_expiry is not None and next_expiry <= now and not batch.requests[0][0].alone:
-            due, next_expiry = store.first_due(connection, book.ledger_id, now, EXPIRIES_PER_BATCH)
+            due, next_expiry = store.first_due(connection, book.ledger_id, now, batches.DUE_PER_BATCH)
             store.load(connection, state, [due_command(what) for _, what in due])
-            if next_expiry is not None and next_expiry <= now:
-                store.write(connection, decide_batch(state, (), {}, now, due, next_expiry, fetch))
-                return None
-        store.load(connection, state, batch.commands())
+        if not due or next_expiry is None or next_expiry > now:
+            store.load(connection, state, batch.commands())
         requests = [request for request, _ in batch.requests]
-        return decide_batch(state, requests, known, now, due, next_expiry, fetch)
+        plan = decide_batch(state, requests, known, now, due, next_expiry, fetch)
+        if plan.more_due:
+            store.write(connection, plan)
+            return None
+        return plan
 
     def _sweep(self, seconds: float) -> None:
         """Wake idle ledgers whose holds are due."""

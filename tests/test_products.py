@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from ledger import batch
 from ledger import commands as c
-from ledger import writer as writer_module
 from ledger.batch import Outcome, Previewed, Recorded, Refusal, Replayed, Request
 from ledger.chart import AccountPattern, ChartDocument
 from ledger.reader import Reader
@@ -166,7 +166,7 @@ def test_a_due_stream_is_decided_at_its_moment_before_anything_later(database: s
 
 def test_holds_and_streams_fall_due_in_one_order(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Many at once, over several batches, the earliest first; then the ledger decides what was asked."""
-    monkeypatch.setattr(writer_module, "EXPIRIES_PER_BATCH", 7)
+    monkeypatch.setattr(batch, "DUE_PER_BATCH", 7)
     with writing(database, sweep_seconds=3600) as writer:
         done(do(writer, c.LedgerOpening(name="main", chart=WITH_METERS)))
         done(do(writer, SetTariff(street="high", seconds=1)))

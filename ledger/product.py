@@ -17,12 +17,12 @@ from typing import Any, NamedTuple
 
 from msgspec import Struct
 
-from ledger.chart import AccountPattern
-from ledger.commands import Command
-from ledger.entry import accept
+from ledger.chart import MAX_AMOUNT, AccountPattern
+from ledger.commands import Command, StreamDue
+from ledger.entry import accept, refuse
 from ledger.events import POSTED, Event
 from ledger.moves import move, positions_of
-from ledger.state import Accepted, Account, State
+from ledger.state import Accepted, Account, Balance, Position, State
 
 
 class Needs(NamedTuple):
@@ -105,6 +105,8 @@ def record(
     legs, touched = move(
         [(position, line.kind, line.amount) for position, line in zip(positions, moved, strict=True)]
     )
+    if not isinstance(command.body, StreamDue):
+        _check_room(touched)
     versions = {}
     for name in streams:
         stream = state.streams[name]
@@ -114,6 +116,16 @@ def record(
     )
     accepted.touched = touched
     return accepted
+
+
+def _check_room(touched: Mapping[Position, Balance]) -> None:
+    """Counters only grow, and what falls due cannot be refused: it has the upper half of them to itself.
+
+    What it takes out of an account, commands have put in, so it moves no more than they did.
+    """
+    for position, after in touched.items():
+        if position.account.terms.product and max(after) > MAX_AMOUNT // 2:
+            refuse("amount_overflow", account=position.account.address, asset=position.asset)
 
 
 def _check_balanced(type: str, lines: Iterable[Line]) -> None:

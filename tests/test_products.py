@@ -172,9 +172,9 @@ def test_holds_and_streams_fall_due_in_one_order(database: str, monkeypatch: pyt
         done(do(writer, SetTariff(street="high", seconds=1)))
         done(do(writer, deposit(1, 100)))
         hold = transaction("customers:1", "cash", 1, pending=True, timeout_seconds=1)
-        for number in range(40):
-            done(do(writer, put_in(f"m{number}", 1)))
-            done(do(writer, hold))
+        bodies = [body for number in range(40) for body in (put_in(f"m{number}", 1), hold)]
+        for outcome in writer.execute("main", Request([c.command(body) for body in bodies])):
+            done(outcome)
         time.sleep(1.2)
         last = done(do(writer, deposit(1, 1)))
     with closing(Reader(database)) as reader:

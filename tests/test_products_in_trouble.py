@@ -17,6 +17,7 @@ from ledger import batch, store
 from ledger import commands as c
 from ledger import writer as writer_module
 from ledger.batch import Plan, Recorded
+from ledger.chart import MAX_AMOUNT, ChartDocument
 from ledger.commands import Command
 from ledger.entry import refuse
 from ledger.errors import Defect, Stopped
@@ -28,9 +29,9 @@ from ledger.state import Accepted, NotLoaded, State
 from ledger.wire import Connection
 from ledger.writer import Writer
 from projections.audit import live
-from tests.bookkeeping import USD, do, done, head_locked, outcomes, submit, writing
+from tests.bookkeeping import CHART, USD, code, deposit, do, done, head_locked, outcomes, submit, writing
 from tests.meters import METERS, Meter, PutIn, SetTariff, meters
-from tests.test_products import WITH_METERS, failed, meter, put_in
+from tests.test_products import WITH_METERS, failed, meter, posted, put_in
 
 POISON = 13
 _KIND = METERS.kinds["meter"]
@@ -248,3 +249,27 @@ def test_nothing_is_decided_ahead_while_something_is_due(
         else:
             waiting[name] = event.data["ends_at"]
     assert failed(live.check(database, "main")) == []
+
+
+# ---------------------------------------------------------------- charts and bounds
+
+
+def test_a_product_that_a_ledger_has_stays_in_its_chart(database: str, writer: Writer) -> None:
+    """Its streams fall due by themselves and post to accounts that only the chart can open."""
+    done(do(writer, SetTariff(street="short", seconds=1)))
+    done(do(writer, put_in("m1", 1, "short")))
+    assert code(do(writer, CHART)) == "product_stays"
+    assert code(do(writer, ChartDocument((), ()))) == "product_stays"
+    time.sleep(1.1)
+    done(do(writer, deposit(1, 1)))
+    assert posted(database, "meters:earned") == 1
+
+
+def test_what_falls_due_always_fits_into_the_counters_of_its_accounts(database: str, writer: Writer) -> None:
+    """Counters only grow, to 64 bits: commands stop at half, and the rest is for what falls due."""
+    done(do(writer, SetTariff(street="short", seconds=0)))
+    done(do(writer, put_in("m1", MAX_AMOUNT // 2, "short")))
+    done(do(writer, SetTariff(street="high", seconds=600)))
+    assert posted(database, "meters:earned") == MAX_AMOUNT // 2
+    assert code(do(writer, put_in("m2", 1, "short"))) == "amount_overflow"
+    done(do(writer, deposit(1, 1)))

@@ -21,11 +21,19 @@ from ledger.wire import Connection
 
 async def receive(call: Call) -> Reply:
     """A webhook: on disk when it is answered, and nothing else."""
-    inbox, path = call.bridge.inbox, call.path
-    letter = door.Letter(*await call.exchange.signed())
-    stored = await inbox.run(door.receive, inbox.vault, path["provider"], path.get("endpoint"), letter)
-    inbox.hint()
+    stored = await take_in(call, call.path["provider"], call.path.get("endpoint"))
+    call.bridge.inbox.hint()
     return Reply(call.operation.status, stored.received)
+
+
+async def take_in(call: Call, provider: str, endpoint: str | None = None) -> door.Stored:
+    """Verify and store the webhook that a request is, whatever its path (the errors of `door.receive`).
+
+    Whose answer depends on what becomes of it, settles it before answering (`Inbox.settler`).
+    """
+    inbox = call.bridge.inbox
+    letter = door.Letter(*await call.exchange.signed())
+    return await inbox.run(door.receive, inbox.vault, provider, endpoint, letter)
 
 
 # ---------------------------------------------------------------- what people ask

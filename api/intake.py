@@ -11,6 +11,7 @@ from psycopg_pool import ConnectionPool
 from adapters.inbox.connections import as_inbox
 from adapters.inbox.settling import Settler, Submit
 from adapters.inbox.workers import Workers
+from ledger.errors import Overloaded
 from ledger.vault import Vault
 from ledger.wire import Connection
 
@@ -18,6 +19,9 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 CONNECTIONS = 4
+MOST_WAITING = 100  # for a connection; each may hold a webhook of a megabyte
+# Providers wait for seconds, and send again.
+PATIENCE_SECONDS = 4.0
 
 
 class Inbox:
@@ -30,13 +34,14 @@ class Inbox:
             as_inbox(conninfo),
             min_size=0,
             max_size=CONNECTIONS,
-            timeout=10,
+            timeout=PATIENCE_SECONDS,
             kwargs={"autocommit": True},
             check=ConnectionPool.check_connection,
             open=True,
         )
         self._limiter = CapacityLimiter(CONNECTIONS)
-        self._workers = Workers(conninfo, Settler(submit)) if working else None
+        self.settler = Settler(submit)
+        self._workers = Workers(conninfo, self.settler) if working else None
 
     def hint(self) -> None:
         """Something came in."""
@@ -46,7 +51,9 @@ class Inbox:
     async def run(
         self, function: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """Run a function on a connection as daybook_inbox, in a thread."""
+        """Run a function on a connection as daybook_inbox, in a thread (Overloaded)."""
+        if self._limiter.statistics().tasks_waiting >= MOST_WAITING:
+            raise Overloaded(f"{MOST_WAITING} wait for the inbox")
 
         def run() -> T:
             with self._pool.connection() as connection:

@@ -219,6 +219,39 @@ def test_every_constraint_that_is_looked_for_is_missed(connection: psycopg.Conne
             "daybook_reader has SELECT on projections.part and must not.",
         ),
         (
+            "GRANT SELECT ON inbox.webhooks TO daybook_reader",
+            "daybook_reader has SELECT on inbox.webhooks and must not.",
+        ),
+        (
+            "GRANT UPDATE (body) ON inbox.webhooks TO daybook_inbox",
+            "daybook_inbox has UPDATE(body) on inbox.webhooks and must not.",
+        ),
+        (
+            "REVOKE UPDATE (state) ON inbox.webhooks FROM daybook_inbox",
+            "daybook_inbox lacks UPDATE(state) on inbox.webhooks.",
+        ),
+        (
+            "ALTER ROLE daybook_inbox BYPASSRLS",
+            "The role daybook_inbox must not bypass row-level security.",
+        ),
+        (
+            "GRANT SELECT ON daybook.events TO daybook_inbox",
+            "daybook_inbox has SELECT on daybook.events and must not.",
+        ),
+        (
+            "ALTER TABLE inbox.endpoints DISABLE ROW LEVEL SECURITY",
+            "Row-level security is not enabled on inbox.endpoints.",
+        ),
+        (
+            "CREATE POLICY mine ON inbox.webhooks FOR SELECT TO PUBLIC USING (true)",
+            "The policy own_tenant on inbox.webhooks is missing or not the only one.",
+        ),
+        (
+            "CREATE OR REPLACE FUNCTION inbox.tenant_of(wanted uuid) RETURNS text LANGUAGE sql"
+            " SECURITY DEFINER AS 'SELECT tenant FROM inbox.endpoints'",
+            "The function inbox.tenant_of is not as it was made.",
+        ),
+        (
             "SET LOCAL synchronous_commit = off",
             "The setting synchronous_commit is off: a crash could lose what was acknowledged.",
         ),

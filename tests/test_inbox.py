@@ -14,10 +14,13 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from adapters.inbox.connections import connect, working_for
 from adapters.providers import ADAPTERS
+from api import intake
 from api.http import MAX_WEBHOOK_BYTES
+from ledger.vault import Vault, VaultError
 from tests.conftest import NewDatabase
 from tests.keys import make_key
 from tests.senders import SECRETS, SIGN, other, signed
@@ -296,6 +299,45 @@ def test_bodies_that_are_not_json_or_too_large_are_refused(service: Service, boo
     assert book.get("/inbox/webhooks")["webhooks"] == []
     whatever = {**signed("buffr", b"{}"), "content-type": "text/plain"}
     assert send(service, path, "buffr", b"{}", whatever).status_code == 200
+
+
+def test_too_many_at_once_are_told_to_come_again(
+    service: Service, book: Book, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """503 with Retry-After at once, instead of a queue without end; sent again, it is stored."""
+    path, body = endpoint(book, "buffr")["path"], b'{"n":1}'
+    with monkeypatch.context() as patch:
+        patch.setattr(intake, "MOST_WAITING", 0)
+        answer = send(service, path, "buffr", body)
+        assert (answer.status_code, answer.json()["code"]) == (503, "overloaded")
+        assert answer.headers["retry-after"]
+    taken(service, path, "buffr", body)
+
+
+def test_what_cannot_be_stored_is_not_acknowledged(
+    new_database: NewDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """503 while the database is away, or the key of the secrets; sent again afterwards, it is stored once."""
+    monkeypatch.setattr(intake, "PATIENCE_SECONDS", 0.5)
+    with new_database() as conninfo, served(conninfo) as service:
+        path, body = endpoint(service.open(CHART), "buffr")["path"], b'{"n":1}'
+        name = conninfo_to_dict(conninfo)["dbname"]
+        with psycopg.connect(conninfo, dbname="postgres", autocommit=True) as admin:
+            admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false".encode())
+            admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
+            answer = send(service, path, "buffr", body)
+            admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true".encode())
+        assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+        with monkeypatch.context() as patch:
+            patch.setattr(Vault, "open", refuse)
+            answer = send(service, path, "buffr", body)
+        assert (answer.status_code, answer.json()["code"]) == (503, "secrets_unavailable")
+        number = taken(service, path, "buffr", body)
+        assert send(service, path, "buffr", body).json() == {"number": number, "duplicate": True}
+
+
+def refuse(*asked: Any) -> str:
+    raise VaultError("the key is gone")
 
 
 def test_texts_that_cannot_be_stored_as_they_are_are_made_to_fit(service: Service, book: Book) -> None:

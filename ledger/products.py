@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from ledger import vouchers
+from ledger import payments, vouchers
 from ledger.chart import AccountPattern
 from ledger.commands import Command, ProductCommand
 from ledger.credits.product import CREDITS
@@ -96,4 +96,4 @@ def kind_of(stream: str) -> str:
     return stream.partition(":")[0]
 
 
-PRODUCTS = Products(CREDITS, LOANS, vouchers.PRODUCT)
+PRODUCTS = Products(CREDITS, LOANS, vouchers.PRODUCT, payments.PRODUCT)

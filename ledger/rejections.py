@@ -129,6 +129,10 @@ TABLE: tuple[RejectionCode, ...] = (
         "exceeds_voucher", 422, False, "Less remains of the voucher.", ("voucher", "remaining", "amount")
     ),
     RejectionCode("expires_in_past", 422, False, "`expires_at` has passed.", ("expires_at", "now")),
+    RejectionCode("already_recorded", 409, False, "This was told and posted before.", ("what",)),
+    RejectionCode(
+        "nothing_to_classify", 422, True, "Nothing of this balance transaction is unclassified.", ("txn",)
+    ),
     RejectionCode("nothing_to_settle", 422, True, "Nothing is owed to the payee.", ("payee_type", "payee")),
     RejectionCode(
         "kyc_not_verified", 400, True, "The borrower's KYC status is not `verified`.", ("borrower", "kyc")

@@ -30,11 +30,11 @@ CHART = ChartDocument(
 class CreditDesk:
     """One ledger with credits, at `now` seconds after START."""
 
-    def __init__(self) -> None:
+    def __init__(self, chart: ChartDocument = CHART) -> None:
         self.state = State(1, "00000000-0000-4000-8000-000000000001", ZoneInfo)
         self.now = 0.0
         self.events: list[Event] = []
-        self.run(c.LedgerOpening(name="main", chart=CHART))
+        self.run(c.LedgerOpening(name="main", chart=chart))
 
     def run(self, body: Any) -> Outcome:
         """One command; time goes on by a millisecond."""

@@ -32,6 +32,7 @@ from ledger.credits.purchase_commands import (
     SetWalletSettings,
     UnfreezePurchase,
 )
+from ledger.credits.purchasing import item_of
 from ledger.credits.streams import (
     SETTINGS,
     Order,
@@ -61,7 +62,8 @@ def needs(state: State, command: Command) -> Needs:
     order = state.streams.get(name)
     if order is None:
         return Needs([name])
-    return _wallet(order.state.owner, order.state.credit_type, name)
+    items = [item] if (item := item_of(body, order.state)) else []
+    return _wallet(order.state.owner, order.state.credit_type, name, *items)
 
 
 def _due(state: State, name: str) -> Needs:

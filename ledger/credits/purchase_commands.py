@@ -12,6 +12,9 @@ from ledger.credits.commands import CreditType, Days, Id, Owner
 from ledger.credits.lots import Policy
 from ledger.text import check_text
 
+# They name streams of payments.
+Item = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.\-]*\Z", max_length=200, examples=["pi_1"])]
+Dispute = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.\-]+\Z", max_length=200, examples=["dp_1"])]
 Window = Literal["minute", "hour", "day", "month"]
 
 
@@ -45,7 +48,7 @@ class FulfilOrder(_OfOrder, forbid_unknown_fields=True, omit_defaults=True, kw_o
     asset: AssetCode
     tax: AmountOrZero = 0
     discount: AmountOrZero = 0
-    payment: Reference = ""
+    payment: Item = ""
     session: Reference = ""
 
     def __post_init__(self) -> None:
@@ -55,7 +58,6 @@ class FulfilOrder(_OfOrder, forbid_unknown_fields=True, omit_defaults=True, kw_o
         self.discount = _integer("discount", self.discount, 0)
         if self.tax > self.amount:
             raise ValueError("`tax` is a part of `amount`")
-        check_text("payment", self.payment)
         check_text("session", self.session)
 
 
@@ -81,7 +83,7 @@ class RefundPurchase(_OfOrder, forbid_unknown_fields=True, omit_defaults=True, k
     amount: Amount | None = None
     claim: bool = False
     keep_credits: bool = False
-    payment: Reference = ""
+    payment: Item = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -89,18 +91,13 @@ class RefundPurchase(_OfOrder, forbid_unknown_fields=True, omit_defaults=True, k
             self.amount = _integer("amount", self.amount, 1)
         if self.claim and self.keep_credits:
             raise ValueError("`claim` and `keepCredits` exclude each other")
-        check_text("payment", self.payment)
 
 
 class FreezePurchase(_OfOrder, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, rename="camel"):
     """A purchase is disputed: what is left of its lots can not be used."""
 
     operation: ClassVar[str] = "freeze_purchase"
-    dispute: Annotated[str, Meta(min_length=1, max_length=255, examples=["dp_1"])]
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_text("dispute", self.dispute)
+    dispute: Dispute
 
 
 class UnfreezePurchase(
@@ -109,14 +106,14 @@ class UnfreezePurchase(
     """A dispute was won: what was frozen can be used again; what ran out meanwhile expires now."""
 
     operation: ClassVar[str] = "unfreeze_purchase"
-    dispute: Annotated[str, Meta(min_length=1, max_length=255, examples=["dp_1"])]
+    dispute: Dispute
 
 
 class LoseDispute(_OfOrder, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, rename="camel"):
     """A dispute was lost: its `amount`, or all that was not refunded, is gone, and the units with it."""
 
     operation: ClassVar[str] = "lose_dispute"
-    dispute: Annotated[str, Meta(min_length=1, max_length=255, examples=["dp_1"])]
+    dispute: Dispute
     amount: Amount | None = None
 
     def __post_init__(self) -> None:

@@ -39,6 +39,18 @@ from ledger.product import Line, credit, debit, record
 from ledger.state import Accepted, State
 
 
+def item_of(body: object, order: Order) -> str:
+    """The stream of the open item that a command about an order posts to; empty: it posts to none."""
+    match body:
+        case FulfilOrder():
+            return f"payment:{body.payment or body.order}"
+        case RefundPurchase():
+            return f"payment:{body.payment or order.payment}"
+        case LoseDispute():
+            return f"dispute:{body.dispute}"
+    return ""
+
+
 def place(state: State, command: Command, now: int) -> Accepted:
     """An order for a package: its price and units as they are now. Posts nothing."""
     body = command.body
@@ -132,7 +144,7 @@ def fulfil(state: State, command: Command, now: int) -> Accepted:
         order.owner,
         order.credit_type,
         data,
-        streams=[f"order:{body.order}"],
+        streams=[f"order:{body.order}", item_of(body, order)],
         extra=[debit(UNAPPLIED, body.asset, body.amount), credit(TAX_PAYABLE, body.asset, body.tax)],
         ends=[f"order:{body.order}:fulfilled"],
     )
@@ -245,7 +257,7 @@ def _money_back(
         order.owner,
         order.credit_type,
         data,
-        streams=[f"order:{name}"],
+        streams=[f"order:{name}", item_of(body, order)],
         extra=extra,
     )
 

@@ -1,0 +1,47 @@
+"""Payments by Stripe: the cash side of what customers pay, get back, dispute, and of what reaches the bank.
+
+Cash and products post apart and meet in `payments:unapplied`. Each fact of Stripe's is posted once, whoever
+tells it and in whatever order: what an event posts depends on what its own facts have posted so far, and
+never on another fact, so the sum is the same for every order (docs/payments.md, tests/test_payments.py).
+
+Read accounts, commands, items, cash.
+"""
+
+from __future__ import annotations
+
+from ledger.commands import Command
+from ledger.payments import cash
+from ledger.payments import commands as c
+from ledger.payments.accounts import DISPUTES, IN_TRANSIT, PATTERNS, UNAPPLIED, UNCLASSIFIED, UNSETTLED
+from ledger.payments.items import Item, Movement, Payment, evolve_item, evolve_movement, evolve_payment
+from ledger.product import Kind, Product
+from ledger.state import Accepted, State
+
+
+def _never_due(state: State, command: Command, now: int) -> Accepted:
+    raise AssertionError("no stream of payments has a moment to come")
+
+
+PRODUCT = Product(
+    name="payments",
+    kinds={
+        "payment": Kind(Payment, 1, evolve_payment(UNAPPLIED)),
+        "charge": Kind(Item, 1, evolve_item(UNSETTLED)),
+        "refund": Kind(Movement, 1, evolve_movement()),
+        "payout": Kind(Movement, 1, evolve_movement(IN_TRANSIT)),
+        "dispute": Kind(Item, 1, evolve_item(DISPUTES)),
+        "txn": Kind(Item, 1, evolve_item(UNCLASSIFIED)),
+    },
+    deciders={
+        c.RecordCharge: cash.record_charge,
+        c.RecordRefund: cash.record_refund,
+        c.RecordPayout: cash.record_payout,
+        c.RecordDispute: cash.record_dispute,
+        c.RecordBalanceTransaction: cash.record_balance_transaction,
+        c.MatchPayout: cash.match_payout,
+        c.ClassifyBalanceTransaction: cash.classify,
+    },
+    needs=cash.needs,
+    due=_never_due,
+    patterns=PATTERNS,
+)

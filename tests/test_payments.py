@@ -1,0 +1,334 @@
+"""Payments as the core decides them: their entries, and that the order of what is told does not matter."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator
+from itertools import permutations
+from math import factorial
+from typing import Any
+
+import pytest
+
+from ledger.batch import Recorded, Refusal
+from ledger.chart import AccountPattern, ChartDocument
+from ledger.credits.commands import CreatePackage, DeductCredits
+from ledger.credits.purchase_commands import FulfilOrder, LoseDispute, OrderCredits, RefundPurchase
+from ledger.events import Event
+from ledger.payments.accounts import DISPUTES, IN_TRANSIT, UNAPPLIED, UNCLASSIFIED, UNSETTLED
+from ledger.payments.commands import (
+    ClassifyBalanceTransaction,
+    MatchPayout,
+    RecordBalanceTransaction,
+    RecordCharge,
+    RecordDispute,
+    RecordPayout,
+    RecordRefund,
+    Settlement,
+)
+from ledger.payments.items import Item, Payment
+from tests.credit_desk import CreditDesk
+from tests.postings import catalogue, entry
+
+USD = "USD/2"
+CHART = ChartDocument(
+    assets=(USD, "MYR/2", "CREDIT.enrichment/0"),
+    accounts=(AccountPattern("costs", "expense"),),
+    products=("credits", "payments"),
+)
+ENTRIES = catalogue("Payments")
+
+
+def charge(amount: int = 2_160) -> RecordCharge:
+    return RecordCharge(charge="ch_1", payment="pi_1", amount=amount, asset=USD)
+
+
+def refund(stage: Any = "made", amount: int = 2_160, refund: str = "re_1") -> RecordRefund:
+    return RecordRefund(refund=refund, payment="pi_1", amount=amount, asset=USD, stage=stage)
+
+
+def payout(stage: Any = "made", amount: int = 1_100) -> RecordPayout:
+    return RecordPayout(payout="po_1", amount=amount, asset=USD, stage=stage)
+
+
+def settled(
+    kind: Any, amount: int, fee: int = 0, txn: str = "", payment: str = "pi_1", **more: Any
+) -> RecordBalanceTransaction:
+    """A balance transaction of the one charge, refund, dispute or payout."""
+    source = {"charge": "ch_1", "dispute": "dp_1", "payout": "po_1"}.get(
+        kind.removesuffix("_failure"), "re_1"
+    )
+    asset = more.pop("asset", USD)
+    figures = Settlement(txn=txn or f"txn_{kind}", amount=amount, fee=fee, asset=asset, **more)
+    if kind in ("payout", "payout_failure", "other"):
+        payment = ""
+    return RecordBalanceTransaction(kind=kind, type=kind, settlement=figures, source=source, payment=payment)
+
+
+def foreign(
+    kind: Any, source_amount: int, amount: int, fee: int = 0, **more: Any
+) -> RecordBalanceTransaction:
+    """One of USD that was settled in MYR."""
+    return settled(
+        kind, amount, fee, source_amount=source_amount, source_asset=USD, **{"asset": "MYR/2"} | more
+    )
+
+
+def dispute(status: str, *settlements: Settlement) -> RecordDispute:
+    return RecordDispute(dispute="dp_1", payment="pi_1", status=status, settlements=settlements)
+
+
+WITHDRAWN = Settlement(txn="txn_w", amount=-1_000, fee=1_500, asset=USD)
+REINSTATED = Settlement(txn="txn_r", amount=1_000, fee=-1_500, asset=USD)
+
+SCENARIOS: dict[str, list[Any]] = {
+    "charge": [charge()],
+    "its balance transaction": [charge(), settled("charge", 2_160, 93)],
+    "a balance transaction whose fee is below zero": [charge(1_000), settled("charge", 1_000, -10)],
+    "refund": [refund()],
+    "the refund's balance transaction, after it": [refund(), settled("refund", -2_160)],
+    "the refund's balance transaction, with a fee": [refund(), settled("refund", -2_160, 30)],
+    "refund known by its balance transaction alone": [settled("refund", -2_160)],
+    "the refund failed": [refund(), refund("failed")],
+    "dispute": [dispute("needs_response", WITHDRAWN)],
+    "the dispute is won": [dispute("needs_response", WITHDRAWN), dispute("won", WITHDRAWN, REINSTATED)],
+    "an inquiry": [dispute("warning_needs_response")],
+    "payout": [payout()],
+    "the payout is matched with the bank": [payout(), MatchPayout(payout="po_1", amount=1_100, asset=USD)],
+    "the payout failed after it was paid": [payout(), payout("failed")],
+    "a balance transaction of another type": [settled("other", -500)],
+    "somebody says what it was": [
+        settled("other", -500), ClassifyBalanceTransaction(txn="txn_other", account="costs")
+    ],
+    "a charge of USD 2000 settled as MYR 8460": [charge(2_000), foreign("charge", 2_000, 8_460, 360)],
+    "all of it refunded at another rate, at a loss": [
+        charge(2_000), foreign("charge", 2_000, 8_460, 360), refund(amount=2_000),
+        foreign("refund", -2_000, -8_500),
+    ],
+    "all of it refunded at another rate, at a gain": [
+        charge(2_000), foreign("charge", 2_000, 8_460, 360), refund(amount=2_000),
+        foreign("refund", -2_000, -8_400),
+    ],
+}  # fmt: skip
+
+
+def test_every_entry_has_a_scenario_and_every_scenario_an_entry() -> None:
+    """The catalogue is whole."""
+    assert list(ENTRIES) == list(SCENARIOS)
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_posting(name: str) -> None:
+    """What is posted by the last fact is what the catalogue says, leg by leg."""
+    desk = CreditDesk(CHART)
+    events: list[Event] = [desk.done(body) for body in SCENARIOS[name]]
+    assert entry(events[-1]) == ENTRIES[name]
+
+
+# ---------------------------------------------------------------- order
+
+
+def bought(desk: CreditDesk) -> None:
+    """A package of 100 units for 2,000 that is ordered."""
+    desk.done(
+        CreatePackage(
+            package="p", name="P", credit_type="enrichment", credit_amount=100, price=2_000, asset=USD
+        )
+    )
+    desk.done(OrderCredits(owner="42", package="p", order="o"))
+
+
+FULFIL = FulfilOrder(order="o", amount=2_160, tax=160, asset=USD, payment="pi_1", session="cs_1")
+USE = DeductCredits(owner="42", credit_type="enrichment", amount=50)
+
+# What is told of a story, in one right order; a tuple stays in its order. What must be open at the end.
+STORIES: dict[str, tuple[list[Any], dict[str, dict[str, int]]]] = {
+    "a purchase": ([charge(), settled("charge", 2_160, 93), FULFIL], {}),
+    "a purchase and what nobody bought with it": (
+        [charge(), settled("charge", 2_160, 93)], {"payment:pi_1": {USD: -2_160}}
+    ),
+    "a half-used purchase refunded": (
+        [
+            charge(), settled("charge", 2_160, 93), (FULFIL, USE, RefundPurchase(order="o")), refund(),
+            settled("refund", -2_160),
+        ],
+        {},
+    ),
+    "refunds in two parts": (
+        [
+            charge(),
+            (FULFIL, RefundPurchase(order="o", amount=1_080), RefundPurchase(order="o", amount=1_080)),
+            refund(amount=1_080), refund(amount=1_080, refund="re_2"), settled("charge", 2_160, 93),
+        ],
+        {},
+    ),
+    "a refund that failed": (
+        [
+            charge(), FULFIL, refund(), refund("failed"), settled("refund", -2_160),
+            settled("refund_failure", 2_160),
+        ],
+        {},
+    ),
+    "a dispute won": (
+        [
+            charge(), FULFIL, dispute("needs_response", WITHDRAWN),
+            settled("dispute", -1_000, 1_500, txn="txn_w"), dispute("won", WITHDRAWN, REINSTATED),
+        ],
+        {},
+    ),
+    "a dispute lost": (
+        [
+            charge(), (FULFIL, USE, LoseDispute(order="o", dispute="dp_1", amount=1_000)),
+            dispute("needs_response", WITHDRAWN), settled("dispute", -1_000, 1_500, txn="txn_w"),
+            dispute("lost", WITHDRAWN),
+        ],
+        {},
+    ),
+    "a payout that was paid and failed": (
+        [
+            payout(), payout("failed"), settled("payout", -1_100, 15), settled("payout_failure", 1_100),
+            MatchPayout(payout="po_1", amount=1_100, asset=USD),
+        ],
+        # The bank has not given it back.
+        {"payout:po_1": {USD: -1_100}},
+    ),
+    "another currency": (
+        [
+            charge(), foreign("charge", 2_160, 9_000, 360), FULFIL, refund(amount=2_160),
+            foreign("refund", -2_160, -9_100), foreign("refund_failure", 2_160, 9_050),
+        ],
+        {},
+    ),
+}  # fmt: skip
+
+KINDS = {
+    "charge": UNSETTLED,
+    "payment": UNAPPLIED,
+    "payout": IN_TRANSIT,
+    "dispute": DISPUTES,
+    "txn": UNCLASSIFIED,
+}
+ORDERS = 150
+
+
+def orders(count: int, chance: random.Random) -> Iterator[tuple[int, ...]]:
+    """Every order of so many things, or many of them, one of which is the backward one."""
+    if factorial(count) <= ORDERS:
+        yield from permutations(range(count))
+        return
+    yield tuple(reversed(range(count)))
+    for _ in range(ORDERS):
+        yield tuple(chance.sample(range(count), count))
+
+
+def told(facts: list[Any], order: tuple[int, ...], chance: random.Random | None) -> CreditDesk:
+    """Tell a story in an order; with luck, facts are told again, at once or later."""
+    desk = CreditDesk(CHART)
+    bought(desk)
+    before: list[Any] = []
+    for index in order:
+        fact = facts[index]
+        for body in fact if isinstance(fact, tuple) else (fact,):
+            tell(desk, body)
+            if type(body).__name__.startswith("Record"):
+                before.append(body)
+            if chance is not None and before and chance.random() < 0.5:
+                balances = desk.balances()
+                tell(desk, chance.choice(before))
+                assert desk.balances() == balances
+    return desk
+
+
+def tell(desk: CreditDesk, body: Any) -> None:
+    """Tell what may be known: a dispute's balance transactions come with it and by themselves."""
+    outcome = desk.run(body)
+    if isinstance(outcome, Refusal):
+        assert outcome.rejection.code == "already_recorded", outcome
+    else:
+        assert isinstance(outcome, Recorded)
+
+
+def open_items(desk: CreditDesk) -> dict[str, dict[str, int]]:
+    """What is open, by stream."""
+    return {
+        name: stream.state.balance
+        for name, stream in desk.state.streams.items()
+        if stream is not None and isinstance(stream.state, Item) and stream.state.balance
+    }
+
+
+@pytest.mark.parametrize("name", STORIES)
+def test_the_order_in_which_facts_are_told_does_not_matter(name: str) -> None:
+    """In every order, with facts told twice: the same balances, and what is open is what must be."""
+    facts, left = STORIES[name]
+    chance = random.Random(name)
+    right = told(facts, tuple(range(len(facts))), None).balances()
+    for order in orders(len(facts), chance):
+        desk = told(facts, order, chance)
+        assert desk.balances() == right, order
+        items = {item: what for item, what in open_items(desk).items() if not item.startswith("charge:")}
+        assert items == left, order
+        _check_items_add_up(desk)
+
+
+def _check_items_add_up(desk: CreditDesk) -> None:
+    """The items of a kind explain their account, whole."""
+    balances = desk.balances()
+    for kind, account in KINDS.items():
+        sums: Counter[str] = Counter()
+        for item, what in open_items(desk).items():
+            if item.startswith(f"{kind}:"):
+                sums.update(what)
+        assert {asset: n for asset, n in sums.items() if n} == {
+            asset: n for (address, asset), n in balances.items() if address == account
+        }, account
+
+
+def test_gains_and_losses_are_what_is_left_of_a_position_that_is_zero() -> None:
+    """9,000 came in, 9,100 went out, and 9,050 came back: nothing is realised until it goes again."""
+    facts, _ = STORIES["another currency"]
+    desk = told(facts, tuple(range(len(facts))), None)
+    stream = desk.state.streams["payment:pi_1"]
+    assert stream is not None
+    payment: Payment = stream.state
+    assert payment.fx == {USD: 2_160, "MYR/2": -8_950}
+    assert payment.realised == {}
+    assert desk.balances()["fx:position", "MYR/2"] == -8_950
+
+
+def test_a_payment_knows_what_was_bought_with_it() -> None:
+    """The order's event joins the payment's stream."""
+    desk = told([charge(), FULFIL], (1, 0), None)
+    stream = desk.state.streams["payment:pi_1"]
+    assert stream is not None
+    assert (stream.state.order, stream.version) == ("o", 2)
+
+
+@pytest.mark.parametrize(
+    ("again", "what"),
+    [
+        (charge, "charge:ch_1"),
+        (refund, "refund:re_1 made"),
+        (payout, "payout:po_1 made"),
+        (lambda: settled("other", -500), "txn:txn_other"),
+    ],
+)
+def test_a_fact_is_posted_once(again: Callable[[], Any], what: str) -> None:
+    """Told again with another figure, it is refused by its own name."""
+    desk = CreditDesk(CHART)
+    desk.done(again())
+    assert desk.refused(again()) == ("already_recorded", {"what": what})
+
+
+def test_what_is_unclassified_is_said_once_and_not_to_a_products_account() -> None:
+    """Nothing is left to be said of it; and nobody hides it in an account that a product keeps."""
+    desk = CreditDesk(CHART)
+    desk.done(settled("other", -500))
+    assert open_items(desk) == {"txn:txn_other": {USD: 500}}
+    wrong = ClassifyBalanceTransaction(txn="txn_other", account="stripe:clearing")
+    assert desk.refused(wrong)[0] == "account_of_product"
+    desk.done(ClassifyBalanceTransaction(txn="txn_other", account="costs"))
+    again = ClassifyBalanceTransaction(txn="txn_other", account="costs")
+    assert desk.refused(again) == ("nothing_to_classify", {"txn": "txn_other"})
+    assert open_items(desk) == {}

@@ -27,7 +27,7 @@ from ledger import closing
 from ledger import commands as c
 from ledger.batch import Outcome, Previewed, Recorded, Refusal, Replayed, Request
 from ledger.commands import Batch, Command, LedgerOpening, Transaction
-from ledger.errors import LedgerNotFound
+from ledger.errors import LedgerNotFound, Overloaded
 from ledger.period_reads import period_event
 from ledger.reader import Reader
 from ledger.rejections import RejectionCode
@@ -434,12 +434,15 @@ async def live(call: Call) -> Reply:
 
 
 async def ready(call: Call) -> Reply:
-    """Whether the database answers, whether the clocks agree, and whether every projection goes on."""
+    """Whether the database answers, the clocks agree, every projection goes on and the inbox is worked on."""
     try:
         clock = await to_thread.run_sync(call.bridge.reader.clock)
         stopped = await call.bridge.engine.stopped()
+        late = await call.bridge.inbox.late()
     except psycopg.Error as error:
         return Reply(503, Ready("down", [f"The database does not answer ({type(error).__name__})."]))
+    except Overloaded:
+        return Reply(200, Ready("degraded", ["More webhooks come in than can be stored."]))
     reasons = []
     drift = (clock - datetime.now(UTC)).total_seconds()
     if abs(drift) > CLOCK_DRIFT_SECONDS:
@@ -450,5 +453,9 @@ async def ready(call: Call) -> Reply:
         f"The projection {name} has stopped (ledgers: {ledgers}): see `daybook projections status`."
         for name, ledgers in stopped.items()
     ]
+    if late:
+        reasons.append(
+            f"Webhooks have waited for more than a minute (tenants: {late}): see `daybook doctor`."
+        )
     reasons += list(call.bridge.keeper.differing.values())[:MOST_REASONS]
     return Reply(200, Ready("degraded" if reasons else "healthy", reasons))

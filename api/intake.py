@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Concatenate, ParamSpec, TypeVar
 
 from anyio import CapacityLimiter, to_thread
@@ -22,6 +24,8 @@ CONNECTIONS = 4
 MOST_WAITING = 100  # for a connection; each may hold a webhook of a megabyte
 # Providers wait for seconds, and send again.
 PATIENCE_SECONDS = 4.0
+HEALTH_SECONDS = 2.0
+LATE = timedelta(minutes=1)
 
 
 class Inbox:
@@ -41,6 +45,8 @@ class Inbox:
         )
         self._limiter = CapacityLimiter(CONNECTIONS)
         self.settler = Settler(submit)
+        self._late = 0
+        self._looked = float("-inf")
         self._workers = Workers(conninfo, self.settler) if working else None
 
     def hint(self) -> None:
@@ -60,6 +66,17 @@ class Inbox:
                 return function(connection, *args, **kwargs)
 
         return await to_thread.run_sync(run, limiter=self._limiter)
+
+    async def late(self) -> int:
+        """How many tenants have webhooks that nobody has settled in time (psycopg.Error, Overloaded).
+
+        As of two seconds ago at most; who asks at the same time gets the answer before that.
+        """
+        now = time.monotonic()
+        if now - self._looked >= HEALTH_SECONDS:
+            self._looked = now
+            self._late = len(await self.run(self.settler.waiting, LATE))
+        return self._late
 
     async def close(self) -> None:
         """End the thread after what it is at, and close the connections."""

@@ -20,6 +20,7 @@ from adapters.inbox.connections import connect, working_for
 from adapters.providers import ADAPTERS
 from api import intake
 from api.http import MAX_WEBHOOK_BYTES
+from api.settings import Work
 from ledger.vault import Vault, VaultError
 from tests.conftest import NewDatabase
 from tests.keys import make_key
@@ -334,6 +335,20 @@ def test_what_cannot_be_stored_is_not_acknowledged(
         assert (answer.status_code, answer.json()["code"]) == (503, "secrets_unavailable")
         number = taken(service, path, "buffr", body)
         assert send(service, path, "buffr", body).json() == {"number": number, "duplicate": True}
+
+
+def test_webhooks_that_nobody_settles_are_a_reason_to_be_degraded(new_database: NewDatabase) -> None:
+    """With no process that works on them: stored and answered all the same; after a minute it shows."""
+    with new_database() as conninfo, served(conninfo, work=Work(sending=False)) as service:
+        book = service.open(CHART)
+        number = taken(service, endpoint(book, "buffr")["path"], "buffr", b"{}")
+        assert book.get(f"/inbox/webhooks/{number}")["webhook"]["state"] == "received"
+        assert service.get("/health/ready") == {"status": "healthy"}
+        with psycopg.connect(conninfo) as connection:
+            connection.execute("UPDATE inbox.webhooks SET next_at = now() - interval '61 seconds'")
+        until(lambda: service.get("/health/ready")["status"] == "degraded")
+        [reason] = service.get("/health/ready")["reasons"]
+        assert "tenants: 1" in reason
 
 
 def refuse(*asked: Any) -> str:

@@ -85,9 +85,9 @@ class Settler:
         self._now = now
         self._chance = chance
 
-    def waiting(self, connection: Connection) -> list[str]:
-        """The tenants that have something to be worked on."""
-        return [tenant for (tenant,) in connection.execute(QUERIES["waiting"], {"now": self._now()})]
+    def waiting(self, connection: Connection, since: timedelta = timedelta()) -> list[str]:
+        """The tenants that have something to be worked on, and have had it for so long."""
+        return [tenant for (tenant,) in connection.execute(QUERIES["waiting"], {"now": self._now() - since})]
 
     def settle(self, connection: Connection, tenant: str, number: int | None = None) -> int:
         """Work on what waits, some of it, or on one; how many there were (psycopg.Error: nothing is lost)."""

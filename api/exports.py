@@ -57,7 +57,7 @@ async def file(call: Call) -> None:
     await call.bridge.read(call.reader.incarnation, call.path["ledger"])
     done = await call.bridge.engine.run(jobs.job, call.path["job"])
     if done.kind != job.KIND or done.parameters["ledger"] != call.whole_name(call.path["ledger"]):
-        raise Refused(make("job_not_found", f"No export of this ledger is the job {done.id}."))
+        raise jobs.JobNotFound(done.id)
     path = await call.bridge.read(_file, done, call.path["file"])
     if path is None:
         raise Refused(make("not_found", "The export has no such file, or is not there (yet)."))

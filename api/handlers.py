@@ -392,11 +392,12 @@ async def cancel_job(call: Call) -> Reply:
 
 
 async def _own_job(call: Call) -> Job:
-    """A job about a ledger of the principal's; any, for who administers the service (JobNotFound)."""
+    """A job about one ledger, the principal's; any, for who administers the service (JobNotFound)."""
     found = await call.bridge.engine.run(jobs.job, call.path["job"])
     if not call.principal.may("service:admin"):
-        tenant, ledger = whose(found.parameters.get("ledger") or "")
-        if tenant != call.principal.tenant or not call.principal.sees(ledger):
+        name: str | None = found.parameters.get("ledger")
+        tenant, ledger = whose(name or "")
+        if not name or tenant != call.principal.tenant or not call.principal.sees(ledger):
             raise JobNotFound(found.id)
     return found
 

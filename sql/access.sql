@@ -45,13 +45,14 @@ RETURNING k.key_id, k.tenant, k.prefix, k.name, k.scopes, k.ledgers, k.created_a
           k.revoked_at, k.last_used_at, before.expires_at;
 
 -- name: use
--- A key that is good now; that it was used is written at most once in so many seconds.
+-- A key that is good now, by its hash too: its prefix alone is known to many. That it was used is written at most
+-- once in so many seconds.
 WITH found AS (
-    SELECT key_id, hash, tenant, scopes, ledgers, last_used_at FROM access.api_keys
-     WHERE prefix = %(prefix)s AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > clock_timestamp())
+    SELECT key_id, tenant, scopes, ledgers, expires_at, last_used_at FROM access.api_keys
+     WHERE prefix = %(prefix)s AND hash = %(hash)s AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > clock_timestamp())
 ), noted AS (
     UPDATE access.api_keys k SET last_used_at = clock_timestamp() FROM found
      WHERE k.key_id = found.key_id
        AND (found.last_used_at IS NULL OR found.last_used_at < clock_timestamp() - make_interval(secs => %(seconds)s))
 )
-SELECT hash, tenant, scopes, ledgers FROM found;
+SELECT tenant, scopes, ledgers, expires_at FROM found;

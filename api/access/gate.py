@@ -15,7 +15,7 @@ from anyio import CapacityLimiter, to_thread
 from api.access.keys import MARK, KeyRing
 from api.access.limits import RateSettings
 from api.access.scopes import Principal
-from api.access.tokens import TokenRefused, Tokens, TokenSettings
+from api.access.tokens import LONGEST, TokenRefused, Tokens, TokenSettings
 from ledger.errors import Overloaded
 
 ACCEPTED_SECONDS = 5.0
@@ -51,6 +51,8 @@ class Gate:
 
     async def principal(self, authorization: bytes) -> Principal:
         """Whose credentials an Authorization header holds (Unauthenticated, KeysUnavailable, Overloaded)."""
+        if len(authorization) > LONGEST + len("Bearer "):
+            raise Unauthenticated("The credentials are too long.")
         known = self._accepted.get(authorization)
         if known is not None and time.monotonic() < known[1]:
             return known[0]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
-from api.access.keys import ApiKeyView, Grant, NewApiKey, TenantView
+from api.access.keys import ApiKeyView, Grant, KeyNotFound, NewApiKey, TenantView
 from api.access.scopes import ROLES, SCOPES, Principal, expand
 from api.handlers import Call, Reply
 from api.http import decode_body
@@ -76,7 +77,7 @@ class TenantsPage(Struct, frozen=True):
 async def create_key(call: Call) -> Reply:
     """A key for the caller's own tenant, which may do no more than the caller."""
     asked: KeyRequest = await _body(call)
-    _check_within(call.principal, asked)
+    _check_within(call.principal, asked.scopes, asked.ledgers, asked.expires_at)
     return await _create(call, call.principal.tenant, asked)
 
 
@@ -86,26 +87,25 @@ async def create_tenant_key(call: Call) -> Reply:
 
 
 async def list_keys(call: Call) -> Reply:
-    """The keys of the caller's tenant."""
-    bridge = call.bridge
-    return Reply(200, KeysPage(await bridge.read(bridge.keys.list, call.principal.tenant)))
+    """The keys of the caller's tenant, as far as they are for ledgers that the caller sees."""
+    return Reply(200, KeysPage(await _visible(call)))
 
 
 async def revoke_key(call: Call) -> Reply:
-    """A key that has ended."""
+    """A key that has ended. Who may do less cannot end it, or could shut out everybody else."""
+    key = await _key(call)
+    _check_scopes(call.principal, key.scopes)
     bridge = call.bridge
-    return Reply(200, await bridge.read(bridge.keys.revoke, call.principal.tenant, call.path["key"]))
+    return Reply(200, await bridge.read(bridge.keys.revoke, call.principal.tenant, key.id))
 
 
 async def rotate_key(call: Call) -> Reply:
     """The successor of a key."""
     asked: KeyRotation = await _body(call)
-    tenant, key = call.principal.tenant, call.path["key"]
-    old = next((k for k in await call.bridge.read(call.bridge.keys.list, tenant) if k.id == key), None)
-    if old is not None:
-        _check_within(call.principal, KeyRequest(name=old.name, scopes=old.scopes, ledgers=old.ledgers))
+    old, principal = await _key(call), call.principal
+    _check_within(principal, old.scopes, old.ledgers, old.expires_at)
     made = await call.bridge.read(
-        call.bridge.keys.rotate, tenant, key, asked.overlap_seconds, call.principal.actor
+        call.bridge.keys.rotate, principal.tenant, old.id, asked.overlap_seconds, principal.actor
     )
     return _made(made)
 
@@ -137,10 +137,40 @@ def _made(made: NewApiKey) -> Reply:
     return Reply(201, made, ((b"cache-control", b"no-store"),))
 
 
-def _check_within(principal: Principal, asked: KeyRequest) -> None:
-    beyond = sorted(expand(asked.scopes) - principal.scopes)
+async def _visible(call: Call) -> list[ApiKeyView]:
+    found: list[ApiKeyView] = await call.bridge.read(call.bridge.keys.list, call.principal.tenant)
+    return [key for key in found if _sees(call.principal, key.ledgers)]
+
+
+async def _key(call: Call) -> ApiKeyView:
+    """The key that the path names (KeyNotFound)."""
+    id = call.path["key"]
+    for key in await _visible(call):
+        if key.id == id:
+            return key
+    raise KeyNotFound(id)
+
+
+def _sees(principal: Principal, ledgers: Collection[str] | None) -> bool:
+    return principal.ledgers is None or (ledgers is not None and principal.ledgers.issuperset(ledgers))
+
+
+def _check_scopes(principal: Principal, scopes: Iterable[str]) -> None:
+    beyond = sorted(expand(scopes) - principal.scopes)
     if beyond:
         raise Refused(make("forbidden", evidence={"scope": beyond[0], "actor": principal.actor}))
-    if principal.ledgers is not None and not (asked.ledgers and set(asked.ledgers) <= principal.ledgers):
-        detail = "The key would see ledgers that you do not."
-        raise Refused(make("forbidden", detail, field="ledgers", evidence={"actor": principal.actor}))
+
+
+def _check_within(
+    principal: Principal, scopes: Iterable[str], ledgers: Collection[str] | None, expires_at: datetime | None
+) -> None:
+    """A key that is to be made can do no more than the principal, and lasts no longer (Refused)."""
+    _check_scopes(principal, scopes)
+    if not _sees(principal, ledgers):
+        raise _beyond(principal, "ledgers", "The key would see ledgers that you do not.")
+    if principal.expires_at is not None and (expires_at is None or expires_at > principal.expires_at):
+        raise _beyond(principal, "expires_at", "The key would outlast yours.")
+
+
+def _beyond(principal: Principal, field: str, detail: str) -> Refused:
+    return Refused(make("forbidden", detail, field=field, evidence={"actor": principal.actor}))

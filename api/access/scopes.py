@@ -7,6 +7,7 @@ instead of a list. A principal acts for one tenant and sees its ledgers, or some
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any, Literal, get_args
 
 from msgspec import Struct
@@ -54,6 +55,7 @@ class Principal(Struct, frozen=True, kw_only=True):
     """Somebody whose credentials were accepted.
 
     `actor` is how events name them: `key:<prefix>` or `user:<subject>`. `ledgers` None: all of the tenant's.
+    `expires_at` is when a key ends; None: never, or a token, for which its issuer answers.
     `claims` are what a token says beyond that (credit limit, risk rating).
     """
 
@@ -61,6 +63,7 @@ class Principal(Struct, frozen=True, kw_only=True):
     actor: str
     scopes: frozenset[str]
     ledgers: frozenset[str] | None = None
+    expires_at: datetime | None = None
     claims: dict[str, Any] = {}
 
     def may(self, scope: str) -> bool:

@@ -77,9 +77,10 @@ class Tokens:
                 leeway=LEEWAY_SECONDS,
                 options={"require": ["exp", "sub", "aud", "iss"]},
             )
-        except jwt.PyJWTError as error:
+            expires_at = float(claims["exp"]) + LEEWAY_SECONDS
+        except (jwt.PyJWTError, OverflowError) as error:
             raise TokenRefused(str(error)) from error
-        return self._read(claims), float(claims["exp"]) + LEEWAY_SECONDS
+        return self._read(claims), expires_at
 
     def _key(self, algorithm: str | None, kid: str | None) -> Any:
         if algorithm == "HS256" and self._settings.secret is not None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from api.credit_examples import CREDIT_EXAMPLES
 from api.voucher_examples import VOUCHER_EXAMPLES
 
 _CHART = {
@@ -810,5 +811,6 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     },
     "get_live": {"answer": {"status": "healthy"}},
     "get_ready": {"answer": {"status": "healthy"}},
+    **CREDIT_EXAMPLES,
     **VOUCHER_EXAMPLES,
 }

@@ -197,7 +197,7 @@ async def carry_out(
     operation = call.operation
     (outcome,) = await call.submit(path["ledger"], Request([asked], preview=preview))
     if isinstance(outcome, Refusal):
-        return await _refused(call, path["ledger"], [asked], outcome)
+        return await refused(call, path["ledger"], [asked], outcome)
     if isinstance(outcome, Previewed):
         return Reply(200, entry_view(outcome.event, legs_after(outcome.legs), preview=True))
     replayed = isinstance(outcome, Replayed)
@@ -225,13 +225,13 @@ async def close_period(call: Call) -> Reply:
     )
     closed = await to_thread.run_sync(closing.close_period, call.execute, call.reader, ledger, asked)
     if isinstance(closed, Refusal):
-        return await _refused(call, ledger, [asked], closed)
+        return await refused(call, ledger, [asked], closed)
     event = await call.bridge.read(period_event, call.reader, ledger, closed.seq)
     view = ClosingView(**structs.asdict(event), closing_entries=closed.entries)
     return Reply(call.operation.status, view, (REPLAYED,) if closed.replayed else ())
 
 
-async def _refused(
+async def refused(
     call: Call, ledger: str, commands: Sequence[Command], refusal: Refusal, *, atomic: bool = False
 ) -> Reply:
     """What answers a refusal: its problem; or what waits for a second person, now or since before."""
@@ -333,7 +333,7 @@ async def _atomic_reply(call: Call, ledger: str, group: list[Command], outcomes:
     if first.rejection.code == "idempotency_key_reused":
         return Reply(0, of_rejection(first.rejection))
     if first.rejection.code == APPROVAL_REQUIRED:
-        return await _refused(call, ledger, group, first, atomic=True)
+        return await refused(call, ledger, group, first, atomic=True)
     each = [of_rejection(refusal.rejection) for refusal in refusals]
     cause = next(r.rejection for r in refusals if r.rejection.code != "linked_failed")
     results = [BatchResult(status=problem.status, problem=problem) for problem in each]

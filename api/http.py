@@ -23,6 +23,7 @@ from adapters.inbox.endpoints import Provider
 from api.problems import RETRY_AFTER_SECONDS, Problem, Refused, make, of_validation
 from ledger.chart import MAX_AMOUNT
 from ledger.commands import Address, Key, Name, Period
+from ledger.credits.commands import Id as OrderId
 from ledger.periods import days_of
 from ledger.proofs import tile_at
 from ledger.vouchers.commands import Id
@@ -421,6 +422,7 @@ _PATH: dict[str, Callable[[str], Any]] = {
     "job": partial(msgspec.convert, type=Uuid),
     "key": partial(msgspec.convert, type=UUID),
     "approval": partial(msgspec.convert, type=UUID),
+    "order": partial(msgspec.convert, type=OrderId),
     "period": _period,
     "subscription": partial(msgspec.convert, type=Uuid),
     "provider": partial(msgspec.convert, type=Provider),

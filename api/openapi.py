@@ -79,6 +79,11 @@ _PATH_PARAMETERS = {
         "7b1f1d1c-2b8e-4d5a-9a51-6d0f6c3f2a10",
     ),
     "number": ("The webhook's number.", {"type": "integer", "minimum": 1, "maximum": 2**63 - 1}, 17),
+    "order": (
+        "The order's id.",
+        {"type": "string", "pattern": r"^[A-Za-z0-9_.\-]+$", "maxLength": 64},
+        "order-1842",
+    ),
     "period": (
         "A year, quarter, month or day of the ledger's time zone.",
         {"type": "string", "pattern": r"^[1-9][0-9]{3}(-Q[1-4]|-[0-9]{2}(-[0-9]{2})?)?$"},

@@ -24,6 +24,7 @@ Tag = Literal[
     "Projections",
     "Jobs",
     "Webhooks",
+    "Credits",
     "Inbox",
     "Vouchers",
     "Access",

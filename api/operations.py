@@ -11,6 +11,7 @@ from api.access import approval_handlers
 from api.access import handlers as access
 from api.access.approvals import ApprovalDetails, ApprovalView
 from api.access.keys import ApiKeyView, NewApiKey, TenantView
+from api.credit_operations import CREDIT_OPERATIONS
 from api.http import NOTE, OCTETS
 from api.inbox_operations import INBOX
 from api.operation import DATED, POSTING, Operation
@@ -1164,5 +1165,6 @@ OPERATIONS: tuple[Operation, ...] = (
         handler=handlers.ready,
         answer=handlers.Ready,
     ),
+    *CREDIT_OPERATIONS,
     *VOUCHER_OPERATIONS,
 )

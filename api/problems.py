@@ -36,6 +36,7 @@ from ledger.vault import VaultError
 from ledger.views import EntryView
 from ledger.voucher_reads import ProgrammeNotFound, VoucherNotFound
 from projections.balances_at import EndsBeforeItStarts
+from projections.credit_reads import OrderNotFound
 from projections.deliveries.subscriptions import (
     MAX_SUBSCRIPTIONS,
     SubscriptionNotFound,
@@ -379,6 +380,8 @@ def of_error(error: Exception) -> Problem | None:
         case VaultError():
             log.error("webhooks.secrets", error=str(error))
             return make("secrets_unavailable")
+        case OrderNotFound():
+            return make("order_not_found", evidence={"order": error.args[0]})
         case JobNotFound():
             return make("job_not_found", f"No job has the id {error.args[0]}.")
         case Overloaded():

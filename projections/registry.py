@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from projections.activity import Activity
 from projections.assertions import Assertions
+from projections.credits import Credits
 from projections.daily_balances import DailyBalances
 from projections.projection import Projection
 from projections.search import Search
 from projections.tiles import Tiles
 
-PROJECTIONS: tuple[Projection, ...] = (DailyBalances(), Activity(), Search(), Assertions(), Tiles())
+PROJECTIONS: tuple[Projection, ...] = (
+    DailyBalances(),
+    Activity(),
+    Search(),
+    Assertions(),
+    Tiles(),
+    Credits(),
+)
 
 
 class ProjectionNotFound(LookupError):

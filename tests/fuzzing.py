@@ -35,8 +35,8 @@ from tests.served import Service, move, served
 
 LEDGER = "/v1/ledgers/main"
 CHART: dict[str, Any] = {
-    "products": ["vouchers"],
-    "assets": ["USD/2", "EUR/2", "JPY/0", "NAD/2"],
+    "products": ["credits", "vouchers"],
+    "assets": ["USD/2", "EUR/2", "JPY/0", "NAD/2", "CREDIT.enrichment/0"],
     "accounts": [
         {"pattern": "cash", "type": "asset"},
         {"pattern": "fees", "type": "income"},
@@ -76,6 +76,7 @@ def furnish(service: Service) -> dict[str, str]:
     made("/v1/ledgers", {"name": "main", "time_zone": "Europe/Prague", "chart": CHART})
     for n in range(12):
         made(f"{LEDGER}/transactions", move("cash", "customers:42:wallet", 5_000, pending=n % 3 == 1))
+    furnish_credits(made)
     asking = made("/v1/api-keys", {"name": "asks", "scopes": ["operator"]})["secret"]
     large = move("cash", "customers:42:wallet", 5_000, "EUR/2")
     waiting = [made(f"{LEDGER}/transactions", large, asking)["id"] for _ in range(2)]
@@ -143,6 +144,24 @@ def furnish_vouchers(made: Callable[[str, Any], Any]) -> dict[str, str]:
     issued("V-1")
     made(f"{LEDGER}/vouchers/V-1/redeem", {"amount": 4_000, "payee_type": "agent", "payee": "A1"})
     return ids | {"voucher": "V-1", "redeem_code.code": issued("coded"), "open_programme.programme": "other"}
+
+
+def furnish_credits(made: Callable[[str, Any], Any]) -> None:
+    """What the examples of credits speak of: a package, a use (16), holds (17 to 19), orders, disputes."""
+    credits, wallet = f"{LEDGER}/credits", {"userId": "42", "creditType": "enrichment"}
+    package = {"id": "starter", "name": "Starter pack", "creditType": "enrichment", "creditAmount": 100}
+    made(f"{credits}/packages", {**package, "price": 999, "asset": "USD/2"})
+    made(f"{credits}/add", {**wallet, "amount": 100_000, "transactionType": "promotional"})
+    assert made(f"{credits}/deduct", {**wallet, "amount": 10})["id"] == 16
+    assert [made(f"{credits}/holds", {**wallet, "amount": 30})["id"] for _ in range(3)] == [17, 18, 19]
+    for number in range(1842, 1849):
+        order = f"order-{number}"
+        made(f"{credits}/purchases", {"userId": "42", "packageId": "starter", "order": order})
+        if number > 1844:
+            paid = {"order": order, "amount": 1_079, "tax": 80, "asset": "USD/2"}
+            made(f"{credits}/orders/fulfil", paid)
+        if number > 1846:
+            made(f"{credits}/orders/freeze", {"order": order, "dispute": f"dp_{number}"})
 
 
 def fuzz(service: Service, folder: Path, *options: str) -> Found:

@@ -1,7 +1,8 @@
 """The README's console blocks: `$ command` lines, and under each what it prints.
 
-`python -m tests.readme` runs them against a fresh service and writes their real output into the README;
-tests/test_readme.py proves that nothing has changed since.
+`python -m tests.readme` runs them against a fresh service and writes their real output into the README, or
+into the guide that it is given; tests/test_readme.py and tests/test_guides.py prove that nothing has changed
+since.
 """
 
 from __future__ import annotations
@@ -137,14 +138,14 @@ def run(block: str, variables: dict[str, str], folder: Path) -> str:
     return "".join(printed)
 
 
-def main() -> None:
-    """Write the real output into the README."""
-    text = README.read_text(encoding="utf-8")
+def main(document: Path) -> None:
+    """Write the real output into the README or a guide."""
+    text = document.read_text(encoding="utf-8")
     with own_data() as data, service(None, DAYBOOK_DATA=str(data)) as variables:
         for block in blocks(text):
             text = text.replace(block, run(block, variables, data.parent))
-    README.write_text(text, encoding="utf-8")
+    document.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main()
+    main(Path(sys.argv[1]) if sys.argv[1:] else README)

@@ -37,6 +37,9 @@ BEYOND_A_SCHEMA = re.compile(
             r"`secret` must be |`secret` is missing: this provider",  # each scheme has its own form
             r"`provider` is not one that Daybook knows|`settings` do not fit \w+: ",
             r"`payees` names one twice",
+            r"`cost` needs its `asset`|`cost` is for what was bought|are for credits that are given",
+            r"`reason` says why|`amount` is zero|a change of a hold needs|`tax` is a part of `amount`",
+            r"`claim` and `keepCredits` exclude|`expected` is what policy|`min` is more than `max`",
             r"An independent batch has no key of its own",
             r"The key of the header and the key of the body differ",
             r"uses a capture twice",

@@ -1,0 +1,27 @@
+"""The guides are true: their commands run in order and print what stands under them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.daybook_command import ROOT
+from tests.readme import blocks, run, service, stable
+
+GUIDES = sorted((ROOT / "docs").glob("guide-*.md"))
+
+
+def test_there_are_guides() -> None:
+    """Or nothing would be tried."""
+    assert [guide.name for guide in GUIDES if guide.name == "guide-credits.md"]
+
+
+@pytest.mark.parametrize("guide", GUIDES, ids=lambda guide: guide.stem)
+def test_the_commands_print_what_the_guide_says(guide: Path, database: str, tmp_path: Path) -> None:
+    """Every console block, run in order against a fresh service."""
+    written = blocks(guide.read_text(encoding="utf-8"))
+    assert written
+    with service(database) as variables:
+        printed = [run(block, variables, tmp_path) for block in written]
+    assert [stable(text) for text in printed] == [stable(text) for text in written]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from adapters import paystack
+from adapters import buffr, paystack
 from adapters.adapter import Adapter, members, no_translation
-from adapters.signatures import BUFFR, CAAS, KREDIT, STANDARD, STRIPE, WISE
+from adapters.signatures import CAAS, KREDIT, STANDARD, STRIPE, WISE
 
 ADAPTERS: dict[str, Adapter] = {
     adapter.provider: adapter
@@ -14,7 +14,7 @@ ADAPTERS: dict[str, Adapter] = {
         Adapter("wise", WISE, members((), ("event_type",), ("data", "resource", "id")), no_translation),
         Adapter("kredit", KREDIT, members((), ("event",), ("tenant_id",)), no_translation),
         Adapter("caas", CAAS, members(("eventId",), ("eventType",), ("data", "leadId")), no_translation),
-        Adapter("buffr", BUFFR, members((), ("event",), ("voucher_id",)), no_translation),
+        buffr.ADAPTER,
         # For whoever has no scheme of their own: the id is the header's, which is signed.
         Adapter("standard", STANDARD, members((), ("type",), ()), no_translation),
     )

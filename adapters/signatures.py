@@ -96,11 +96,18 @@ class _Expiring(msgspec.Struct, rename="camel"):
 
 
 def buffr(secrets: Sequence[str], headers: Headers, raw: bytes, now: datetime) -> str | Untrusted:
-    """The hex HMAC-SHA256 of the body; no time is signed."""
+    """The hex HMAC-SHA256 of the body; no time is signed. A retry is known by its idempotency key.
+
+    The key is not signed either: it tells retries apart from news, and names nothing that is posted.
+    """
     signature = _hex(headers.get("x-webhook-signature", ""), 32)
     if signature is None:
         return Untrusted("The header x-webhook-signature is missing or not the hex of 32 bytes.")
-    return "" if _any(secrets, signature, raw, "sha256") else Untrusted(_WRONG)
+    if not _any(secrets, signature, raw, "sha256"):
+        return Untrusted(_WRONG)
+    key = headers.get("idempotency-key") or headers.get("x-idempotency-key") or ""
+    key = key.strip().removeprefix('"').removesuffix('"')
+    return f"key:{key}" if key else ""
 
 
 def paystack(secrets: Sequence[str], headers: Headers, raw: bytes, now: datetime) -> str | Untrusted:

@@ -42,6 +42,7 @@ from api.report_commands import (
 from api.restore_command import restore_command
 from api.search_commands import assertions_command, search_command
 from api.settings import Settings, SettingsError, read
+from api.voucher_commands import voucher_group
 from ledger.errors import LedgerNotFound, WriterError
 from ledger.keeping import Keeping, KeepingError
 from ledger.reader import AccountNotFound, AssetNeeded
@@ -171,6 +172,7 @@ for _command in (
     approval_group,
     key_group,
     tenant_group,
+    voucher_group,
 ):
     main.add_command(_command)
 

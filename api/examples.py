@@ -742,6 +742,18 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "list_attempts": {"answer": {"attempts": [_ATTEMPT], "next": None}},
     "receive_webhook": {"body": _CHARGE, "answer": {"number": 17, "duplicate": False}},
     "receive_webhook_at": {"body": _CHARGE, "answer": {"number": 17, "duplicate": True}},
+    "receive_buffr_webhook": {
+        "body": {
+            "event": "voucher.redeemed",
+            "data": {
+                "voucher_id": "V-1042",
+                "amount": 40.0,
+                "agent_id": "A1",
+                "timestamp": "2026-11-20T10:00:00Z",
+            },
+        },
+        "answer": {"success": True, "message": "Webhook stored", "data": {"webhookEventId": 17}},
+    },
     "create_endpoint": {
         "body": {
             "provider": "standard",

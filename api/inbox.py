@@ -9,7 +9,7 @@ from msgspec import Meta, Struct
 
 from adapters.inbox import desk, door
 from adapters.inbox import endpoints as e
-from api.handlers import Call, Handler, Reply
+from api.handlers import REPLAYED, Call, Handler, Reply
 from api.http import decode_body
 from api.problems import Refused, of_validation
 from ledger.chart import MAX_AMOUNT
@@ -34,6 +34,28 @@ async def take_in(call: Call, provider: str, endpoint: str | None = None) -> doo
     inbox = call.bridge.inbox
     letter = door.Letter(*await call.exchange.signed())
     return await inbox.run(door.receive, inbox.vault, provider, endpoint, letter)
+
+
+class BuffrNumber(Struct, frozen=True, rename="camel"):
+    """The inbox's own number of a webhook."""
+
+    webhook_event_id: int
+
+
+class BuffrAnswer(Struct, frozen=True):
+    """What Buffr is told, in its own form: the webhook is stored."""
+
+    success: bool
+    message: str
+    data: BuffrNumber
+
+
+async def receive_buffr(call: Call) -> Reply:
+    """Buffr's webhook at the path that it knows: a retry gets the first answer, with its status."""
+    stored = await take_in(call, "buffr")
+    call.bridge.inbox.hint()
+    answer = BuffrAnswer(True, "Webhook stored", BuffrNumber(stored.received.number))
+    return Reply(call.operation.status, answer, (REPLAYED,) if stored.received.duplicate else ())
 
 
 # ---------------------------------------------------------------- what people ask

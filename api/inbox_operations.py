@@ -50,6 +50,21 @@ INBOX: tuple[Operation, ...] = (
     ),
     Operation(
         "POST",
+        "/api/v1/webhooks/buffr",
+        "receive_buffr_webhook",
+        "Buffr's webhook, at the path that it knows",
+        description=(
+            "As at /webhooks/buffr. An Idempotency-Key, in any of its spellings, names the event: again, "
+            "it has the first answer, marked as a replay."
+        ),
+        tag="Inbox",
+        scope="none",
+        handler=inbox.receive_buffr,
+        signed=True,
+        answer=inbox.BuffrAnswer,
+    ),
+    Operation(
+        "POST",
         _ENDPOINTS,
         "create_endpoint",
         "Make an endpoint for a provider's webhooks",

@@ -312,7 +312,7 @@ def _responses(operation: Operation) -> dict[str, Any]:
         else {"type": "string"}
     )
     headers = ["X-Request-Id"]
-    if operation.keyed:
+    if operation.keyed or operation.signed:
         headers.append("Idempotency-Replayed")
     if operation.location is not None:
         headers.append("Location")

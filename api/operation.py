@@ -45,6 +45,7 @@ _SIGNED = (
     "webhook_untrusted",
     "webhooks_closed",
     "secrets_unavailable",
+    "idempotency_key_reused",
 )
 _MIN_SEQ = ("projection_behind", "projection_stopped")
 _COMMAND = ("idempotency_key_reused", "event_too_large", "clock_behind")

@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from adapters.adapter import Unreadable
 from adapters.inbox.desk import WebhookNotFound, WebhookSettled
-from adapters.inbox.door import DoorClosed, NotTrusted
+from adapters.inbox.door import DoorClosed, IdReused, NotTrusted
 from adapters.inbox.endpoints import MAX_ENDPOINTS, DefaultTaken, EndpointNotFound, TooManyEndpoints
 from adapters.providers import ProviderNotFound
 from api.access.approvals import AlreadyDecided, ApprovalNotFound, ApprovalView, SamePerson
@@ -361,6 +361,8 @@ def of_error(error: Exception) -> Problem | None:
             if error.why.status == 401:
                 return make("webhook_untrusted", str(error))
             return make("webhook_signature_bad", str(error))
+        case IdReused():
+            return make("idempotency_key_reused", evidence={"key": error.args[0].removeprefix("key:")})
         case DoorClosed():
             return make("webhooks_closed", evidence={"provider": error.args[0]})
         case Unreadable():

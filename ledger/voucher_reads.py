@@ -139,6 +139,13 @@ def voucher(reader: Reader, ledger: str, name: str) -> VoucherView:
     return voucher_view(found[0].state, found[1])
 
 
+def vouchers(reader: Reader, ledger: str, after: str, limit: int) -> VouchersPage:
+    """A page of vouchers."""
+    found = reader.streams(ledger, "voucher", after=f"voucher:{after}" if after else "", limit=limit)
+    views = [voucher_view(stream.state, seq) for stream, seq in found]
+    return VouchersPage(views, views[-1].voucher if len(views) == limit else None)
+
+
 def code_hash(reader: Reader, ledger: str, name: str) -> str:
     """The hash of a voucher's code (VoucherNotFound)."""
     found = reader.stream(ledger, f"voucher:{name}")

@@ -57,7 +57,7 @@ VALUES (%(now)s, %(now)s, %(endpoint)s, %(tenant)s, %(ledger)s, %(provider)s, %(
     ON CONFLICT (endpoint, event_id) DO NOTHING RETURNING number;
 
 -- name: stored_before
-SELECT number FROM inbox.webhooks WHERE endpoint = %(endpoint)s AND event_id = %(event_id)s;
+SELECT number, type, subject FROM inbox.webhooks WHERE endpoint = %(endpoint)s AND event_id = %(event_id)s;
 
 -- ---------------------------------------------------------------- working on it
 

@@ -40,7 +40,7 @@ EVERY = [
     for method in methods
 ]
 # The signature is their credentials (tests/test_inbox.py).
-SIGNED = {"/webhooks/{provider}", "/webhooks/{provider}/{endpoint}"}
+SIGNED = {"/webhooks/{provider}", "/webhooks/{provider}/{endpoint}", "/api/v1/webhooks/buffr"}
 OPEN = {"/health/live", "/health/ready", "/v1/rejections", "/v1/verifier-key"}
 PAGES = {"/docs", "/openapi.json"}
 VALUES = {"address": "cash", "seq": "2", "job": "6d1c4f0e-53d7-4f0b-9c5e-0f4b6a1e2d3c", "tenant": "acme"}

@@ -158,7 +158,7 @@ def test_every_provider_is_taken_in_and_what_has_no_rule_is_parked(
     number = taken(service, path, provider, body)
     found = settled(book, number)
     assert (found["state"], found["provider"]) == ("parked", provider)
-    assert found["reason"] == ("unknown_type" if provider == "paystack" else "no_translation")
+    assert found["reason"] == ("unknown_type" if provider in ("paystack", "buffr") else "no_translation")
     assert "no.such" in found["detail"] or "replay it" in found["detail"]
     whole = book.get(f"/inbox/webhooks/{number}")
     assert whole["body"].encode() == body

@@ -40,6 +40,10 @@ class NotTrusted(Exception):
         self.why = why
 
 
+class IdReused(Exception):
+    """The event's id, or the caller's key, was used for another event."""
+
+
 class Letter(NamedTuple):
     """What was sent: headers in their order, and the bytes that were signed."""
 
@@ -64,7 +68,8 @@ class Stored(NamedTuple):
 def receive(
     connection: Connection, vault: Vault, provider: str, endpoint: str | None, letter: Letter
 ) -> Stored:
-    """Verify and store (ProviderNotFound, EndpointNotFound, DoorClosed, NotTrusted, Unreadable, VaultError).
+    """Verify and store (ProviderNotFound, EndpointNotFound, DoorClosed, NotTrusted, Unreadable, IdReused,
+    VaultError).
 
     `endpoint` None: the provider's default. What this returns is on disk.
     """
@@ -85,7 +90,9 @@ def receive(
         stored = connection.execute(QUERIES["store"], asked).fetchone()
         if stored is not None:
             return Stored(tenant, Received(stored[0], False))
-        [(number,)] = connection.execute(QUERIES["stored_before"], asked).fetchall()
+        [(number, *about)] = connection.execute(QUERIES["stored_before"], asked).fetchall()
+        if about != [named.type, named.subject]:
+            raise IdReused(named.id)
         return Stored(tenant, Received(number, True))
 
 

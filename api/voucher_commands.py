@@ -1,0 +1,297 @@
+"""`daybook vouchers`: issue a file of them, show them, settle payees.
+
+Issuing can end anywhere and be repeated: a voucher's name is its idempotency key, and its code is derived, so
+that the second run issues what is missing and the file of codes has all of them.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import time
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, TextIO
+
+import click
+import msgspec
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from api.console import explain, moment, money, show, show_json
+from api.data_commands import as_json
+from api.database import reading, writing
+from api.import_files import InputError
+from api.settings import Settings
+from api.vouchers import bulk_issue
+from ledger import commands as c
+from ledger import voucher_reads as reads
+from ledger.batch import Recorded, Refusal, Request
+from ledger.errors import WriterError
+from ledger.vault import Vault
+from ledger.vouchers import commands as v
+from ledger.vouchers.codes import PURPOSE, code_of
+from ledger.writer import Answer, Writer
+
+BATCH = 1_000
+IN_FLIGHT = 4
+SHOWN = 20
+ACTOR = "daybook vouchers"
+COLUMNS = {"programme", "voucher", "beneficiary", "amount", "grant_type", "expires_at"}
+
+
+@click.group("vouchers")
+def voucher_group() -> None:
+    """Issue vouchers, look at them, settle those who paid them out."""
+
+
+@voucher_group.command("issue")
+@click.argument("ledger")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--codes", type=click.Path(path_type=Path), required=True, help="Where the codes are written.")
+@click.pass_obj
+def issue_command(settings: Settings, ledger: str, file: Path, codes: Path) -> None:
+    """Issue the vouchers of a CSV file. Running it again issues nothing twice.
+
+    Columns: programme, voucher, beneficiary, amount (minor units), and, where wanted, grant_type and
+    expires_at. The file of codes is yours alone to read (mode 600): voucher, code and seq of each.
+    """
+    total = _rows(file)
+    key = Vault(settings.keys_dir).derive(PURPOSE)
+    part = codes.with_name(f"{codes.name}.part")
+    began = time.monotonic()
+    with writing(settings) as (writer, reader), file.open(encoding="utf-8-sig", newline="") as lines:
+        reader.ledger(ledger)
+        with _private(part) as target:
+            run = _Run(writer, ledger, key, csv.writer(target, lineterminator="\n"))
+            run.target.writerow(("voucher", "code", "seq"))
+            with _progress() as progress:
+                task = progress.add_task("", total=total)
+                for done in run.issue(_vouchers(lines)):
+                    progress.update(task, completed=done)
+            target.flush()
+            os.fsync(target.fileno())
+        os.replace(part, codes)
+    seconds = time.monotonic() - began
+    rate = (run.issued + run.already) / seconds
+    click.echo(
+        f"{run.issued:,} issued, {run.already:,} already there, {run.refused:,} refused; "
+        f"{rate:,.0f} vouchers/s over {seconds:.1f} s. Codes: {codes}"
+    )
+    if run.refused:
+        raise SystemExit(1)
+
+
+class _Run:
+    """Vouchers on their way, at most IN_FLIGHT batches at once, in the order of the file."""
+
+    def __init__(self, writer: Writer, ledger: str, key: bytes, target: Any) -> None:
+        self._writer = writer
+        self._ledger = ledger
+        self._key = key
+        self.target = target
+        self.issued = self.already = self.refused = 0
+
+    def issue(self, vouchers: Iterator[tuple[int, v.NewVoucher | str]]) -> Iterator[int]:
+        """Issue; yields after each batch how many rows are done (WriterError, InputError)."""
+        under_way: deque[tuple[list[tuple[int, str]], Future[Answer]]] = deque()
+        batch: list[tuple[int, v.NewVoucher]] = []
+        for line, voucher in vouchers:
+            if isinstance(voucher, str):
+                self._refuse(line, voucher)
+                continue
+            batch.append((line, voucher))
+            if len(batch) == BATCH:
+                under_way.append(self._submit(batch))
+                batch = []
+            if len(under_way) == IN_FLIGHT:
+                yield self._settle(*under_way.popleft())
+        if batch:
+            under_way.append(self._submit(batch))
+        while under_way:
+            yield self._settle(*under_way.popleft())
+
+    def _submit(self, batch: list[tuple[int, v.NewVoucher]]) -> tuple[list[tuple[int, str]], Future[Answer]]:
+        codes = [code_of(self._key, self._ledger, voucher.voucher) for _, voucher in batch]
+        commands = [
+            bulk_issue(voucher, code, actor=ACTOR) for (_, voucher), code in zip(batch, codes, strict=True)
+        ]
+        answer: Future[Answer] = Future()
+        self._writer.submit(self._ledger, Request(commands), answer.set_result)
+        names = [(line, voucher.voucher) for line, voucher in batch]
+        return names, answer
+
+    def _settle(self, batch: list[tuple[int, str]], future: Future[Answer]) -> int:
+        answer = future.result()
+        if isinstance(answer, WriterError):
+            raise answer
+        for (line, name), outcome in zip(batch, answer, strict=True):
+            if isinstance(outcome, Refusal):
+                self._refuse(line, explain(outcome.rejection))
+                continue
+            fresh = isinstance(outcome, Recorded)
+            self.issued += fresh
+            self.already += not fresh
+            seq = outcome.event.seq if isinstance(outcome, Recorded) else outcome.seq  # type: ignore[union-attr]
+            self.target.writerow((name, code_of(self._key, self._ledger, name), seq))
+        return self.issued + self.already + self.refused
+
+    def _refuse(self, line: int, reason: str) -> None:
+        self.refused += 1
+        if self.refused <= SHOWN:
+            click.echo(f"line {line}: {reason}", err=True)
+
+
+def _rows(file: Path) -> int:
+    try:
+        with file.open("rb") as lines:
+            return max(0, sum(1 for line in lines if line.strip()) - 1)
+    except OSError as error:
+        raise InputError(f"{file} cannot be read: {error.strerror}.") from error
+
+
+def _vouchers(lines: TextIO) -> Iterator[tuple[int, v.NewVoucher | str]]:
+    """The file's vouchers with their line, or why a line is none (InputError)."""
+    rows = csv.DictReader(lines)
+    unknown = set(rows.fieldnames or ()) - COLUMNS
+    missing = {"programme", "voucher", "beneficiary", "amount"} - set(rows.fieldnames or ())
+    if unknown or missing:
+        wrong = f"has no column {min(missing)}" if missing else f"has the unknown column {min(unknown)}"
+        raise InputError(f"The file {wrong}.")
+    try:
+        for row in rows:
+            given = {name: text for name, text in row.items() if text}
+            try:
+                yield rows.line_num, msgspec.convert(given, v.NewVoucher)
+            except msgspec.ValidationError as error:
+                yield rows.line_num, f"{error}."
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"The file is no CSV in UTF-8 after line {rows.line_num}: {error}.") from error
+
+
+def _private(path: Path) -> TextIO:
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        os.fchmod(descriptor, 0o600)
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror}.") from error
+    return os.fdopen(descriptor, "w", encoding="utf-8", newline="")
+
+
+def _progress() -> Progress:
+    console = Console(stderr=True)
+    columns = (
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("vouchers"),
+        TimeRemainingColumn(),
+    )
+    return Progress(*columns, console=console, disable=not console.is_terminal)
+
+
+@voucher_group.command("show")
+@click.argument("ledger")
+@click.argument("voucher")
+@as_json
+@click.pass_obj
+def show_command(settings: Settings, ledger: str, voucher: str, json_: bool) -> None:
+    """What became of a voucher."""
+    with reading(settings) as reader:
+        found = _found(lambda: reads.voucher(reader, ledger, voucher))
+    if json_:
+        show_json(found)
+        return
+    show(*_table([found]))
+
+
+@voucher_group.command("list")
+@click.argument("ledger")
+@click.option("--after", default="", help="Go on beyond this name.")
+@click.option("--limit", type=click.IntRange(1, 1_000), default=100, show_default=True)
+@as_json
+@click.pass_obj
+def list_command(settings: Settings, ledger: str, after: str, limit: int, json_: bool) -> None:
+    """Vouchers by name."""
+    with reading(settings) as reader:
+        page = reads.vouchers(reader, ledger, after, limit)
+    if json_:
+        show_json(page)
+        return
+    show(*_table(page.vouchers))
+
+
+@voucher_group.command("programme")
+@click.argument("ledger")
+@click.argument("programme")
+@as_json
+@click.pass_obj
+def programme_command(settings: Settings, ledger: str, programme: str, json_: bool) -> None:
+    """A programme's money, and what its trust account lacks."""
+    with reading(settings) as reader:
+        found = _found(lambda: reads.programme(reader, ledger, programme))
+    if json_:
+        show_json(found)
+        return
+    names = ("trust", "fund", "outstanding", "unsettled", "fees_unpaid", "deficiency")
+    rows = [(name.replace("_", " "), money(getattr(found, name), found.asset)) for name in names]
+    show(("what", "amount"), rows, right=("amount",))
+
+
+@voucher_group.command("settle")
+@click.argument("ledger")
+@click.argument("programme")
+@click.argument("payees", nargs=-1, required=True)
+@click.option("--key", help="Idempotency key: the same settlement, asked again, pays nothing twice.")
+@click.pass_obj
+def settle_command(
+    settings: Settings, ledger: str, programme: str, payees: tuple[str, ...], key: str | None
+) -> None:
+    """Pay PAYEES, each TYPE:NAME or TYPE:NAME=AMOUNT (minor units), from the trust account.
+
+    TYPE is agent, merchant or wallet. Without an amount, all that is owed. All of them or none.
+    """
+    body = msgspec.convert({"payees": [_payee(text) for text in payees]}, v.Settlement)
+    with writing(settings) as (writer, _):
+        [outcome] = writer.execute(ledger, Request([c.command(body, programme, key=key, actor=ACTOR)]))
+    if isinstance(outcome, Refusal):
+        raise click.ClickException(explain(outcome.rejection))
+    if isinstance(outcome, Recorded):
+        total = sum(int(p["amount"]) for p in outcome.event.data["payees"])
+        asset = outcome.event.postings[0].asset
+        click.echo(f"Settled {money(total, asset)} as seq {outcome.event.seq}.")
+    else:
+        click.echo("Settled before.")
+
+
+def _payee(text: str) -> dict[str, Any]:
+    named, _, amount = text.partition("=")
+    kind, _, name = named.partition(":")
+    return {"payee_type": kind, "payee": name} | ({"amount": amount} if amount else {})
+
+
+def _found(read: Any) -> Any:
+    try:
+        return read()
+    except (reads.VoucherNotFound, reads.ProgrammeNotFound) as error:
+        what = "voucher" if isinstance(error, reads.VoucherNotFound) else "programme"
+        raise click.ClickException(f"There is no {what} {error}.") from error
+
+
+def _table(found: list[reads.VoucherView]) -> tuple[tuple[str, ...], list[tuple[str, ...]], tuple[str, ...]]:
+    columns = ("voucher", "programme", "status", "amount", "redeemed", "remaining", "beneficiary", "expires")
+    rows: list[tuple[str, ...]] = [
+        (
+            one.voucher,
+            one.programme,
+            one.status,
+            money(one.amount, one.asset),
+            money(one.redeemed, one.asset),
+            money(one.remaining, one.asset),
+            one.beneficiary,
+            "" if one.expires_at is None else moment(one.expires_at),
+        )
+        for one in found
+    ]
+    return columns, rows, ("amount", "redeemed", "remaining")

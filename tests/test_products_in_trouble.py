@@ -273,3 +273,24 @@ def test_what_falls_due_always_fits_into_the_counters_of_its_accounts(database: 
     assert posted(database, "meters:earned") == MAX_AMOUNT // 2
     assert code(do(writer, put_in("m2", 1, "short"))) == "amount_overflow"
     done(do(writer, deposit(1, 1)))
+
+
+# ---------------------------------------------------------------- the audit
+
+
+@pytest.mark.parametrize(
+    "error", [AssertionError("no"), IndexError("no"), ZeroDivisionError("no"), KeyError("no")]
+)
+def test_an_event_that_cannot_be_folded_is_a_finding_and_not_the_audits_end(
+    database: str, writer: Writer, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """Whatever `evolve` says to events that somebody has forged."""
+    done(do(writer, put_in("m1", 1)))
+
+    def evolve(state: Meter | None, event: Event, stream: str) -> Meter:
+        raise error
+
+    broken = (METERS, _KIND._replace(evolve=evolve))
+    monkeypatch.setitem(PRODUCTS.__dict__["_by_kind"], "meter", broken)
+    [found] = failed(live.check(database, "main"))
+    assert found.startswith("projections 3"), found

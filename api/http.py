@@ -24,6 +24,7 @@ from api.problems import RETRY_AFTER_SECONDS, Problem, Refused, make, of_validat
 from ledger.chart import MAX_AMOUNT
 from ledger.commands import Address, Key, Name, Period
 from ledger.credits.commands import Id as OrderId
+from ledger.loans.terms import Id as LoanId
 from ledger.periods import days_of
 from ledger.proofs import tile_at
 from ledger.vouchers.commands import Id
@@ -429,6 +430,9 @@ _PATH: dict[str, Callable[[str], Any]] = {
     "endpoint": partial(msgspec.convert, type=Uuid),
     "number": lambda text: msgspec.convert(int(text) if _SEQ.match(text) else text, Seq),
     "level": _level,
+    "loan": partial(msgspec.convert, type=LoanId),
+    "borrower": partial(msgspec.convert, type=LoanId),
+    "loan_provider": partial(msgspec.convert, type=LoanId),
     "tile": _tile,
     "programme": partial(msgspec.convert, type=Id),
     "voucher": partial(msgspec.convert, type=Id),

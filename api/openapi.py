@@ -99,6 +99,13 @@ _PATH_PARAMETERS = {
         {"type": "string", "pattern": r"^[A-Za-z0-9_.\-]+$", "maxLength": 64},
         "V-1042",
     ),
+    "loan": ("The loan's name.", {"type": "string", "pattern": r"^[A-Za-z0-9_.\-]{1,64}$"}, "L-1042"),
+    "borrower": ("The borrower's name.", {"type": "string", "pattern": r"^[A-Za-z0-9_.\-]{1,64}$"}, "B-7"),
+    "loan_provider": (
+        "The provider's name.",
+        {"type": "string", "pattern": r"^[A-Za-z0-9_.\-]{1,64}$"},
+        "acme",
+    ),
     "seq": (
         "The seq of the event, that of a transaction where it is one.",
         {"type": "integer", "minimum": 1, "maximum": 2**63 - 1},

@@ -25,6 +25,7 @@ Tag = Literal[
     "Jobs",
     "Webhooks",
     "Credits",
+    "Loans",
     "Inbox",
     "Vouchers",
     "Access",

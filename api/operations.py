@@ -14,6 +14,7 @@ from api.access.keys import ApiKeyView, NewApiKey, TenantView
 from api.credit_operations import CREDIT_OPERATIONS
 from api.http import NOTE, OCTETS
 from api.inbox_operations import INBOX
+from api.loan_operations import LOAN_OPERATIONS
 from api.operation import DATED, POSTING, Operation
 from api.queries import (
     AccountsPage,
@@ -1167,4 +1168,5 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     *CREDIT_OPERATIONS,
     *VOUCHER_OPERATIONS,
+    *LOAN_OPERATIONS,
 )

@@ -28,6 +28,7 @@ from api.access.limits import TooMany
 from ledger import rejections
 from ledger.errors import ClockBehind, Defect, LedgerNotFound, Overloaded, Unavailable
 from ledger.keeping import KeepingError
+from ledger.loan_reads import BorrowerNotFound, LoanNotFound
 from ledger.reader import AccountNotFound, AssetNeeded, TransactionNotFound
 from ledger.rejections import Rejection, RejectionCode
 from ledger.store import Trouble, why
@@ -330,6 +331,10 @@ def of_error(error: Exception) -> Problem | None:
             name, _, checkpoint, error_seq = error.position
             evidence = {"projection": name, "checkpoint": checkpoint, "error_seq": error_seq}
             return make("projection_stopped", str(error), evidence=evidence)
+        case LoanNotFound():
+            return make("loan_not_found", evidence={"loan": error.args[0]})
+        case BorrowerNotFound():
+            return make("borrower_not_found", evidence={"borrower": error.args[0]})
         case EventNotFound():
             return make("event_not_found", evidence={"seq": error.args[0]})
         case SizeNotReached():

@@ -30,15 +30,17 @@ from sql.embedded import running
 from sql.migrate import migrate
 from tests.daybook_command import ROOT, own_data
 from tests.keys import as_admin
+from tests.loan_calls import furnish_loans
 from tests.senders import SECRETS, signed
 from tests.served import Service, move, served
 
 LEDGER = "/v1/ledgers/main"
 CHART: dict[str, Any] = {
-    "products": ["credits", "vouchers"],
+    "products": ["credits", "vouchers", "loans"],
     "assets": ["USD/2", "EUR/2", "JPY/0", "NAD/2", "CREDIT.enrichment/0"],
     "accounts": [
         {"pattern": "cash", "type": "asset"},
+        {"pattern": "bank", "type": "asset"},
         {"pattern": "fees", "type": "income"},
         {"pattern": "retained", "type": "equity"},
         {"pattern": "customers:{customer}:wallet", "type": "liability"},
@@ -122,6 +124,7 @@ def furnish(service: Service) -> dict[str, str]:
         **vouchers,
         "void_hold.seq": "6",
         "reverse_transaction.seq": "4",
+        **furnish_loans(service, LEDGER),
     }
 
 

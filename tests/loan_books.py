@@ -86,6 +86,9 @@ class LoanBooks:
         """The event of a command, or why it is refused."""
         moment = on if isinstance(on, int) else at(on)
         fields = {"effective_at": datetime.fromtimestamp(moment / SECOND, UTC).isoformat(), **body}
+        subject = subject.partition(":")[2]
+        if operation == "submit_loan_application":
+            fields["loan"], subject = subject, ""
         asked: Any = msgspec.convert(fields, BODIES[operation], strict=False)
         decided = decide(self.state, command(asked, subject, actor=actor), self.now)
         return decided if isinstance(decided, Rejection) else self._keep(decided)

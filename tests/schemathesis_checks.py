@@ -46,6 +46,10 @@ BEYOND_A_SCHEMA = re.compile(
             r"`timeout_seconds` needs `pending`",
             r"an atomic batch has one key, in the header",
             r"`types` names \w+, which is no type of event",  # a list of words between commas
+            # the terms of loans
+            r"`(?:grace|fee|servicing_rate|costs)` (?:leaves|is|are) ",
+            r"`(?:name|steps)` of a waterfall|`buckets` do not rise|`from_days` of `provisioning`",
+            r"`order` names each part once",
             # the calendar: a month 13, a year before 1000, a leap second, a time zone
             r"is not in the calendar",
             r"is neither a day|is neither a date",

@@ -29,6 +29,7 @@ from api.operation import Operation
 from api.operations import OPERATIONS
 from ledger import rejections
 from tests.conftest import NewDatabase
+from tests.loan_calls import loan_calls
 from tests.served import CHART, Book, Service, leg, move, served
 
 
@@ -105,6 +106,7 @@ def test_no_operation_knows_a_ledger_that_is_not_there(service: Service) -> None
             place |= dict.fromkeys(("job", "subscription", "approval", "endpoint"), str(UUID(int=0)))
             place |= {"file": "manifest.json", "number": 1, "programme": "relief", "voucher": "V1"}
             place["order"] = "order-1842"
+            place |= dict.fromkeys(("loan", "borrower", "loan_provider"), "x")
             path = operation.path.format(ledger="nowhere", **place)
             known = {"asset": "USD/2", "from": "0", "userId": "42", "creditType": "calling", "required": "1"}
             needed = [f.encode_name for f in structs.fields(operation.query) if f.required]
@@ -486,6 +488,7 @@ def keyed_calls(book: Book) -> dict[str, tuple[str, str, Any]]:
             f"{book.path}/assertions",
             {"account": "cash", "asset": "USD/2", "at": "2020-06-15", "expected": "-5", "source": "bank"},
         ),
+        **loan_calls(book.service),
     }
 
 
@@ -790,7 +793,9 @@ def test_every_code_in_the_source_is_in_a_table() -> None:
                 called = (
                     node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
                 )
-                if called in ("make", "refuse", "Rejection") and isinstance(node.args[0].value, str):
+                if called in ("make", "refuse", "misfit", "Rejection") and isinstance(
+                    node.args[0].value, str
+                ):
                     found.add(node.args[0].value)
     assert found <= set(problems.CODES)
     by_name = {"hold_already_posted", "hold_already_voided"}  # made of the hold's status

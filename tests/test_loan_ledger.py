@@ -119,6 +119,9 @@ def asked(
 ) -> c.Command:
     if on:
         body["effective_at"] = f"{on}T12:00:00Z"
+    subject = subject.partition(":")[2]
+    if operation == "submit_loan_application":
+        body["loan"], subject = subject, ""
     decoded: Any = msgspec.convert(body, BODIES[operation], strict=False)
     return c.command(decoded, subject, key=key, actor=actor)
 

@@ -1,6 +1,7 @@
 """The accounts of loans: control accounts that only the product posts to, with one sub-ledger, the loans.
 
-What a loan adds to each of them stands in its stream (`Book.totals`), so that the sum over the loans is the
+Income and expense accounts are open to others too: periods are closed by posting to them. What a loan adds to
+each account stands in its stream (`Book.totals`), so that the sum over the loans is the
 balance of the account. Money itself (banks, suspense, clearing) stands on accounts of the ledger's own.
 """
 
@@ -64,7 +65,9 @@ def _pattern(
     address: str, type: AccountType, *, contra: bool = False, memo: bool = False, covered: bool = False
 ) -> AccountPattern:
     limits = {ANY_ASSET: Limits(min_available=0)} if covered else {}
-    return AccountPattern(address, type, contra, memo, None, limits, "loans")
+    # Closing entries bring income and expense to zero: they are no control accounts.
+    owner = "" if type in ("income", "expense") else "loans"
+    return AccountPattern(address, type, contra, memo, None, limits, owner)
 
 
 PATTERNS = (

@@ -103,7 +103,7 @@ def approve(state: State, command: Command, now: int) -> Accepted:
 
 def reject(state: State, command: Command, now: int) -> Accepted:
     body = command.body
-    assert isinstance(body, c.Refusal)
+    assert isinstance(body, c.ApplicationRejection)
     loan = loan_of(state, command, "submitted")
     return _decided(state, command, now, loan, replace(loan, decided="rejected"), reason=body.reason)
 
@@ -125,7 +125,7 @@ def accept(state: State, command: Command, now: int) -> Accepted:
 
 def _decided(state: State, command: Command, now: int, loan: Loan, after: Loan, **data: str) -> Accepted:
     body = command.body
-    assert isinstance(body, c.Refusal | c.Withdrawal | c.Acceptance)
+    assert isinstance(body, c.ApplicationRejection | c.Withdrawal | c.Acceptance)
     effective_at, _, _ = dated(state, body, now)
     streams = streams_of(loan, after, data)
     return record(state, command, f"loan_{after.decided}", now, effective_at, (), streams, data)

@@ -1,8 +1,8 @@
 """What loans can be asked: the bodies of their commands, validated once.
 
-The subject of a command is the stream that it is about: `loan:L1`, `borrower:B7`, `loan_policy:main`,
-`provider_funding:acme`. Amounts are minor units of the loan's asset. When money came late into the books,
-`original_effective_at` is when it came into the world: the loan counts it then.
+The subject of a command is the name of what it is about, as its path has it: a loan, a borrower, a provider.
+Amounts are minor units of the loan's asset. When money came late into the books, `original_effective_at` is
+when it came into the world: the loan counts it then.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import date
 from typing import Annotated, ClassVar, Literal
 
-from msgspec import Meta, field
+from msgspec import Meta, Struct, field
 
 from ledger.chart import AssetCode
 from ledger.commands import Address, Amount, AmountOrZero, Moment, ProductCommand, Reason, _integer
@@ -26,9 +26,10 @@ Limits = Annotated[dict[AssetCode, AmountOrZero], Meta(max_length=100)]
 Text = Annotated[str, Meta(min_length=1, max_length=500)]
 
 
-class _Command(ProductCommand, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
-    """Amounts may be strings of digits: the fields of `positive` become integers."""
+class LoanCommand(ProductCommand, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    """`kind` is that of the stream that it is about. Amounts that are strings of digits become integers."""
 
+    kind: ClassVar[str] = "loan"
     positive: ClassVar[tuple[str, ...]] = ()
     zero_too: ClassVar[tuple[str, ...]] = ()
 
@@ -44,43 +45,46 @@ class _Command(ProductCommand, forbid_unknown_fields=True, omit_defaults=True, k
 # ---------------------------------------------------------------- before there is a loan
 
 
-class LoanPolicy(_Command, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+class LoanPolicy(LoanCommand, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
     """Set the policy of loans that are approved from now on."""
 
     operation: ClassVar[str] = "set_loan_policy"
+    kind: ClassVar[str] = "loan_policy"
     policy: Policy
 
 
-class Assessment(_Command, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+class Assessment(LoanCommand, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
     """What is known of a borrower; it replaces what was known. `limits` are by asset, minor units."""
 
     operation: ClassVar[str] = "assess_borrower"
+    kind: ClassVar[str] = "borrower"
     kyc: Kyc
     rating: Rating | None = None
     score: Annotated[int, Meta(ge=300, le=850)] | None = None
     limits: Limits = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        _Command.__post_init__(self)
+        LoanCommand.__post_init__(self)
         self.limits = {asset: _integer("limits", limit, 0) for asset, limit in self.limits.items()}
 
 
-class Application(_Command, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
-    """A borrower asks for a loan."""
+class Application(LoanCommand, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    """A borrower asks for a loan; `loan` is its name from then on."""
 
     operation: ClassVar[str] = "submit_loan_application"
     positive: ClassVar[tuple[str, ...]] = ("amount",)
+    loan: Id
     borrower: Id
     asset: AssetCode
     amount: Amount
     purpose: Annotated[str, Meta(max_length=500)] = ""
 
     def __post_init__(self) -> None:
-        _Command.__post_init__(self)
+        LoanCommand.__post_init__(self)
         check_text("purpose", self.purpose)
 
 
-class Approval(_Command, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+class Approval(LoanCommand, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
     """Approve an application with an offer; above the policy's limit two people must, with the same offer."""
 
     operation: ClassVar[str] = "approve_loan"
@@ -89,25 +93,25 @@ class Approval(_Command, forbid_unknown_fields=True, omit_defaults=True, kw_only
     expires_at: Moment | None = None
 
     def __post_init__(self) -> None:
-        _Command.__post_init__(self)
+        LoanCommand.__post_init__(self)
         for condition in self.conditions:
             check_text("conditions", condition)
 
 
-class Refusal(_Command, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+class ApplicationRejection(LoanCommand, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
     """Reject an application."""
 
     operation: ClassVar[str] = "reject_loan"
     reason: Reason
 
 
-class Withdrawal(_Command, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+class Withdrawal(LoanCommand, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
     """The borrower does not want the loan any more."""
 
     operation: ClassVar[str] = "withdraw_loan"
 
 
-class Acceptance(_Command, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+class Acceptance(LoanCommand, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
     """The borrower accepts the offer."""
 
     operation: ClassVar[str] = "accept_loan"
@@ -116,7 +120,7 @@ class Acceptance(_Command, forbid_unknown_fields=True, omit_defaults=True, kw_on
 # ---------------------------------------------------------------- disbursing
 
 
-class Disbursement(_Command, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+class Disbursement(LoanCommand, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
     """Send money to the borrower: held until the rail confirms it. All that is left of the offer, or
     `amount`.
 
@@ -132,14 +136,14 @@ class Disbursement(_Command, forbid_unknown_fields=True, omit_defaults=True, kw_
     first_due: date | None = None
 
 
-class Confirmation(_Command, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+class DisbursementConfirmation(LoanCommand, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
     """The rail has paid a disbursement out."""
 
     operation: ClassVar[str] = "confirm_disbursement"
     disbursement: Seq
 
 
-class Failure(_Command, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+class DisbursementFailure(LoanCommand, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
     """The rail has not paid a disbursement out, and will not."""
 
     operation: ClassVar[str] = "fail_disbursement"
@@ -147,20 +151,22 @@ class Failure(_Command, forbid_unknown_fields=True, omit_defaults=True, kw_only=
     reason: Reason
 
 
-class FundsReceipt(_Command, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+class FundsReceipt(LoanCommand, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
     """A provider gives money for its loans."""
 
     operation: ClassVar[str] = "receive_provider_funds"
+    kind: ClassVar[str] = "provider_funding"
     positive: ClassVar[tuple[str, ...]] = ("amount",)
     asset: AssetCode
     amount: Amount
     account: Address
 
 
-class Remittance(_Command, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+class Remittance(LoanCommand, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
     """What was collected for a provider is paid to it."""
 
     operation: ClassVar[str] = "remit_to_provider"
+    kind: ClassVar[str] = "provider_funding"
     positive: ClassVar[tuple[str, ...]] = ("amount",)
     asset: AssetCode
     amount: Amount
@@ -170,13 +176,13 @@ class Remittance(_Command, forbid_unknown_fields=True, omit_defaults=True, kw_on
 # ---------------------------------------------------------------- being paid
 
 
-class Accrual(_Command, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+class Accrual(LoanCommand, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
     """Accrue to the day of `effective_at`, which every other command does by itself."""
 
     operation: ClassVar[str] = "accrue_loan"
 
 
-class Repayment(_Command, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+class Repayment(LoanCommand, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
     """A borrower pays. `account` is where the money is; `waterfall` that of the policy unless given."""
 
     operation: ClassVar[str] = "repay_loan"
@@ -186,7 +192,7 @@ class Repayment(_Command, forbid_unknown_fields=True, omit_defaults=True, kw_onl
     waterfall: Waterfall | None = None
 
 
-class Prepayment(_Command, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+class Prepayment(LoanCommand, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
     """A borrower pays what is due and then principal; the instalments to come get smaller, or fewer."""
 
     operation: ClassVar[str] = "prepay_loan"
@@ -196,7 +202,7 @@ class Prepayment(_Command, forbid_unknown_fields=True, omit_defaults=True, kw_on
     reduce: Literal["instalment", "term"] = "instalment"
 
 
-class Settlement(_Command, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+class LoanSettlement(LoanCommand, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
     """A borrower pays the loan off early: at least the payoff of the day; interest to come is not charged."""
 
     operation: ClassVar[str] = "settle_loan"
@@ -205,7 +211,7 @@ class Settlement(_Command, forbid_unknown_fields=True, omit_defaults=True, kw_on
     account: Address
 
 
-class OverpaymentRefund(_Command, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+class OverpaymentRefund(LoanCommand, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
     """Give back what was paid too much."""
 
     operation: ClassVar[str] = "refund_overpayment"
@@ -214,7 +220,7 @@ class OverpaymentRefund(_Command, forbid_unknown_fields=True, omit_defaults=True
     account: Address
 
 
-class Chargeback(_Command, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+class Chargeback(LoanCommand, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
     """The bank takes a repayment back, or `amount` of it; `order` is that in which its split is undone."""
 
     operation: ClassVar[str] = "charge_back_repayment"
@@ -230,12 +236,12 @@ class Chargeback(_Command, forbid_unknown_fields=True, omit_defaults=True, kw_on
     )
 
     def __post_init__(self) -> None:
-        _Command.__post_init__(self)
+        LoanCommand.__post_init__(self)
         if sorted(self.order) != sorted(PARTS):
             raise ValueError("`order` names each part once")
 
 
-class Undoing(_Command, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+class Undoing(LoanCommand, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
     """Take back a transaction of the loan that should not have been entered: a repayment, a charge, a waiver.
 
     What came after it is allocated anew.
@@ -249,7 +255,7 @@ class Undoing(_Command, forbid_unknown_fields=True, omit_defaults=True, kw_only=
 # ---------------------------------------------------------------- charging, giving up, changing
 
 
-class Charge(_Command, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+class Charge(LoanCommand, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
     """Charge a fee, due with the next instalment, or a penalty, due at once."""
 
     operation: ClassVar[str] = "charge_loan"
@@ -258,18 +264,29 @@ class Charge(_Command, forbid_unknown_fields=True, omit_defaults=True, kw_only=T
     amount: Amount
 
 
-class Waiver(_Command, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+class WaivedParts(Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """An amount of each part of the debt."""
+
+    principal: AmountOrZero = 0
+    interest: AmountOrZero = 0
+    fee: AmountOrZero = 0
+    penalty: AmountOrZero = 0
+
+    def __post_init__(self) -> None:
+        for part in PARTS:
+            setattr(self, part, _integer(part, getattr(self, part), 0))
+        if not any(getattr(self, part) for part in PARTS):
+            raise ValueError("`amounts` are all zero")
+
+
+class Waiver(LoanCommand, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
     """Give up amounts of the parts of the debt."""
 
     operation: ClassVar[str] = "waive_loan"
-    amounts: Annotated[dict[Part, Amount], Meta(min_length=1)]
-
-    def __post_init__(self) -> None:
-        _Command.__post_init__(self)
-        self.amounts = {part: _integer("amounts", amount, 1) for part, amount in self.amounts.items()}
+    amounts: WaivedParts
 
 
-class Goodwill(_Command, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+class Goodwill(LoanCommand, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
     """Pay for the borrower, as a courtesy."""
 
     operation: ClassVar[str] = "credit_goodwill"
@@ -278,7 +295,7 @@ class Goodwill(_Command, forbid_unknown_fields=True, omit_defaults=True, kw_only
     waterfall: Waterfall | None = None
 
 
-class Rescheduling(_Command, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+class Rescheduling(LoanCommand, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
     """Agree on other instalments for all that is not paid; what is past due becomes part of them."""
 
     operation: ClassVar[str] = "reschedule_loan"
@@ -288,24 +305,24 @@ class Rescheduling(_Command, forbid_unknown_fields=True, omit_defaults=True, kw_
     interest: Interest | None = None
 
     def __post_init__(self) -> None:
-        _Command.__post_init__(self)
+        LoanCommand.__post_init__(self)
         if self.grace >= self.count:
             raise ValueError("`grace` leaves no instalment that pays principal")
 
 
-class ChargeOff(_Command, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+class ChargeOff(LoanCommand, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
     """Take an active loan off the books; the borrower still owes it."""
 
     operation: ClassVar[str] = "charge_off_loan"
 
 
-class WriteOff(_Command, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+class WriteOff(LoanCommand, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
     """Give a loan up."""
 
     operation: ClassVar[str] = "write_off_loan"
 
 
-class Provisioning(_Command, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+class Provisioning(LoanCommand, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
     """Bring the loan's allowance to what the policy expects to lose at its days past due."""
 
     operation: ClassVar[str] = "provision_loan"
@@ -314,7 +331,7 @@ class Provisioning(_Command, forbid_unknown_fields=True, omit_defaults=True, kw_
 # ---------------------------------------------------------------- collateral
 
 
-class CollateralLock(_Command, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+class CollateralLock(LoanCommand, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
     """Take collateral of a value."""
 
     operation: ClassVar[str] = "lock_collateral"
@@ -323,14 +340,14 @@ class CollateralLock(_Command, forbid_unknown_fields=True, omit_defaults=True, k
     value: Amount
 
 
-class CollateralRelease(_Command, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+class CollateralRelease(LoanCommand, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
     """Give collateral back."""
 
     operation: ClassVar[str] = "release_collateral"
     collateral: Id
 
 
-class Liquidation(_Command, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+class Liquidation(LoanCommand, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
     """Collateral was sold for `amount`, `costs` of it are gone: what is over is payable to the borrower."""
 
     operation: ClassVar[str] = "liquidate_collateral"
@@ -342,6 +359,6 @@ class Liquidation(_Command, forbid_unknown_fields=True, omit_defaults=True, kw_o
     costs: AmountOrZero = 0
 
     def __post_init__(self) -> None:
-        _Command.__post_init__(self)
+        LoanCommand.__post_init__(self)
         if self.costs > self.amount:
             raise ValueError("`costs` are more than `amount`")

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 from ledger.commands import Command, ProductCommand
 from ledger.days import day_of
 from ledger.entry import effective_moment, refuse
+from ledger.loans.commands import Application, LoanCommand
 from ledger.loans.facts import Misfit
 from ledger.loans.history import Entry
 from ledger.loans.state import (
@@ -42,9 +43,11 @@ def loan_of(state: State, command: Command, *allowed: Status) -> Loan:
 
 
 def subject(command: Command) -> str:
-    """The stream that a command is about."""
-    assert isinstance(command.subject, str)
-    return command.subject
+    """The stream that a command is about; that of the policy has one name only."""
+    body = command.body
+    assert isinstance(body, LoanCommand)
+    name = body.loan if isinstance(body, Application) else command.subject
+    return f"{body.kind}:{name or 'main'}"
 
 
 def policy_of(state: State) -> Policy:

@@ -82,7 +82,7 @@ def _on_its_way(loan: Loan, number: int) -> Tranche:
 
 def confirm(state: State, command: Command, now: int) -> Accepted:
     body = command.body
-    assert isinstance(body, c.Confirmation)
+    assert isinstance(body, c.DisbursementConfirmation)
     loan = loan_of(state, command)
     tranche = _on_its_way(loan, body.disbursement)
     effective_at, at, day = dated(state, body, now)
@@ -119,7 +119,7 @@ def confirm(state: State, command: Command, now: int) -> Accepted:
 
 def fail(state: State, command: Command, now: int) -> Accepted:
     body = command.body
-    assert isinstance(body, c.Failure)
+    assert isinstance(body, c.DisbursementFailure)
     loan = loan_of(state, command)
     tranche = _on_its_way(loan, body.disbursement)
     effective_at, _, _ = dated(state, body, now)

@@ -13,7 +13,7 @@ from ledger.loans import facts as f
 from ledger.loans.common import check_fund, dated, entered, loan_of, misfits
 from ledger.loans.history import Entry, accrued, add, without
 from ledger.loans.state import Loan, Status, dump
-from ledger.loans.waterfall import Waterfall
+from ledger.loans.waterfall import PARTS, Waterfall
 from ledger.state import Accepted, State
 
 Decider = Callable[[State, Command, int], Accepted]
@@ -67,7 +67,7 @@ def undo(state: State, command: Command, now: int) -> Accepted:
     loan = loan_of(state, command, *LENT)
     effective_at, _, day = dated(state, body, now)
     entry = _fitting(lambda: without(loan.history, body.transaction, day))
-    data = {"transaction": str(body.transaction), "reason": body.reason, "to": day.isoformat()}
+    data = {"undone": str(body.transaction), "reason": body.reason, "to": day.isoformat()}
     ends = (f"loan:{loan.loan}:transaction:{body.transaction}",)
     return entered(state, command, "loan_transaction_undone", now, effective_at, loan, entry, data, ends=ends)
 
@@ -94,7 +94,7 @@ def _prepaid(loan: Loan, body: c.Prepayment, **when: Any) -> f.Prepaid:
     )
 
 
-def _settled(loan: Loan, body: c.Settlement, **when: Any) -> f.Settled:
+def _settled(loan: Loan, body: c.LoanSettlement, **when: Any) -> f.Settled:
     return f.Settled(amount=int(body.amount), account=body.account, **when)
 
 
@@ -117,7 +117,8 @@ def _charged(loan: Loan, body: c.Charge, **when: Any) -> f.Charged:
 
 
 def _waived(loan: Loan, body: c.Waiver, **when: Any) -> f.Waived:
-    return f.Waived(amounts={part: int(amount) for part, amount in body.amounts.items()}, **when)
+    given_up = {part: int(getattr(body.amounts, part)) for part in PARTS}
+    return f.Waived(amounts={part: amount for part, amount in given_up.items() if amount}, **when)
 
 
 def _credited(loan: Loan, body: c.Goodwill, **when: Any) -> f.Credited:
@@ -166,7 +167,7 @@ DECIDERS: dict[type, Decider] = {
     c.Accrual: accrue,
     c.Repayment: _becoming("loan_repaid", _repaid, LENT),
     c.Prepayment: _becoming("loan_prepaid", _prepaid, ACTIVE),
-    c.Settlement: _becoming("loan_settled", _settled, ACTIVE),
+    c.LoanSettlement: _becoming("loan_settled", _settled, ACTIVE),
     c.OverpaymentRefund: _becoming("loan_overpayment_refunded", _refunded, LENT),
     c.Chargeback: _becoming("loan_repayment_charged_back", _charged_back, LENT),
     c.Undoing: undo,

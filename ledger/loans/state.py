@@ -191,7 +191,7 @@ def evolve_loan(loan: Loan | None, event: Event, stream: str) -> Loan:
         case "loan_accrued":
             return loan.at(accrued(loan.history, restored(data["to"], date)))
         case "loan_transaction_undone":
-            return loan.at(without(loan.history, int(data["transaction"]), restored(data["to"], date)))
+            return loan.at(without(loan.history, int(data["undone"]), restored(data["to"], date)))
     return loan.at(add(loan.history, restored(data["fact"], AnyFact)))  # type: ignore[arg-type]
 
 

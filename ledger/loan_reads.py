@@ -1,0 +1,367 @@
+"""Reading loans: what a loan, a borrower and the policy are, for those who ask over the API.
+
+A loan is read as it is on a day: its book is copied and accrues to that day, which stores nothing.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+from msgspec import Struct
+
+from ledger.days import day_of
+from ledger.loans.book import Book
+from ledger.loans.entering import payoff
+from ledger.loans.facts import AnyFact
+from ledger.loans.state import (
+    POLICY,
+    Borrower,
+    Kyc,
+    Lender,
+    Loan,
+    Status,
+    Tranche,
+    borrower_stream,
+    loan_stream,
+)
+from ledger.loans.statuses import (
+    InstalmentStatus,
+    KreditInterest,
+    KreditLoan,
+    instalment_status,
+    kredit_interest,
+    kredit_status,
+)
+from ledger.loans.terms import Offer, Policy, Rating
+from ledger.loans.waterfall import Part
+from ledger.reader import Reader
+from ledger.text import iso
+
+# How many loans are looked at for a page of those that a filter lets through.
+LOOKED_AT = 1_000
+
+
+class LoanNotFound(Exception):
+    """`args[0]` is the name."""
+
+
+class BorrowerNotFound(Exception):
+    """`args[0]` is the name."""
+
+
+class Owed(Struct, frozen=True):
+    """Minor units of each part, and together."""
+
+    principal: int
+    interest: int
+    fee: int
+    penalty: int
+    total: int
+
+
+class InstalmentView(Struct, frozen=True):
+    """An instalment: what it asks, and what of that is paid, waived or credited (`_done`)."""
+
+    start: date
+    due: date
+    principal: int
+    interest: int
+    principal_done: int
+    interest_done: int
+    status: InstalmentStatus
+
+
+class ExtraView(Struct, frozen=True):
+    """What is owed beside the instalments: fees, penalties, what was charged back."""
+
+    part: Part
+    due: date
+    amount: int
+    done: int
+
+
+class FactView(Struct, frozen=True, omit_defaults=True):
+    """A transaction of the loan: `seq` names it, to charge it back or to undo it."""
+
+    seq: int
+    kind: str
+    day: date
+    amount: int | None = None
+
+
+class DisbursementView(Struct, frozen=True):
+    """A disbursement: `seq` names it, to confirm it or to let it fail."""
+
+    seq: int
+    amount: int
+    fee: int
+    account: str
+    method: str
+    reference: str
+    status: str
+
+
+class LoanPosition(Struct, frozen=True, kw_only=True):
+    """A loan that was disbursed, on a day. `due` is owed by then, `owed` in advance too."""
+
+    on: date
+    days_past_due: int
+    bucket: str
+    non_accrual: bool
+    charged_off: bool
+    disbursed: int
+    owed: Owed
+    due: Owed
+    overpaid: int
+    recovered: int
+    allowance: int
+    collateral: dict[str, int]
+    schedule: list[InstalmentView]
+    extras: list[ExtraView]
+    transactions: list[FactView]
+
+
+class LoanView(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A loan from its application on; `position` once something was disbursed."""
+
+    loan: str
+    borrower: str
+    status: Status
+    asset: str
+    requested: int
+    kredit_status: KreditLoan | None = None
+    kredit_interest: KreditInterest | None = None
+    offer: Offer | None = None
+    conditions: tuple[str, ...] = ()
+    expires_at: str = ""
+    disbursements: list[DisbursementView] = []
+    position: LoanPosition | None = None
+    version: int = 0
+
+
+class LoanLine(Struct, frozen=True):
+    """A loan in a list; `outstanding` is principal."""
+
+    loan: str
+    borrower: str
+    status: Status
+    kredit_status: KreditLoan | None
+    asset: str
+    outstanding: int
+    days_past_due: int
+
+
+class LoansPage(Struct, frozen=True):
+    """Loans by name; `next` continues as `after`, null at the end. A filter may let none through."""
+
+    loans: list[LoanLine]
+    next: str | None
+
+
+class PayoffView(Struct, frozen=True):
+    """What it takes to settle the loan on a day, and what is overpaid."""
+
+    loan: str
+    asset: str
+    on: date
+    payoff: Owed
+    overpaid: int
+
+
+class TakenOfLimit(Struct, frozen=True):
+    """What a loan takes of its borrower's credit limit."""
+
+    asset: str
+    amount: int
+
+
+class BorrowerView(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A borrower; limits and what loans take of them by asset, minor units."""
+
+    borrower: str
+    kyc: Kyc
+    rating: Rating | None = None
+    score: int | None = None
+    limits: dict[str, int] = {}
+    loans: dict[str, TakenOfLimit] = {}
+
+
+class PolicyView(Struct, frozen=True):
+    """The policy of loans that are approved from now on."""
+
+    policy: Policy
+
+
+def today(reader: Reader, ledger: str) -> date:
+    """The day it is in the ledger's time zone."""
+    return day_of(reader.clock(), ZoneInfo(reader.ledger(ledger).time_zone))
+
+
+def _loan(reader: Reader, ledger: str, name: str) -> tuple[Loan, int]:
+    found = reader.stream(ledger, loan_stream(name))
+    if found is None:
+        raise LoanNotFound(name)
+    loan: Loan = found[0].state
+    return loan, found[0].version
+
+
+def loan(reader: Reader, ledger: str, name: str, on: date | None) -> LoanView:
+    """A loan as it is on a day, today unless asked (LoanNotFound)."""
+    kept, version = _loan(reader, ledger, name)
+    day = today(reader, ledger) if on is None else on
+    kept = _on(kept, day)
+    return LoanView(
+        loan=kept.loan,
+        borrower=kept.borrower,
+        status=kept.status,
+        kredit_status=kredit_status(kept, day),
+        kredit_interest=None if kept.offer is None else kredit_interest(kept.offer.interest),
+        asset=kept.asset,
+        requested=kept.requested,
+        offer=kept.offer,
+        conditions=kept.conditions,
+        expires_at="" if kept.expires_at is None else iso(kept.expires_at),
+        disbursements=[_disbursement(tranche) for tranche in kept.tranches],
+        position=None if kept.book is None else _position(kept, kept.book, day),
+        version=version,
+    )
+
+
+def _on(kept: Loan, day: date) -> Loan:
+    """The loan when time has passed until a day."""
+    if kept.book is None or day <= kept.book.accrued_to:
+        return kept
+    book = kept.book.copy()
+    book.accrue(day)
+    return msgspec.structs.replace(kept, book=book)
+
+
+def _disbursement(tranche: Tranche) -> DisbursementView:
+    return DisbursementView(
+        tranche.seq,
+        tranche.amount,
+        tranche.fee,
+        tranche.account,
+        tranche.method,
+        tranche.reference,
+        tranche.status,
+    )
+
+
+def _owed(parts: dict[Part, int]) -> Owed:
+    return Owed(parts["principal"], parts["interest"], parts["fee"], parts["penalty"], sum(parts.values()))
+
+
+def _position(kept: Loan, book: Book, day: date) -> LoanPosition:
+    days = book.days_past_due(day)
+    due: dict[Part, int] = {"principal": 0, "interest": 0, "fee": 0, "penalty": 0}
+    for item in book.items():
+        if item.due <= day:
+            due[item.part] += item.amount
+    return LoanPosition(
+        on=day,
+        days_past_due=days,
+        bucket=kept.policy.bucket(days),
+        non_accrual=book.non_accrual,
+        charged_off=book.charged_off,
+        disbursed=book.disbursed,
+        owed=_owed(book.outstanding()),
+        due=_owed(due),
+        overpaid=book.overpaid,
+        recovered=book.recovered,
+        allowance=book.allowance,
+        collateral=book.collateral,
+        schedule=[
+            InstalmentView(
+                row.start,
+                row.due,
+                row.principal,
+                row.interest,
+                row.principal_done,
+                row.interest_done,
+                instalment_status(row, day),
+            )
+            for row in book.rows
+        ],
+        extras=[ExtraView(extra.part, extra.due, extra.amount, extra.done) for extra in book.extras],
+        transactions=[_fact(fact) for fact in kept.facts],
+    )
+
+
+def _fact(fact: AnyFact) -> FactView:
+    kind: Any = type(fact).__struct_config__.tag
+    return FactView(fact.seq, str(kind), fact.day, getattr(fact, "amount", None))
+
+
+def loans(
+    reader: Reader, ledger: str, after: str, limit: int, borrower: str | None, status: Status | None
+) -> LoansPage:
+    """Loans by name, beyond `after`; at most a thousand are looked at."""
+    day = today(reader, ledger)
+    filtered = borrower is not None or status is not None
+    start = loan_stream(after) if after else ""
+    looked_at = LOOKED_AT if filtered else limit
+    lines: list[LoanLine] = []
+    last, seen = "", 0
+    for stream, _ in reader.streams(ledger, "loan", after=start, limit=looked_at):
+        kept: Loan = stream.state
+        last, seen = kept.loan, seen + 1
+        if borrower not in (None, kept.borrower) or status not in (None, kept.status):
+            continue
+        lines.append(_line(_on(kept, day), day))
+        if len(lines) == limit:
+            break
+    more = len(lines) == limit or seen == looked_at
+    return LoansPage(lines, last if more else None)
+
+
+def _line(kept: Loan, day: date) -> LoanLine:
+    book = kept.book
+    return LoanLine(
+        kept.loan,
+        kept.borrower,
+        kept.status,
+        kredit_status(kept, day),
+        kept.asset,
+        0 if book is None else book.outstanding()["principal"],
+        0 if book is None else book.days_past_due(day),
+    )
+
+
+def payoff_of(reader: Reader, ledger: str, name: str, on: date | None) -> PayoffView:
+    """What it takes to settle a loan on a day, today unless asked (LoanNotFound)."""
+    kept, _ = _loan(reader, ledger, name)
+    day = today(reader, ledger) if on is None else on
+    nothing: dict[Part, int] = {"principal": 0, "interest": 0, "fee": 0, "penalty": 0}
+    if kept.book is None:
+        return PayoffView(kept.loan, kept.asset, day, _owed(nothing), 0)
+    day = max(day, kept.book.accrued_to)
+    return PayoffView(kept.loan, kept.asset, day, _owed(payoff(kept.book, day)), kept.book.overpaid)
+
+
+def borrower(reader: Reader, ledger: str, name: str) -> BorrowerView:
+    """A borrower (BorrowerNotFound)."""
+    found = reader.stream(ledger, borrower_stream(name))
+    if found is None:
+        raise BorrowerNotFound(name)
+    kept: Borrower = found[0].state
+    return BorrowerView(
+        borrower=name,
+        kyc=kept.kyc,
+        rating=kept.rating,
+        score=kept.score,
+        limits=kept.limits,
+        loans={name: TakenOfLimit(*taken) for name, taken in kept.taken.items()},
+    )
+
+
+def policy(reader: Reader, ledger: str) -> PolicyView:
+    """The policy now: that which was set last, or what holds by itself."""
+    found = reader.stream(ledger, POLICY)
+    if found is None:
+        return PolicyView(Policy())
+    kept: Lender = found[0].state
+    return PolicyView(kept.policy)

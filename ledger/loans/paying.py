@@ -1,0 +1,151 @@
+"""The posting rules of money that comes in and goes back: repayments of every kind, refunds, chargebacks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from msgspec.structs import replace
+
+from ledger.loans import accounts as a
+from ledger.loans import facts as f
+from ledger.loans.book import Book, Extra, Split
+from ledger.loans.facts import misfit
+from ledger.loans.losing import percent, released
+from ledger.loans.planning import collapse, replan
+from ledger.loans.waterfall import PARTS, Part, Slice, Waterfall, allocate
+
+DUE = Waterfall("due_first")
+
+
+def _pay(book: Book, fact: f.Repaid | f.Prepaid | f.Settled, slices: Iterable[Slice], over: int) -> None:
+    """Post a repayment: the money, each part that it pays, and what is over."""
+    costs = fact.costs if isinstance(fact, f.Repaid) else 0
+    book.debit(fact.account, fact.amount - costs)
+    book.debit(a.RECOVERY_COSTS, costs)
+    parts: dict[Part, int] = {}
+    for slice in slices:
+        book.settle(slice.item, slice.amount)
+        parts[slice.item.part] = parts.get(slice.item.part, 0) + slice.amount
+    for part in PARTS:
+        if part in parts:
+            book.relieve(part, parts[part], paid=True)
+    paid = sum(parts.values())
+    serviced = recovered = 0
+    if book.offer.provider is not None and not book.written_off:
+        serviced = percent(paid, book.offer.servicing_rate, book)
+        book.credit(book.collected, paid - serviced)
+        book.credit(a.SERVICING_INCOME, serviced)
+    elif not book.on_books:
+        recovered, over = (paid + over, 0) if book.written_off else (paid, over)
+        book.credit(book.collected, recovered)
+        book.recovered += recovered
+    if isinstance(fact, f.Repaid) and fact.to_borrower:
+        book.credit(a.BORROWER_PAYABLE, over)
+        over = 0
+    else:
+        book.credit(a.OVERPAID, over)
+        book.overpaid += over
+    book.splits[str(fact.seq)] = Split(parts, over, recovered, serviced)
+
+
+def repaid(book: Book, fact: f.Repaid) -> list[Slice]:
+    if fact.collateral:
+        released(book, f.Released(seq=fact.seq, at=fact.at, day=fact.day, collateral=fact.collateral))
+    slices = allocate(fact.waterfall, book.items(), fact.amount, fact.day)
+    _pay(book, fact, slices, fact.amount - sum(slice.amount for slice in slices))
+    return slices
+
+
+def prepaid(book: Book, fact: f.Prepaid) -> list[Slice]:
+    due = [item for item in book.items() if item.due <= fact.day]
+    ahead = [item for item in book.items() if item.due > fact.day and item.part == "principal"]
+    slices = allocate(fact.waterfall, due, fact.amount, fact.day)
+    rest = fact.amount - sum(slice.amount for slice in slices)
+    before = allocate(fact.waterfall, ahead, rest, fact.day)
+    slices += before
+    usual = _usual_instalment(book) if fact.keep_instalment else None
+    _pay(book, fact, slices, fact.amount - sum(slice.amount for slice in slices))
+    if before:
+        replan(book, instalment=usual)
+    return slices
+
+
+def _usual_instalment(book: Book) -> int | None:
+    """The instalment that comes next, if it is not the last."""
+    ahead = [row for row in book.rows if row.due > book.accrued_to]
+    return ahead[0].principal + ahead[0].interest if len(ahead) > 1 else None
+
+
+def settled(book: Book, fact: f.Settled) -> list[Slice]:
+    if not book.written_off:
+        collapse(book)
+    needed = sum(book.outstanding().values())
+    if fact.amount < needed:
+        misfit("below_payoff", payoff=needed, amount=fact.amount)
+    slices = allocate(DUE, book.items(), fact.amount, fact.day)
+    _pay(book, fact, slices, fact.amount - needed)
+    return slices
+
+
+def refunded(book: Book, fact: f.Refunded) -> None:
+    if fact.amount > book.overpaid:
+        misfit("exceeds_overpayment", overpaid=book.overpaid, amount=fact.amount)
+    book.overpaid -= fact.amount
+    book.debit(a.OVERPAID, fact.amount)
+    book.credit(fact.account, fact.amount)
+
+
+def charged_back(book: Book, fact: f.ChargedBack) -> None:
+    """Overpayment first, then the repayment's own split in the order asked; what was refunded is lent."""
+    split = book.splits.get(str(fact.repayment))
+    if split is None:
+        misfit("repayment_not_found", repayment=fact.repayment)
+    if fact.amount > split.left:
+        misfit("exceeds_repayment", left=split.left, amount=fact.amount)
+    rest, skip = fact.amount, split.returned
+    over = min(max(split.overpaid - skip, 0), rest)
+    skip, rest = max(skip - split.overpaid, 0), rest - over
+    taken = min(over, book.overpaid)
+    book.overpaid -= taken
+    book.debit(a.OVERPAID, taken)
+    back: dict[Part, int] = {}
+    for part in fact.order:
+        whole = split.parts.get(part, 0)
+        amount = min(max(whole - skip, 0), rest)
+        skip, rest = max(skip - whole, 0), rest - amount
+        if amount:
+            back[part] = amount
+    _take_back(book, fact, split, back, rest)
+    if over > taken:
+        _lend(book, fact, over - taken)
+    book.credit(fact.account, fact.amount)
+    book.splits[str(fact.repayment)] = replace(split, returned=split.returned + fact.amount)
+
+
+def _take_back(book: Book, fact: f.ChargedBack, split: Split, back: dict[Part, int], rest: int) -> None:
+    for part, amount in back.items():
+        if not book.written_off:
+            book.burden(part, amount)
+            book.extras.append(Extra(part, fact.day, amount))
+    amount = sum(back.values())
+    if split.recovered:
+        book.debit(a.RECOVERIES, amount + rest)
+        book.recovered -= amount + rest
+    elif book.offer.provider is not None:
+        serviced = percent(amount, book.offer.servicing_rate, book)
+        book.debit(book.collected, amount - serviced)
+        book.debit(a.SERVICING_INCOME, serviced)
+    elif not book.on_books:
+        book.debit(a.LOSSES if book.written_off else a.CHARGE_OFFS, amount)
+
+
+def _lend(book: Book, fact: f.ChargedBack, amount: int) -> None:
+    """Overpaid money that was given back and then charged back is owed as principal, or lost."""
+    if not book.on_books:
+        book.debit(a.LOSSES, amount)
+        return
+    tally = book.tally("principal")
+    book.tallies["principal"] = replace(tally, accrued=tally.accrued + amount)
+    book.disbursed += amount
+    book.extras.append(Extra("principal", fact.day, amount))
+    book.debit(a.PORTFOLIO, amount)

@@ -1,0 +1,207 @@
+"""Loans over HTTP: from the application to the last payment, with its scopes, and what is read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.conftest import NewDatabase
+from tests.served import Book, Service, served
+
+CHART: dict[str, Any] = {
+    "assets": ["USD/2"],
+    "accounts": [{"pattern": "bank", "type": "asset"}, {"pattern": "retained", "type": "equity"}],
+    "products": ["loans"],
+}
+OFFER: dict[str, Any] = {
+    "asset": "USD/2",
+    "amount": 120_000,
+    "interest": {"method": "equal_principal", "rate": "12"},
+    "count": 12,
+    "fee": 1_200,
+}
+SIDES = ("debit", "credit")
+DAY = "2026-01-15T12:00:00Z"
+
+
+@pytest.fixture(scope="module")
+def service(new_database: NewDatabase) -> Iterator[Service]:
+    with new_database() as conninfo, served(conninfo) as service:
+        yield service
+
+
+@pytest.fixture
+def book(service: Service) -> Book:
+    book = service.open(CHART)
+    put(book, "/borrowers/B1", kyc="verified")
+    return book
+
+
+def put(book: Book, path: str, **body: Any) -> Any:
+    answer = book.call("PUT", path, body)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def ask(book: Book, path: str, day: str = DAY, **body: Any) -> httpx.Response:
+    return book.call("POST", path, {"effective_at": day, **body})
+
+
+def made(book: Book, path: str, day: str = DAY, **body: Any) -> Any:
+    answer = ask(book, path, day, **body)
+    assert answer.status_code == 201, answer.text
+    return answer.json()
+
+
+def lent(book: Book, loan: str = "L1", **offer: Any) -> None:
+    """A loan that was disbursed on 2026-01-15."""
+    whole = {**OFFER, **offer}
+    made(book, "/loans", loan=loan, borrower="B1", asset="USD/2", amount=whole["amount"])
+    made(book, f"/loans/{loan}/approve", offer=whole)
+    made(book, f"/loans/{loan}/accept")
+    held = made(book, f"/loans/{loan}/disburse", account="bank", method="bank_transfer")
+    assert {leg["kind"] for leg in held["postings"]} == {"pending"}
+    made(book, f"/loans/{loan}/confirm-disbursement", disbursement=held["seq"])
+
+
+def test_a_loan_is_applied_for_lent_repaid_and_read(book: Book) -> None:
+    """Each answer is the entry that was posted; the loan shows schedule, debt and transactions on any day."""
+    lent(book)
+    repaid = made(book, "/loans/L1/repay", "2026-02-15T12:00:00Z", amount=11_200, account="bank")
+    assert repaid["type"] == "loan_repaid"
+    assert repaid["postings"][-1] == {
+        "account": "loans:portfolio",
+        "side": "credit",
+        "amount": 10_000,
+        "asset": "USD/2",
+        "kind": "posted",
+    }
+    loan = book.get("/loans/L1", on="2026-03-20")
+    assert (loan["status"], loan["kredit_status"], loan["kredit_interest"]) == (
+        "active",
+        "IN_ARREARS",
+        "DECLINING_BALANCE",
+    )
+    position = loan["position"]
+    assert position["owed"] == {
+        "principal": 110_000, "interest": 6_600, "fee": 0, "penalty": 0, "total": 116_600,
+    }  # fmt: skip
+    assert position["due"]["total"] == 11_100
+    assert (position["days_past_due"], position["bucket"]) == (5, "1-30")
+    assert [row["status"] for row in position["schedule"]][:3] == ["paid", "overdue", "pending"]
+    assert [(fact["kind"], fact["amount"]) for fact in position["transactions"]] == [
+        ("disbursed", 120_000),
+        ("repaid", 11_200),
+    ]
+    assert book.get("/loans/L1", on="2026-02-20")["kredit_status"] == "ACTIVE"
+
+
+def test_the_payoff_of_a_day_is_quoted_and_paid(book: Book) -> None:
+    """The quote stores nothing; its amount settles the loan, a unit less is refused with what is needed."""
+    lent(book)
+    quote = book.get("/loans/L1/payoff", on="2026-02-25")
+    assert quote["payoff"]["principal"] == 120_000
+    total = quote["payoff"]["total"]
+    head = book.head()
+    day = "2026-02-25T12:00:00Z"
+    short = ask(book, "/loans/L1/settle", day, amount=total - 1, account="bank")
+    assert (short.status_code, short.json()["code"]) == (422, "below_payoff")
+    assert short.json()["evidence"] == {"payoff": str(total), "amount": str(total - 1)}
+    assert book.head() == head
+    made(book, "/loans/L1/settle", day, amount=total, account="bank")
+    assert book.get("/loans/L1")["status"] == "repaid"
+    assert book.get("/loans/L1/payoff")["payoff"]["total"] == 0
+
+
+def test_a_period_closes_over_the_income_of_loans(book: Book) -> None:
+    """Closing entries bring interest income to retained earnings; the loans go on as before."""
+    lent(book)
+    made(book, "/loans/L1/accrue", "2026-01-31T12:00:00Z")
+    closed = book.call("POST", "/periods/2026-01/close", {"retained_earnings": "retained"})
+    assert closed.status_code == 201, closed.text
+    assert len(closed.json()["closing_entries"]) == 1
+    assert book.get("/accounts/loans:interest_income/balances")["balances"][0]["posted"] == 0
+    plain = [{"account": "loans:portfolio", "side": side, "amount": 1, "asset": "USD/2"} for side in SIDES]
+    assert book.post({"postings": plain}).json()["code"] == "account_of_product"
+    made(book, "/loans/L1/repay", "2026-02-15T12:00:00Z", amount=11_200, account="bank")
+
+
+def test_who_is_not_verified_gets_400(book: Book) -> None:
+    """As the systems that apply expect; unknown borrowers and loans are 404."""
+    put(book, "/borrowers/B2", kyc="pending")
+    asked: dict[str, Any] = {"loan": "L1", "asset": "USD/2", "amount": 5}
+    pending = ask(book, "/loans", borrower="B2", **asked)
+    assert (pending.status_code, pending.json()["code"]) == (400, "kyc_not_verified")
+    assert ask(book, "/loans", borrower="B3", **asked).status_code == 404
+    for path in ("/loans/L1", "/loans/L1/payoff", "/borrowers/B3"):
+        assert book.call("GET", path).status_code == 404
+    missing = ask(book, "/loans/L9/repay", amount=1, account="bank")
+    assert (missing.status_code, missing.json()["evidence"]) == (404, {"loan": "L9"})
+
+
+def test_loans_are_listed_by_name_status_and_borrower(book: Book) -> None:
+    """Following `next` gives every loan once; filters let through what they name."""
+    for name in ("L1", "L2", "L3"):
+        made(book, "/loans", loan=name, borrower="B1", asset="USD/2", amount=5)
+    made(book, "/loans/L2/reject", reason="No")
+    first = book.get("/loans", limit=2)
+    assert ([line["loan"] for line in first["loans"]], first["next"]) == (["L1", "L2"], "L2")
+    rest = book.get("/loans", limit=2, after="L2")
+    assert ([line["loan"] for line in rest["loans"]], rest["next"]) == (["L3"], None)
+    assert [line["loan"] for line in book.get("/loans", status="rejected")["loans"]] == ["L2"]
+    assert book.get("/loans", borrower="B2")["loans"] == []
+    assert book.get("/borrowers/B1")["loans"] == {
+        name: {"asset": "USD/2", "amount": 5} for name in ("L1", "L3")
+    }
+
+
+def test_the_policy_is_read_as_it_was_set(book: Book) -> None:
+    """Before one was set, what holds by itself."""
+    assert book.get("/loan-policy")["policy"].get("grace_days", 0) == 0
+    put(book, "/loan-policy", policy={"grace_days": 7, "waterfall": {"name": "interest_first"}})
+    policy = book.get("/loan-policy")["policy"]
+    assert (policy["grace_days"], policy["waterfall"]) == (7, {"name": "interest_first"})
+
+
+def test_wrong_terms_name_their_field(book: Book) -> None:
+    """What means nothing is 400 and says what is wrong; nothing of it is 500."""
+    made(book, "/loans", loan="L1", borrower="B1", asset="USD/2", amount=120_000)
+    wrong: dict[str, dict[str, Any]] = {
+        "rate": {"interest": {"method": "flat", "rate": "-1"}},
+        "method": {"interest": {"method": "compound", "rate": "1"}},
+        "count": {"count": 0},
+        "grace": {"grace": 12},
+        "fee": {"fee": 120_001},
+        "amount": {"amount": "12.50"},
+    }
+    for field, terms in wrong.items():
+        answer = ask(book, "/loans/L1/approve", offer={**OFFER, **terms})
+        assert answer.status_code == 400, (field, answer.text)
+        assert field in answer.text
+
+
+@pytest.mark.parametrize(
+    ("scope", "allowed"),
+    [
+        ("credit:application:create", {"/loans", "/loans/L1/accept", "/loans/L1/withdraw"}),
+        ("credit:application:approve", {"/loans/L1/approve", "/loans/L1/reject"}),
+        ("credit:disbursement:execute", {"/loans/L1/disburse", "/loans/L1/confirm-disbursement"}),
+        ("credit:collection:manage", {"/loans/L1/repay", "/loans/L1/write-off", "/loans/L1/undo"}),
+        ("ledger:write", set()),
+    ],
+)
+def test_each_operation_needs_its_own_permission(book: Book, scope: str, allowed: set[str]) -> None:
+    """One permission opens its own operations and no other; reading ledgers is none of them."""
+    made(book, "/loans", loan="L1", borrower="B1", asset="USD/2", amount=120_000)
+    secret = book.service.call("POST", "/v1/api-keys", {"name": scope, "scopes": [scope]}).json()["secret"]
+    everything = {
+        "/loans", "/loans/L1/accept", "/loans/L1/withdraw", "/loans/L1/approve", "/loans/L1/reject",
+        "/loans/L1/disburse", "/loans/L1/confirm-disbursement", "/loans/L1/repay", "/loans/L1/write-off",
+        "/loans/L1/undo",
+    }  # fmt: skip
+    for path in everything:
+        answer = book.call("POST", path, {}, headers={"authorization": f"Bearer {secret}"})
+        assert (answer.status_code == 403) == (path not in allowed), (path, answer.status_code)

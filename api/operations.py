@@ -98,6 +98,7 @@ _CHART = (
     "pattern_not_of_product",
     "chart_patterns_overlap",
     "asset_scale_conflict",
+    "account_before_product",
 )
 _TIME = (*DATED, "unbalanced")
 _PARTS = ("transaction_not_found", "amounts_count_differs", "exceeds_remaining", "effective_before_original")

@@ -54,7 +54,25 @@ def _whole_chart(state: State, document: ChartDocument) -> ChartDocument:
     own = [entry for entry in document.accounts if entry not in shipped]
     document = msgspec.structs.replace(document, accounts=(*own, *shipped))
     _check_chart(state, document)
+    arriving = Chart(msgspec.structs.replace(document, accounts=tuple(new_patterns(state, document))), {})
+    if arriving.document.accounts:
+        _check_nobodys(state, arriving)
     return document
+
+
+def new_patterns(state: State, document: ChartDocument) -> list[AccountPattern]:
+    """The patterns that only a product may post to and that the chart in force does not have."""
+    shipped = [pattern for name in document.products for pattern in PRODUCTS.patterns(name) or ()]
+    return [p for p in shipped if p.product and p not in state.chart.document.accounts]
+
+
+def _check_nobodys(state: State, arriving: Chart) -> None:
+    """No account that is open, or was, is one that a product is going to have to itself."""
+    for address, account in state.accounts.items():
+        if account is not None and not account.terms.product:
+            pattern = arriving.find(address)
+            if pattern is not None:
+                refuse("account_before_product", account=address, product=pattern.product)
 
 
 def _check_chart(state: State, document: ChartDocument) -> None:

@@ -129,6 +129,12 @@ def overlap(one: str, other: str) -> bool:
     )
 
 
+def pattern_regex(pattern: str) -> str:
+    """What matches the addresses of a pattern, for Python and for PostgreSQL."""
+    segments = ["[^:]+" if segment.startswith("{") else re.escape(segment) for segment in pattern.split(":")]
+    return f"^{':'.join(segments)}$"
+
+
 class Chart:
     """A chart in use: finds the pattern of an address, and the small integers that stand for assets."""
 

@@ -54,6 +54,13 @@ TABLE: tuple[RejectionCode, ...] = (
         "asset_scale_conflict", 422, False, "An asset code has one scale in a ledger.", ("asset", "known")
     ),
     RejectionCode(
+        "account_before_product",
+        422,
+        False,
+        "An account that the product would have to itself was opened before it.",
+        ("account", "product"),
+    ),
+    RejectionCode(
         "period_not_over", 422, True, "A period closes when it is over.", ("period", "ends_at", "now")
     ),
     RejectionCode("period_already_closed", 409, True, "The period is closed.", ("period", "closed_seq")),

@@ -17,8 +17,9 @@ import psycopg
 from psycopg import errors
 from psycopg.conninfo import make_conninfo
 
+from ledger.accounts import new_patterns
 from ledger.batch import Due, Plan
-from ledger.chart import Chart, ChartDocument, Terms
+from ledger.chart import Chart, ChartDocument, Terms, pattern_regex
 from ledger.commands import Command, ProductCommand, StreamDue
 from ledger.decide import names, needs
 from ledger.events import UnknownEvent, read_event
@@ -169,6 +170,8 @@ def load(connection: Connection, state: State, commands: Iterable[Command]) -> b
             seqs.add(seq)
         if isinstance(command.body, ProductCommand | StreamDue):
             of_products.append(command)
+        if isinstance(command.body, ChartDocument):
+            addresses.update(_taken(connection, state, command.body))
     if of_products:
         addresses.update(_load_needs(connection, state, of_products))
     missing = [seq for seq in seqs if seq not in state.subjects]
@@ -208,6 +211,15 @@ def _load_needs(connection: Connection, state: State, commands: Sequence[Command
                 stream = PRODUCTS.folded(name, (body for (body,) in bodies))
             found[name] = stream
         state.streams.update(found)
+
+
+def _taken(connection: Connection, state: State, document: ChartDocument) -> list[str]:
+    """An account that a product of the chart would have to itself and that is there already."""
+    patterns = [pattern_regex(entry.pattern) for entry in new_patterns(state, document)]
+    if not patterns:
+        return []
+    wanted = {"ledger_id": state.ledger_id, "patterns": "\n".join(patterns)}
+    return [address for (address,) in connection.execute(QUERIES["first_taken"], wanted)]
 
 
 def _load_subjects(connection: Connection, state: State, seqs: list[int]) -> bool:

@@ -45,6 +45,12 @@ EXECUTE load_keys (%(ledger_id)s, %(keys)s);
 -- name: load_accounts
 EXECUTE load_accounts (%(ledger_id)s, %(addresses)s);
 
+-- name: first_taken
+-- An account that a product is to have to itself, and that somebody else has opened: it looks at every account, once in a ledger's life.
+SELECT address FROM daybook.accounts
+ WHERE ledger_id = %(ledger_id)s AND address ~ ANY (string_to_array(%(patterns)s, E'\n')) AND terms::json ->> 'product' IS NULL
+ ORDER BY ledger_id, account_id LIMIT 1;
+
 -- name: load_subjects
 EXECUTE load_subjects (%(ledger_id)s, %(streams)s);
 

@@ -16,8 +16,8 @@ from structlog.testing import capture_logs
 from ledger import batch, store
 from ledger import commands as c
 from ledger import writer as writer_module
-from ledger.batch import Plan, Recorded
-from ledger.chart import MAX_AMOUNT, ChartDocument
+from ledger.batch import Plan, Recorded, Request
+from ledger.chart import MAX_AMOUNT, AccountPattern, ChartDocument
 from ledger.commands import Command
 from ledger.entry import refuse
 from ledger.errors import Defect, Stopped
@@ -263,6 +263,30 @@ def test_a_product_that_a_ledger_has_stays_in_its_chart(database: str, writer: W
     time.sleep(1.1)
     done(do(writer, deposit(1, 1)))
     assert posted(database, "meters:earned") == 1
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_product_does_not_come_to_a_ledger_that_has_its_accounts(database: str, kept: bool) -> None:
+    """Opened before it, they are anybody's: to move, to limit, to close; what falls due could not post to them."""
+    before = ChartDocument(CHART.assets, (*CHART.accounts, AccountPattern("meters:{n}", "income")))
+    with writing(database, sweep_seconds=3_600) as one:
+        done(do(one, c.LedgerOpening(name="main", chart=before)))
+        done(do(one, c.AccountOpening("meters:earned")))
+        done(do(one, c.AccountClosing(), "meters:earned"))
+        if kept:
+            assert code(do(one, WITH_METERS)) == "account_before_product"
+    with writing(database, sweep_seconds=3_600) as other:
+        assert code(do(other, WITH_METERS)) == "account_before_product"
+        batch = [
+            c.LedgerOpening(name="second", chart=before),
+            c.AccountOpening("meters:unearned"),
+            WITH_METERS,
+        ]
+        *_, last = other.execute("second", Request([c.command(body) for body in batch]))
+        assert code(last) == "account_before_product"
+        done(do(other, c.LedgerOpening(name="third", chart=before), ledger="third"))
+        done(do(other, c.AccountOpening("meters:2"), ledger="third"))
+        done(do(other, WITH_METERS, ledger="third"))
 
 
 def test_what_falls_due_always_fits_into_the_counters_of_its_accounts(database: str, writer: Writer) -> None:

@@ -188,6 +188,7 @@ BY_BATCHES = {"idempotency_key_reused", "linked_failed", "ledger_not_found"}
 # Refusals that take a product, and the modules with their tests.
 BY_PRODUCTS = {
     "test_approvals.py": {"approval_required"},
+    "test_products_in_trouble.py": {"account_before_product"},
     "test_products.py": {"product_unknown", "pattern_not_of_product", "account_of_product"},
     "test_vouchers.py": {
         "programme_not_found",

@@ -267,7 +267,7 @@ def test_a_product_that_a_ledger_has_stays_in_its_chart(database: str, writer: W
 
 @pytest.mark.parametrize("kept", [True, False])
 def test_a_product_does_not_come_to_a_ledger_that_has_its_accounts(database: str, kept: bool) -> None:
-    """Opened before it, they are anybody's: to move, to limit, to close; what falls due could not post to them."""
+    """Opened before it, they are anybody's to move, limit and close; what falls due could not post to them."""
     before = ChartDocument(CHART.assets, (*CHART.accounts, AccountPattern("meters:{n}", "income")))
     with writing(database, sweep_seconds=3_600) as one:
         done(do(one, c.LedgerOpening(name="main", chart=before)))

@@ -267,7 +267,7 @@ def test_a_product_that_a_ledger_has_stays_in_its_chart(database: str, writer: W
 
 @pytest.mark.parametrize("kept", [True, False])
 def test_a_product_does_not_come_to_a_ledger_that_has_its_accounts(database: str, kept: bool) -> None:
-    """Opened before it, they are anybody's to move, limit and close; what falls due could not post to them."""
+    """Opened before it, they are for anybody to limit and close, and what falls due could not post there."""
     before = ChartDocument(CHART.assets, (*CHART.accounts, AccountPattern("meters:{n}", "income")))
     with writing(database, sweep_seconds=3_600) as one:
         done(do(one, c.LedgerOpening(name="main", chart=before)))
@@ -277,12 +277,12 @@ def test_a_product_does_not_come_to_a_ledger_that_has_its_accounts(database: str
             assert code(do(one, WITH_METERS)) == "account_before_product"
     with writing(database, sweep_seconds=3_600) as other:
         assert code(do(other, WITH_METERS)) == "account_before_product"
-        batch = [
+        bodies: list[c.Body] = [
             c.LedgerOpening(name="second", chart=before),
             c.AccountOpening("meters:unearned"),
             WITH_METERS,
         ]
-        *_, last = other.execute("second", Request([c.command(body) for body in batch]))
+        *_, last = other.execute("second", Request([c.command(body) for body in bodies]))
         assert code(last) == "account_before_product"
         done(do(other, c.LedgerOpening(name="third", chart=before), ledger="third"))
         done(do(other, c.AccountOpening("meters:2"), ledger="third"))

@@ -10,15 +10,17 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import psycopg
 import pytest
 
 from ledger import commands as c
-from ledger.batch import Recorded, Refusal
+from ledger.batch import Recorded, Refusal, Request
 from ledger.credits.commands import AddCredits, CreatePackage, DeductCredits, HoldCredits, RefundCredits
 from ledger.credits.purchase_commands import FulfilOrder, OrderCredits
 from ledger.credits.wallet import Wallet
-from ledger.reader import Reader
+from ledger.reader import QUERIES, Reader
 from ledger.writer import Writer
+from projections import credit_reads
 from projections.audit import live
 from tests.bookkeeping import code, do, done, writing
 from tests.credit_desk import CHART
@@ -82,6 +84,41 @@ def test_another_process_goes_on_from_what_is_stored(database: str, writer: Writ
         assert code(do(other, RefundCredits(transaction_id=first))) == "usage_already_refunded"
         done(do(other, DeductCredits(amount=10, **W)))
     assert wallet(database).lots == ()
+    audited(database)
+
+
+def test_a_balance_is_one_row_found_by_its_key(database: str, writer: Writer) -> None:
+    """However many wallets and however long their histories: no list is passed over, nothing is added up."""
+    grants = [AddCredits(owner=f"u{n}", credit_type="enrichment", amount=n) for n in range(1, 2_001)]
+    writer.execute("main", Request([c.command(grant) for grant in grants]))
+    done(do(writer, AddCredits(owner="u7", credit_type="enrichment", amount=1)))
+    with closing(Reader(database)) as reader:
+        assert credit_reads.balance(reader, "main", "u7", "enrichment").balance == 8
+        assert credit_reads.check(reader, "main", "u9", "enrichment", 10).shortfall == 1
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("ANALYZE daybook.streams")
+        wanted = {"ledger_id": 1, "stream": "wallet:u7:enrichment"}
+        cursor = psycopg.ClientCursor(connection)
+        query = cursor.mogrify(QUERIES["product_stream"], wanted)
+        plan = [row for (row,) in connection.execute(f"EXPLAIN (ANALYZE) {query}".encode())]
+    assert "Index Scan using streams_pkey" in plan[0]
+    assert "rows=1" in plan[0].partition("actual")[2]
+
+
+def test_lots_expire_at_exactly_their_moment(database: str, writer: Writer) -> None:
+    """Brought about by the sweeper a little later, the expiry counts from its own microsecond."""
+    moment = datetime.now(UTC) + timedelta(seconds=2)
+    done(do(writer, AddCredits(amount=5, cost=50, asset="USD/2", expires_at=moment, **W)))
+    deadline = time.monotonic() + 20
+    while wallet(database).lots:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    with closing(Reader(database)) as reader:
+        found = reader.stream("main", "wallet:42:enrichment")
+        assert found is not None
+        entry = reader.transaction("main", found[1])
+    assert entry.type == "credits_expired"
+    assert datetime.fromisoformat(entry.effective_at) == moment
     audited(database)
 
 

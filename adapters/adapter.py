@@ -57,10 +57,13 @@ class Post(Struct, frozen=True):
 
     `once` names the fact, where several events may tell of it (a charge by its id): then whichever comes
     first posts it, and the others find that it is posted. Without it, the event's own id is the name.
+    `then` is what it means to something that may not be known yet: it is tried after the commands, again and
+    again while what refuses it may pass.
     """
 
     commands: Sequence[Command]
     once: str = ""
+    then: Command | None = None
 
 
 class Ignore(Struct, frozen=True):

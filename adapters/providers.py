@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from adapters import buffr, paystack
+from adapters import buffr, paystack, stripe
 from adapters.adapter import Adapter, members, no_translation
-from adapters.signatures import CAAS, KREDIT, STANDARD, STRIPE, WISE
+from adapters.signatures import CAAS, KREDIT, STANDARD, WISE
 
 ADAPTERS: dict[str, Adapter] = {
     adapter.provider: adapter
     for adapter in (
-        Adapter("stripe", STRIPE, members(("id",), ("type",), ("data", "object", "id")), no_translation),
+        stripe.ADAPTER,
         paystack.ADAPTER,
         Adapter("wise", WISE, members((), ("event_type",), ("data", "resource", "id")), no_translation),
         Adapter("kredit", KREDIT, members((), ("event",), ("tenant_id",)), no_translation),

@@ -300,6 +300,9 @@ TABLE: tuple[RejectionCode, ...] = (
         ),
     ),
     RejectionCode(
+        "nothing_bought", 404, True, "Nothing was bought with this payment, as far as is known.", ("payment",)
+    ),
+    RejectionCode(
         "order_fulfilled",
         409,
         False,

@@ -80,6 +80,7 @@ class Run:
         self.sums, self.units, self.read = Counter[str](), Counter[str](), 0
         self.desk.done(SetCreditSettings(credit_type="enrichment", settings=settings))
         self.orders = 0
+        self.disputes: dict[str, str] = {}
         self.seen: set[str] = set()
 
     @property
@@ -253,7 +254,7 @@ class Run:
         if not amount:
             return None, None
         if paid.disputed:
-            body: Any = LoseDispute(order=name, amount=amount, dispute="dp")
+            body: Any = LoseDispute(order=name, amount=amount, dispute=self.disputes[name])
         else:
             body = RefundPurchase(order=name, amount=amount)
         lost = paid.disputed
@@ -263,13 +264,14 @@ class Run:
         name = self._order(disputed=False)
         if name is None:
             return None, None
-        return FreezePurchase(order=name, dispute="dp"), lambda: self.oracle.freeze(name)
+        self.disputes[name] = f"dp_{self.seq}"  # one that is decided never begins again
+        return FreezePurchase(order=name, dispute=self.disputes[name]), lambda: self.oracle.freeze(name)
 
     def _thaw(self) -> Any:
         name, at = self._order(disputed=True), self.next_now
         if name is None:
             return None, None
-        return UnfreezePurchase(order=name, dispute="dp"), lambda: self.oracle.thaw(name, at)
+        return UnfreezePurchase(order=name, dispute=self.disputes[name]), lambda: self.oracle.thaw(name, at)
 
 
 @pytest.mark.parametrize("rules", RULES)

@@ -95,14 +95,14 @@ def taken(service: Service, path: str, provider: str, body: bytes) -> int:
     return int(answer.json()["number"])
 
 
-def settled(book: Book, number: int) -> dict[str, Any]:
-    """A webhook once something became of it."""
+def settled(book: Book, number: int, waiting: str = "") -> dict[str, Any]:
+    """A webhook once something became of it, or once it waits for this reason."""
 
     found: dict[str, Any] = {}
 
     def ended() -> bool:
         found.update(book.get(f"/inbox/webhooks/{number}")["webhook"])
-        return bool(found["state"] != "received")
+        return bool(found["state"] != "received" or (waiting and found["reason"] == waiting))
 
     until(ended)
     return found
@@ -158,7 +158,8 @@ def test_every_provider_is_taken_in_and_what_has_no_rule_is_parked(
     number = taken(service, path, provider, body)
     found = settled(book, number)
     assert (found["state"], found["provider"]) == ("parked", provider)
-    assert found["reason"] == ("unknown_type" if provider in ("paystack", "buffr") else "no_translation")
+    taught = provider in ("paystack", "buffr", "stripe")
+    assert found["reason"] == ("unknown_type" if taught else "no_translation")
     assert "no.such" in found["detail"] or "replay it" in found["detail"]
     whole = book.get(f"/inbox/webhooks/{number}")
     assert whole["body"].encode() == body
@@ -376,19 +377,23 @@ def test_texts_that_cannot_be_stored_as_they_are_are_made_to_fit(service: Servic
 
 
 @pytest.mark.skipif(not STRIPE.is_dir(), reason="Stripe's recorded webhooks are not on this machine")
-def test_recorded_webhooks_of_stripe_are_all_stored(service: Service, book: Book) -> None:
-    """Of several API versions, hand-trimmed or not: 200 each, stored as they came, then parked or ignored."""
+def test_recorded_webhooks_of_stripe_are_all_stored(service: Service) -> None:
+    """Of several API versions: 200 each, stored as they came; none is a defect (test_stripe.py says more)."""
     files = sorted(STRIPE.glob("*.json"))
     assert len(files) >= 20
+    book = service.open({"assets": ["USD/2"], "accounts": [], "products": ["credits", "payments"]})
+    states: list[str] = []
     for file in files:  # each to an endpoint of its own: most of them have the same made-up id
         path = endpoint(book, "stripe")["path"]
         number = taken(service, path, "stripe", file.read_bytes())
-        found = settled(book, number)
+        found = settled(book, number, waiting="nothing_bought")
+        states.append(found["state"])
         told = json.loads(file.read_bytes())
-        assert found["state"] in ("parked", "ignored"), found
+        assert found["state"] in ("posted", "parked", "ignored") or found["reason"] == "nothing_bought"
         assert (found["event_id"], found["type"]) == (told["id"], told["type"])
         assert found["subject"] == told["data"]["object"].get("id", "")
         assert book.get(f"/inbox/webhooks/{number}")["body"].encode() == file.read_bytes()
+    assert states.count("posted") >= 5
 
 
 def test_what_the_ledger_refuses_is_parked_and_can_be_posted_later(service: Service, book: Book) -> None:

@@ -14,7 +14,14 @@ import pytest
 from ledger.batch import Recorded, Refusal
 from ledger.chart import AccountPattern, ChartDocument
 from ledger.credits.commands import CreatePackage, DeductCredits
-from ledger.credits.purchase_commands import FulfilOrder, LoseDispute, OrderCredits, RefundPurchase
+from ledger.credits.purchase_commands import (
+    FreezePurchase,
+    FulfilOrder,
+    LoseDispute,
+    OrderCredits,
+    RefundPurchase,
+    UnfreezePurchase,
+)
 from ledger.events import Event
 from ledger.payments.accounts import DISPUTES, IN_TRANSIT, UNAPPLIED, UNCLASSIFIED, UNSETTLED
 from ledger.payments.commands import (
@@ -332,3 +339,58 @@ def test_what_is_unclassified_is_said_once_and_not_to_a_products_account() -> No
     again = ClassifyBalanceTransaction(txn="txn_other", account="costs")
     assert desk.refused(again) == ("nothing_to_classify", {"txn": "txn_other"})
     assert open_items(desk) == {}
+
+
+# ---------------------------------------------------------------- what was bought, found by its payment
+
+
+def paid() -> CreditDesk:
+    """An order that `pi_1` has paid."""
+    desk = CreditDesk(CHART)
+    bought(desk)
+    desk.done(FULFIL)
+    return desk
+
+
+def test_a_purchase_is_found_by_its_payment() -> None:
+    """A refund that names the payment alone refunds the order that was paid from it."""
+    desk = CreditDesk(CHART)
+    bought(desk)
+    early = RefundPurchase(payment="pi_1", amount=1_080, refund="re_1")
+    assert desk.refused(early) == ("nothing_bought", {"payment": "pi_1"})
+    desk.done(FULFIL)
+    assert desk.done(early).data["order"] == "o"
+    assert desk.order("o").refunded == 1_080
+
+
+def test_a_refund_is_taken_once_by_its_name() -> None:
+    """Told again, also with another amount, it is known; another one of the same amount is another one."""
+    desk = paid()
+    desk.done(RefundPurchase(payment="pi_1", amount=500, refund="re_1"))
+    again = RefundPurchase(order="o", amount=400, refund="re_1")
+    assert desk.refused(again) == ("already_recorded", {"what": "re_1 of order:o"})
+    desk.done(RefundPurchase(payment="pi_1", amount=500, refund="re_2"))
+    assert desk.order("o").refunded == 1_000
+
+
+@pytest.mark.parametrize("won", [True, False])
+def test_a_dispute_that_is_decided_is_not_begun_again(won: bool) -> None:
+    """What is told late of it finds that it is decided, and changes nothing."""
+    desk = paid()
+    freeze = FreezePurchase(payment="pi_1", dispute="dp_1")
+    end: Any = (UnfreezePurchase if won else LoseDispute)(payment="pi_1", dispute="dp_1")
+    if won:
+        assert desk.refused(end)[0] == "purchase_not_frozen"
+        desk.done(freeze)
+    desk.done(end)
+    balances = desk.balances()
+    for late in (freeze, end):
+        assert desk.refused(late) == ("already_recorded", {"what": "dp_1 of order:o"})
+    assert desk.balances() == balances
+
+
+@pytest.mark.parametrize("command", [RefundPurchase, lambda: LoseDispute(dispute="dp_1")])
+def test_a_purchase_must_be_named(command: Callable[[], Any]) -> None:
+    """By its order or by its payment."""
+    with pytest.raises(ValueError, match="`order` or `payment`"):
+        command()

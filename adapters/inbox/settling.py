@@ -27,6 +27,7 @@ from adapters.inbox.connections import QUERIES, utc_now, working_for
 from adapters.inbox.endpoints import checked
 from adapters.providers import adapter
 from ledger.batch import Outcome, Recorded, Refusal, Replayed, Request
+from ledger.commands import Command
 from ledger.errors import Defect, LedgerNotFound, Overloaded, WriterError
 from ledger.rejections import CODES
 from ledger.text import DEFAULT_TENANT
@@ -39,6 +40,7 @@ Submit = Callable[[str, Request, Callable[[Answer], None]], None]
 
 TURN = 50  # webhooks of one tenant that are worked on together
 LONGEST_PAUSE = timedelta(minutes=5)
+PATIENCE = 20  # attempts, somewhat more than an hour, for what follows from what is not known yet
 
 
 class Settled(NamedTuple):
@@ -117,7 +119,30 @@ class Settler:
             self._submit(name, _request(webhook, translation), future.set_result)
         except WriterError as error:
             future.set_result(error)
-        return lambda: _outcome(webhook, future.result())
+        return lambda: self._then(name, webhook, translation, _outcome(webhook, future.result()))
+
+    def _then(self, ledger: str, webhook: _Webhook, post: Post, first: Settled | Later) -> Settled | Later:
+        """What follows from what was posted: tried for a while if it is too early for it."""
+        if post.then is None or not isinstance(first, Settled) or first.state != "posted":
+            return first
+        # A refusal is remembered under its key, so each attempt has its own. Only what is accepted counts,
+        # and the ledger accepts it once by what it says.
+        key = key_of(webhook.provider, f"{webhook.event_id}:then:{webhook.refusals}:{webhook.attempts}")
+        future: Future[Answer] = Future()
+        try:
+            self._submit(ledger, _keyed(webhook, [post.then], key), future.set_result)
+        except WriterError as error:
+            future.set_result(error)
+        end = _outcome(webhook, future.result())
+        if isinstance(end, Later):
+            return end
+        if end.state == "posted":
+            return end._replace(seqs=(first.seqs or []) + (end.seqs or []))
+        passes = end.reason in CODES and CODES[end.reason].transient
+        detail = f"Its money is posted, but: {end.detail}"
+        if passes and webhook.attempts < PATIENCE:
+            return Later(end.reason or "", detail)
+        return end._replace(detail=detail)
 
     def _write_down(self, connection: Connection, webhook: _Webhook, end: Settled | Later) -> None:
         now = self._now()
@@ -161,7 +186,7 @@ def _translated(webhook: _Webhook) -> Post | Ignore | Park:
     translation = known.translate(event, settings)
     if isinstance(translation, Post):
         try:
-            for command in translation.commands:
+            for command in (*translation.commands, *([translation.then] if translation.then else [])):
                 msgspec.convert(msgspec.to_builtins(command.body), type(command.body))
         except msgspec.ValidationError as error:
             return Park("not_postable", f"What it says cannot be posted: {error}.")
@@ -180,12 +205,16 @@ SIGNATURE = "signature"
 
 def _request(webhook: _Webhook, translation: Post) -> Request:
     key = key_of(webhook.provider, translation.once or webhook.event_id, webhook.refusals)
+    return _keyed(webhook, translation.commands, key)
+
+
+def _keyed(webhook: _Webhook, asked: Sequence[Command], key: str) -> Request:
     mark = sha256(f"webhook\n{key}".encode()).digest()
-    for command in translation.commands:
+    for command in asked:
         command.key, command.fingerprint = key, mark
         command.actor, command.request_id = f"webhook:{webhook.provider}", f"inbox:{webhook.number}"
         command.approver = SIGNATURE
-    commands = list(translation.commands)
+    commands = list(asked)
     if len(commands) == 1:
         return Request(commands)
     return Request(commands, atomic=True, key=key, fingerprint=mark)
@@ -215,6 +244,8 @@ def _posted_or_refused(outcomes: Sequence[Outcome]) -> Settled:
     if not refusals:
         return Settled("posted", seqs=seqs)
     rejection = next(one for one in refusals if one.code != "linked_failed")
+    if rejection.code == "already_recorded":
+        return Settled("posted", seqs=seqs)
     figures = ", ".join(f"{name}: {value}" for name, value in rejection.evidence.items())
     sentence = CODES[rejection.code].sentence
     detail = f"{sentence.rstrip('.')} ({figures})." if figures else sentence

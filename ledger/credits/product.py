@@ -32,7 +32,7 @@ from ledger.credits.purchase_commands import (
     SetWalletSettings,
     UnfreezePurchase,
 )
-from ledger.credits.purchasing import item_of
+from ledger.credits.purchasing import item_of, order_named
 from ledger.credits.streams import (
     SETTINGS,
     Order,
@@ -58,12 +58,16 @@ def needs(state: State, command: Command) -> Needs:
         return find(state, body)
     if isinstance(body, StreamDue):
         return _due(state, str(command.subject))
-    name = f"order:{body.order}"
+    payment = [] if body.order is not None else [f"payment:{body.payment}"]
+    if payment and payment[0] not in state.streams:
+        return Needs(payment)
+    order_name = body.order or order_named(state, body)
+    name = f"order:{order_name}"
     order = state.streams.get(name)
     if order is None:
-        return Needs([name])
-    items = [item] if (item := item_of(body, order.state)) else []
-    return _wallet(order.state.owner, order.state.credit_type, name, *items)
+        return Needs([name, *payment])
+    items = [item] if (item := item_of(body, order_name, order.state)) else []
+    return _wallet(order.state.owner, order.state.credit_type, name, *payment, *items)
 
 
 def _due(state: State, name: str) -> Needs:

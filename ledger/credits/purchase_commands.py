@@ -22,6 +22,20 @@ class _OfOrder(ProductCommand, forbid_unknown_fields=True, omit_defaults=True, k
     order: Id
 
 
+class _OfPurchase(
+    ProductCommand, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, rename="camel"
+):
+    """About what was bought: by its order, or by the open item `payment` that it was paid from."""
+
+    order: Id | None = None
+    payment: Item = ""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.order is None and not self.payment:
+            raise ValueError("`order` or `payment` must say what was bought")
+
+
 class OrderCredits(
     ProductCommand, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, rename="camel"
 ):
@@ -72,18 +86,21 @@ class DeclineOrder(_OfOrder, forbid_unknown_fields=True, omit_defaults=True, kw_
         check_text("reason", self.reason)
 
 
-class RefundPurchase(_OfOrder, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, rename="camel"):
+class RefundPurchase(
+    _OfPurchase, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, rename="camel"
+):
     """Money back for a purchase: `amount`, tax included, or all that was not refunded.
 
     Units are retired in proportion from that purchase's lots, as far as there are any; what the customer used
-    falls on refunds, or with `claim` on a receivable from the customer. `keepCredits` retires none.
+    falls on refunds, or with `claim` on a receivable from the customer. `keepCredits` retires none. The same
+    `refund` (the provider's id) is accepted once.
     """
 
     operation: ClassVar[str] = "refund_purchase"
     amount: Amount | None = None
     claim: bool = False
     keep_credits: bool = False
-    payment: Item = ""
+    refund: Item = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -93,7 +110,9 @@ class RefundPurchase(_OfOrder, forbid_unknown_fields=True, omit_defaults=True, k
             raise ValueError("`claim` and `keepCredits` exclude each other")
 
 
-class FreezePurchase(_OfOrder, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, rename="camel"):
+class FreezePurchase(
+    _OfPurchase, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, rename="camel"
+):
     """A purchase is disputed: what is left of its lots can not be used."""
 
     operation: ClassVar[str] = "freeze_purchase"
@@ -101,7 +120,7 @@ class FreezePurchase(_OfOrder, forbid_unknown_fields=True, omit_defaults=True, k
 
 
 class UnfreezePurchase(
-    _OfOrder, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, rename="camel"
+    _OfPurchase, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, rename="camel"
 ):
     """A dispute was won: what was frozen can be used again; what ran out meanwhile expires now."""
 
@@ -109,7 +128,7 @@ class UnfreezePurchase(
     dispute: Dispute
 
 
-class LoseDispute(_OfOrder, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, rename="camel"):
+class LoseDispute(_OfPurchase, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, rename="camel"):
     """A dispute was lost: its `amount`, or all that was not refunded, is gone, and the units with it."""
 
     operation: ClassVar[str] = "lose_dispute"

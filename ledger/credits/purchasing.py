@@ -38,17 +38,27 @@ from ledger.entry import effective_moment, refuse
 from ledger.product import Line, credit, debit, record
 from ledger.state import Accepted, State
 
+Purchase = RefundPurchase | FreezePurchase | UnfreezePurchase | LoseDispute
 
-def item_of(body: object, order: Order) -> str:
+
+def item_of(body: object, name: str, order: Order) -> str:
     """The stream of the open item that a command about an order posts to; empty: it posts to none."""
     match body:
         case FulfilOrder():
-            return f"payment:{body.payment or body.order}"
+            return f"payment:{body.payment or name}"
         case RefundPurchase():
             return f"payment:{body.payment or order.payment}"
         case LoseDispute():
             return f"dispute:{body.dispute}"
     return ""
+
+
+def order_named(state: State, body: Purchase) -> str:
+    """The order that a command names, itself or by its payment; empty: that has bought nothing so far."""
+    if body.order is not None:
+        return body.order
+    stream = state.streams[f"payment:{body.payment}"]
+    return "" if stream is None else stream.state.order
 
 
 def place(state: State, command: Command, now: int) -> Accepted:
@@ -144,7 +154,7 @@ def fulfil(state: State, command: Command, now: int) -> Accepted:
         order.owner,
         order.credit_type,
         data,
-        streams=[f"order:{body.order}", item_of(body, order)],
+        streams=[f"order:{body.order}", item_of(body, body.order, order)],
         extra=[debit(UNAPPLIED, body.asset, body.amount), credit(TAX_PAYABLE, body.asset, body.tax)],
         ends=[f"order:{body.order}:fulfilled"],
     )
@@ -180,11 +190,15 @@ def refund(state: State, command: Command, now: int) -> Accepted:
     """
     body = command.body
     assert isinstance(body, RefundPurchase)
-    order = _paid(state, body.order)
+    name, order = _paid(state, body)
+    if body.refund and body.refund in order.refunds:
+        refuse("already_recorded", what=f"{body.refund} of order:{name}")
     change = begin(state, order.owner, order.credit_type)
-    amount = _left(body.order, order, body.amount)
+    amount = _left(name, order, body.amount)
     accounts = change.accounts
     data: dict[str, Any] = {"payment": body.payment or order.payment}
+    if body.refund:
+        data["refund"] = body.refund
     if body.keep_credits:
         data["kept"] = str(amount)
     if body.claim:
@@ -192,7 +206,7 @@ def refund(state: State, command: Command, now: int) -> Accepted:
     rest = accounts.receivable if body.claim else accounts.refunds
     lines = [credit(UNAPPLIED, order.asset, amount)]
     return _money_back(
-        state, command, now, change, body.order, order, amount, "purchase_refunded", rest, lines, data
+        state, command, now, change, name, order, amount, "purchase_refunded", rest, lines, data
     )
 
 
@@ -200,15 +214,14 @@ def lose(state: State, command: Command, now: int) -> Accepted:
     """A dispute lost: DR contract liability for what is retired, loss for the rest / CR disputes."""
     body = command.body
     assert isinstance(body, LoseDispute)
-    order = _paid(state, body.order)
+    name, order = _paid(state, body)
+    _undecided(name, order, body.dispute)
     change = begin(state, order.owner, order.credit_type)
-    amount = _left(body.order, order, body.amount)
+    amount = _left(name, order, body.amount)
     lines = [credit(DISPUTES, order.asset, amount)]
     loss = change.accounts.dispute_loss
     data = {"dispute": body.dispute}
-    return _money_back(
-        state, command, now, change, body.order, order, amount, "dispute_lost", loss, lines, data
-    )
+    return _money_back(state, command, now, change, name, order, amount, "dispute_lost", loss, lines, data)
 
 
 def _money_back(
@@ -257,7 +270,7 @@ def _money_back(
         order.owner,
         order.credit_type,
         data,
-        streams=[f"order:{name}", item_of(body, order)],
+        streams=[f"order:{name}", item_of(body, name, order)],
         extra=extra,
     )
 
@@ -286,28 +299,30 @@ def freeze(state: State, command: Command, now: int) -> Accepted:
     """A purchase disputed: DR wallet / CR frozen, for what is left of its lots and not held."""
     body = command.body
     assert isinstance(body, FreezePurchase)
-    order = _paid(state, body.order)
+    name, order = _paid(state, body)
+    _undecided(name, order, body.dispute)
     if order.dispute:
-        refuse("purchase_frozen", order=body.order, dispute=order.dispute)
+        refuse("purchase_frozen", order=name, dispute=order.dispute)
     at = effective_moment(state, body, now)
     change = begin(state, order.owner, order.credit_type)
-    for lot in _lots(change, body.order):
+    for lot in _lots(change, name):
         if lot.free:
             change.move(lot, "available", "frozen", lot.free)
-    return _dispute(state, command, now, at, change, body, order, "purchase_frozen")
+    return _dispute(state, command, now, at, change, body, name, order, "purchase_frozen")
 
 
 def unfreeze(state: State, command: Command, now: int) -> Accepted:
     """A dispute won: DR frozen / CR wallet; what has expired meanwhile expires."""
     body = command.body
     assert isinstance(body, UnfreezePurchase)
-    order = _paid(state, body.order)
+    name, order = _paid(state, body)
+    _undecided(name, order, body.dispute)
     if order.dispute != body.dispute:
-        refuse("purchase_not_frozen", order=body.order, dispute=body.dispute)
+        refuse("purchase_not_frozen", order=name, dispute=body.dispute)
     at = effective_moment(state, body, now)
     change = begin(state, order.owner, order.credit_type)
-    _thaw(change, body.order, now)
-    return _dispute(state, command, now, at, change, body, order, "purchase_unfrozen")
+    _thaw(change, name, now)
+    return _dispute(state, command, now, at, change, body, name, order, "purchase_unfrozen")
 
 
 def _dispute(
@@ -317,10 +332,11 @@ def _dispute(
     at: int,
     change: Change,
     body: FreezePurchase | UnfreezePurchase,
+    name: str,
     order: Order,
     type: str,
 ) -> Accepted:
-    data = {"order": body.order, "package": order.package, "dispute": body.dispute}
+    data = {"order": name, "package": order.package, "dispute": body.dispute}
     return record_change(
         state,
         command,
@@ -331,7 +347,7 @@ def _dispute(
         order.owner,
         order.credit_type,
         data,
-        streams=[f"order:{body.order}"],
+        streams=[f"order:{name}"],
     )
 
 
@@ -347,11 +363,21 @@ def _lots(change: Change, order: str) -> list[Lot]:
     return [lot for lot in change.wallet.lots if lot.order == order]
 
 
-def _paid(state: State, name: str) -> Order:
+def _paid(state: State, body: Purchase) -> tuple[str, Order]:
+    """The order that is meant, which is fulfilled (Refused)."""
+    name = order_named(state, body)
+    if not name:
+        refuse("nothing_bought", payment=body.payment)
     order = order_of(state, name)
     if order.status != "fulfilled":
         refuse("order_not_fulfilled", order=name, status=order.status)
-    return order
+    return name, order
+
+
+def _undecided(name: str, order: Order, dispute: str) -> None:
+    """A dispute that was won or lost, or is being fought, is not begun again (Refused)."""
+    if dispute in order.disputes:
+        refuse("already_recorded", what=f"{dispute} of order:{name}")
 
 
 def _left(name: str, order: Order, amount: int | None) -> int:

@@ -84,6 +84,7 @@ class Order(Struct, frozen=True, omit_defaults=True, kw_only=True):
 
     `price` is before tax and discount; `paid` includes `tax`. `refunded` is money, tax included, refunded or
     lost in disputes; `tax_refunded` its part; `retired` units, `kept` money of it that retired none.
+    `refunds` are a provider's, `disputes` those that were won or lost; `dispute` is the one that freezes it.
     """
 
     owner: str
@@ -108,6 +109,8 @@ class Order(Struct, frozen=True, omit_defaults=True, kw_only=True):
     kept: int = 0
     retired: int = 0
     dispute: str = ""
+    refunds: tuple[str, ...] = ()
+    disputes: tuple[str, ...] = ()
 
     @property
     def granted(self) -> int:
@@ -156,14 +159,17 @@ def evolve_order(state: Order | None, event: Event, stream: str) -> Order:
     if event.type == "purchase_frozen":
         return replace(state, dispute=data["dispute"])
     if event.type == "purchase_unfrozen":
-        return replace(state, dispute="")
+        return replace(state, dispute="", disputes=(*state.disputes, data["dispute"]))
+    lost = event.type == "dispute_lost"
     return replace(
         state,
+        refunds=(*state.refunds, data["refund"]) if "refund" in data else state.refunds,
+        disputes=(*state.disputes, data["dispute"]) if lost else state.disputes,
         refunded=state.refunded + int(data["refunded"]),
         tax_refunded=state.tax_refunded + int(data["tax"]),
         kept=state.kept + int(data.get("kept", 0)),
         retired=state.retired + int(data["retired"]),
-        dispute="" if event.type == "dispute_lost" else state.dispute,
+        dispute="" if lost else state.dispute,
     )
 
 

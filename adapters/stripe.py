@@ -1,0 +1,360 @@
+"""Stripe: what its events mean to payments and credits. A pure function of one event; nothing is asked back.
+
+Events come in any order and more than once, so an event is posted as the fact that it tells (`once`), and
+what depends on another fact (the order that a refund is of) comes after it (`then`) and is tried until that
+is known. Stripe's texts and amounts are not trusted to be there: versions of its API differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from adapters.adapter import Adapter, Event, Ignore, NoSettings, Park, Post, Translation, at, members, text_at
+from adapters.exponents import NotWhole, asset_of, minor
+from adapters.signatures import STRIPE
+from ledger.commands import ProductCommand, command
+from ledger.credits.purchase_commands import (
+    DeclineOrder,
+    FreezePurchase,
+    FulfilOrder,
+    LoseDispute,
+    OrderCredits,
+    RefundPurchase,
+    UnfreezePurchase,
+)
+from ledger.payments.commands import (
+    RecordCharge,
+    RecordDispute,
+    RecordPayout,
+    RecordRefund,
+    Settlement,
+    Stage,
+)
+
+PROVIDER = "stripe"
+# Objects whose events move no money by themselves, whatever they tell.
+_SILENT = (
+    "account.", "application_fee.", "balance.", "billing_portal.", "capability.", "cash_balance.", "coupon.",
+    "credit_note.", "customer.", "file.", "invoice.", "invoiceitem.", "invoice_payment.", "mandate.",
+    "payment_intent.", "payment_link.", "payment_method.", "person.", "plan.", "price.", "product.",
+    "promotion_code.", "quote.", "radar.", "reporting.", "review.", "setup_intent.", "source.",
+    "subscription_schedule.", "tax.", "tax_rate.", "test_helpers.",
+)  # fmt: skip
+
+
+class Misread(Exception):
+    """The object is not what this event type tells of: the message says what is missing."""
+
+
+class Told:
+    """An event's object, read with care."""
+
+    def __init__(self, event: Event) -> None:
+        self.event = event
+        self.object = at(event.body, "data", "object")
+
+    def text(self, *path: str) -> str:
+        """A text; empty where there is none."""
+        return text_at(self.object, *path)
+
+    def id(self, name: str = "id") -> str:
+        """The id of the object or of one that it names, expanded or not (Misread)."""
+        found = self.link(name)
+        if not found:
+            raise Misread(f"`{name}` is missing")
+        return found
+
+    def link(self, name: str) -> str:
+        """The id of an object that this one names, expanded or not; empty: none."""
+        return self.text(name) or self.text(name, "id")
+
+    def payment(self) -> str:
+        """The open item: the PaymentIntent, else the charge (Misread)."""
+        return self.link("payment_intent") or self.id("charge")
+
+    def number(self, *path: str) -> int:
+        """A whole number (Misread)."""
+        found = at(self.object, *path)
+        if not isinstance(found, int) or isinstance(found, bool):
+            raise Misread(f"`{'.'.join(path)}` is not a whole number")
+        return found
+
+    def currency(self) -> str:
+        """In capitals (Misread)."""
+        return currency_of(self.object)
+
+    def asset(self) -> str:
+        """Of the object's currency (Misread)."""
+        return asset_of(PROVIDER, self.currency())
+
+    def amount(self, *path: str, operation: str = "charge") -> int:
+        """In minor units of the asset (Misread, NotWhole)."""
+        return minor(PROVIDER, self.currency(), operation, self.number(*path))
+
+    def or_zero(self, *path: str) -> int:
+        """An amount that may be null."""
+        return 0 if at(self.object, *path) is None else self.amount(*path)
+
+    def when(self) -> datetime | None:
+        """When the object was made, by Stripe's clock; None: it does not say."""
+        return moment(self.event, at(self.object, "created"))
+
+
+def currency_of(body: Any) -> str:
+    """A currency in capitals (Misread)."""
+    found = text_at(body, "currency").upper()
+    if len(found) != 3 or not (found.isascii() and found.isalpha()):
+        raise Misread("`currency` is missing")
+    return found
+
+
+def moment(event: Event, seconds: Any) -> datetime | None:
+    """Seconds since 1970 as a moment that is not in the future."""
+    if not isinstance(seconds, int) or isinstance(seconds, bool) or not 0 < seconds < 2**33:
+        return None
+    return event.not_later(datetime.fromtimestamp(seconds, UTC))
+
+
+def translate(event: Event, settings: NoSettings) -> Translation:
+    """What an event means."""
+    rule = RULES.get(event.type)
+    if rule is None:
+        if event.type.startswith(_SILENT):
+            return Ignore(f"{event.type} moves no money that another event does not tell of.")
+        return Park("unknown_type", f"Daybook has no rule for {event.type or 'events without a type'}.")
+    try:
+        return rule(Told(event))
+    except Misread as error:
+        return Park("object_not_understood", f"In the object of {event.type}, {error}.")
+    except NotWhole as error:
+        return Park("amount_not_whole", f"{error}.")
+
+
+def _post(once: str, *commands: ProductCommand, then: ProductCommand | None = None) -> Post:
+    return Post([command(body) for body in commands], once=once, then=None if then is None else command(then))
+
+
+# ---------------------------------------------------------------- money in
+
+
+def charge(told: Told) -> Translation:
+    """Money that was captured, once for each charge; charge.updated may be the first that tells."""
+    status = told.text("status")
+    if status not in ("", "succeeded", "paid") or at(told.object, "paid") is not True:
+        return Ignore("The charge has not succeeded.")
+    if at(told.object, "captured") is not True:
+        return Ignore("The charge is authorised and not captured: no money has come.")
+    captured = "amount_captured" if at(told.object, "amount_captured") is not None else "amount"
+    id = told.id()
+    body = RecordCharge(
+        charge=id,
+        payment=told.link("payment_intent") or id,
+        amount=told.amount(captured),
+        asset=told.asset(),
+        effective_at=told.when(),
+    )
+    return _post(id, body)
+
+
+def session_paid(told: Told) -> Translation:
+    """What was ordered is granted once it is paid: its order knows the price."""
+    mode, status = told.text("mode"), told.text("payment_status")
+    if mode == "setup":
+        return Ignore("A session that sets up a payment method sells nothing.")
+    if mode == "subscription":
+        return Ignore("A subscription is granted by its invoices.")
+    if status == "unpaid":
+        return Ignore("The session waits for a payment that takes its time; its success is told later.")
+    if status not in ("paid", "no_payment_required"):
+        raise Misread("`payment_status` is not known")
+    order = _order(told)
+    if not order:
+        return Park("order_not_named", "The session names no order in client_reference_id or metadata.order.")
+    id = told.id()
+    body = FulfilOrder(
+        order=order,
+        amount=told.or_zero("amount_total"),
+        asset=told.asset(),
+        tax=told.or_zero("total_details", "amount_tax"),
+        discount=told.or_zero("total_details", "amount_discount"),
+        payment=told.link("payment_intent"),
+        session=id,
+    )
+    return _post(id, body)
+
+
+def session_failed(told: Told) -> Translation:
+    """No money; an order that was paid meanwhile stays paid."""
+    order = _order(told)
+    if told.text("mode") != "payment" or not order:
+        return Ignore("A session that failed or expired moves no money, and names no order of ours.")
+    reason = "session_expired" if told.event.type.endswith("expired") else "payment_failed"
+    return _post(f"{told.id()}:declined", DeclineOrder(order=order, reason=reason))
+
+
+def _order(told: Told) -> str:
+    return told.text("metadata", "order") or told.text("client_reference_id")
+
+
+def invoice_paid(told: Told) -> Translation:
+    """A month of a subscription: an order of its own, named by the invoice, and paid."""
+    metadata = _subscription_metadata(told)
+    owner, package = text_at(metadata, "userId"), text_at(metadata, "packageId")
+    if not owner or not package:
+        return Park(
+            "order_not_named", "The invoice's subscription names no userId and packageId in its metadata."
+        )
+    id = told.id()
+    discounts = at(told.object, "total_discount_amounts") or []
+    taxes = at(told.object, "total_taxes") or at(told.object, "total_tax_amounts") or []
+    body = FulfilOrder(
+        order=id,
+        amount=told.or_zero("amount_paid"),
+        asset=told.asset(),
+        tax=_sum(told, taxes),
+        discount=_sum(told, discounts),
+        payment=_invoice_payment(told),
+    )
+    return _post(id, OrderCredits(owner=owner, package=package, order=id), body)
+
+
+def _subscription_metadata(told: Told) -> Any:
+    """Where versions of the API have it."""
+    return (
+        at(told.object, "parent", "subscription_details", "metadata")
+        or at(told.object, "subscription_details", "metadata")
+        or at(told.object, "subscription", "metadata")
+    )
+
+
+def _invoice_payment(told: Told) -> str:
+    payments = at(told.object, "payments", "data")
+    for payment in payments if isinstance(payments, list) else []:
+        found = text_at(payment, "payment", "payment_intent") or text_at(payment, "payment", "charge")
+        if found:
+            return found
+    return told.link("payment_intent") or told.link("charge") or told.id()
+
+
+def _sum(told: Told, amounts: Any) -> int:
+    found = 0
+    for one in amounts if isinstance(amounts, list) else []:
+        amount = at(one, "amount")
+        if not isinstance(amount, int) or isinstance(amount, bool):
+            raise Misread("an `amount` of taxes or discounts is not a whole number")
+        found += minor(PROVIDER, told.currency(), "charge", amount)
+    return found
+
+
+# ---------------------------------------------------------------- money out
+
+
+def refund(told: Told) -> Translation:
+    """Cash now, and the purchase's side once it is known what was bought."""
+    status = told.text("status")
+    failed = status in ("failed", "canceled") or told.event.type == "refund.failed"
+    if not failed and status in ("pending", "requires_action") and not told.link("balance_transaction"):
+        return Ignore("The refund has moved no money yet.")
+    id, payment = told.id(), told.payment()
+    stage: Stage = "failed" if failed else "made"
+    amount, asset = told.amount("amount", operation="refund"), told.asset()
+    cash = RecordRefund(
+        refund=id, payment=payment, amount=amount, asset=asset, stage=stage, effective_at=told.when()
+    )
+    product = None if failed else RefundPurchase(payment=payment, amount=amount, refund=id)
+    return _post(f"{id}:{stage}", cash, then=product)
+
+
+def dispute(told: Told) -> Translation:
+    """Its balance transactions, as far as they came with it, and what becomes of the credits."""
+    status = told.text("status")
+    if status.startswith("warning_"):
+        return Ignore("An inquiry carries no money.")
+    id, payment = told.id(), told.payment()
+    listed = at(told.object, "balance_transactions")
+    found = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+    cash = RecordDispute(
+        dispute=id,
+        payment=payment,
+        status=status,
+        settlements=tuple(_settlement(told, one) for one in found),
+    )
+    product: ProductCommand | None = None
+    if status == "lost":
+        amount = told.amount("amount", operation="dispute")
+        product = LoseDispute(payment=payment, dispute=id, amount=amount)
+    elif status == "won":
+        product = UnfreezePurchase(payment=payment, dispute=id)
+    elif status in ("needs_response", "under_review"):
+        product = FreezePurchase(payment=payment, dispute=id)
+    return _post("", cash, then=product)
+
+
+def _settlement(told: Told, body: dict[str, Any]) -> Settlement:
+    """A balance transaction that came with a dispute."""
+    txn = Told(Event(PROVIDER, "", "", "", told.event.received_at, {"data": {"object": body}}))
+    amount = txn.amount("amount", operation="balance")
+    if txn.asset() == told.asset():
+        return Settlement(txn=txn.id(), amount=amount, fee=txn.or_zero("fee"), asset=txn.asset())
+    disputed = told.amount("amount", operation="dispute")
+    return Settlement(
+        txn=txn.id(),
+        amount=amount,
+        fee=txn.or_zero("fee"),
+        asset=txn.asset(),
+        source_amount=-disputed if amount < 0 else disputed,
+        source_asset=told.asset(),
+    )
+
+
+def payout(told: Told) -> Translation:
+    """On its way to the bank, or back from there: also after it was paid."""
+    id, status = told.id(), told.text("status")
+    failed = status in ("failed", "canceled") or told.event.type in ("payout.failed", "payout.canceled")
+    stage: Stage = "failed" if failed else "made"
+    body = RecordPayout(
+        payout=id,
+        amount=told.amount("amount", operation="payout"),
+        asset=told.asset(),
+        stage=stage,
+        effective_at=told.when(),
+    )
+    return _post(f"{id}:{stage}", body)
+
+
+def cumulative(told: Told) -> Translation:
+    """charge.refunded tells how much was refunded in all: its refunds are told one by one."""
+    return Ignore("It says how much was refunded in all; each refund is told by an event of its own.")
+
+
+Rule = Callable[[Told], Translation]
+RULES: dict[str, Rule] = {
+    "checkout.session.completed": session_paid,
+    "checkout.session.async_payment_succeeded": session_paid,
+    "checkout.session.async_payment_failed": session_failed,
+    "checkout.session.expired": session_failed,
+    **dict.fromkeys((f"charge.{what}" for what in ("succeeded", "captured", "updated")), charge),
+    **dict.fromkeys((f"charge.{what}" for what in ("failed", "pending", "expired")), charge),
+    "charge.refunded": cumulative,
+    "charge.refund.updated": refund,
+    **dict.fromkeys((f"refund.{what}" for what in ("created", "updated", "failed")), refund),
+    **dict.fromkeys(
+        (
+            f"charge.dispute.{what}"
+            for what in ("created", "updated", "closed", "funds_withdrawn", "funds_reinstated")
+        ),
+        dispute,
+    ),
+    **dict.fromkeys(("invoice.paid", "invoice.payment_succeeded"), invoice_paid),
+    **dict.fromkeys(
+        (
+            f"payout.{what}"
+            for what in ("created", "updated", "paid", "failed", "canceled", "reconciliation_completed")
+        ),
+        payout,
+    ),
+}
+
+ADAPTER = Adapter(PROVIDER, STRIPE, members(("id",), ("type",), ("data", "object", "id")), translate)

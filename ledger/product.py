@@ -37,7 +37,8 @@ class Kind(NamedTuple):
 
     `evolve(state, event, stream)` is the state after the event (the first finds None); it is pure and reads
     nothing else. `due(state)` is when the stream must be decided by itself (microseconds), or None.
-    `version` is raised when `evolve` changes: stored states of another version are folded again.
+    `version` is raised when `evolve` changes: stored states of another version are folded again, when they
+    are next read. So `due` must say the same as before, or a migration brings the stored moments up to date.
     """
 
     state: type[Struct]

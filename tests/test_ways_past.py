@@ -9,10 +9,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import jwt
+import psycopg
 import pytest
 
 from api.access.keys import Grant, KeyRing
 from api.access.tokens import TokenRefused, Tokens, TokenSettings
+from ledger.errors import LedgerNotFound
+from ledger.reader import Reader
 from tests.conftest import NewDatabase
 from tests.keys import make_key
 from tests.served import Book, Service, served
@@ -65,6 +68,37 @@ def test_a_job_of_another_ledger_is_told_apart_from_none_by_nothing(
         theirs, nobodys = (service.call("GET", path.format(id), headers=headers) for id in (job, none))
         assert theirs.status_code == nobodys.status_code == 404
         assert theirs.text.replace(job, none) == nobodys.text
+
+
+# ---------------------------------------------------------------- pooled connections
+
+
+def test_a_pooled_connection_keeps_nothing_of_whom_it_served(
+    service: Service, book: Book, database: str
+) -> None:
+    """However a read ended, the next one begins as nobody's: no tenant, no ledger, no row."""
+    service.call("POST", "/v1/tenants", {"name": "pooled"})
+    with closing(Reader(database, 1)) as reader:
+        before = None
+        for tenant, name, wrong in (
+            ("default", book.name, None),
+            ("pooled", book.name, LedgerNotFound),
+            ("default", book.name, psycopg.errors.DivisionByZero),
+            ("default", "nowhere", LedgerNotFound),
+        ):
+            with suppress(LedgerNotFound, psycopg.Error), reader.of(tenant).snapshot(name) as (connection, _):
+                assert wrong is not LedgerNotFound
+                assert connection.execute("SELECT count(*) FROM daybook.ledgers").fetchone() != (0,)
+                if wrong is not None:
+                    connection.execute("SELECT 1 / 0")
+            with reader._pool.connection() as connection:
+                assert before in (None, connection.info.backend_pid), "there is another connection"
+                before = connection.info.backend_pid
+                row = connection.execute(
+                    "SELECT daybook.current_ledger(), coalesce(daybook.current_tenant(), ''),"
+                    " (SELECT count(*) FROM daybook.ledgers), (SELECT count(*) FROM daybook.events)"
+                ).fetchone()
+                assert row == (None, "", 0, 0)
 
 
 # ---------------------------------------------------------------- keys

@@ -39,12 +39,14 @@ class Kind(NamedTuple):
     nothing else. `due(state)` is when the stream must be decided by itself (microseconds), or None.
     `version` is raised when `evolve` changes: stored states of another version are folded again, when they
     are next read. So `due` must say the same as before, or a migration brings the stored moments up to date.
+    `claims(state, stream)` says what control accounts hold for it: (address, asset, amount, debit positive).
     """
 
     state: type[Struct]
     version: int
     evolve: Callable[[Any, Event, str], Any]
     due: Callable[[Any], int | None] = lambda state: None
+    claims: Callable[[Any, str], Iterable[tuple[str, str, int]]] = lambda state, stream: ()
 
 
 class Product(NamedTuple):
@@ -54,7 +56,8 @@ class Product(NamedTuple):
     missing. `due` decides for a stream whose moment has come: the command has the body `StreamDue` and the
     stream as its subject. Its event counts at that moment, moves the stream's due moment on and posts to the
     product's own accounts only, which nobody can close or limit: it cannot be refused. `patterns` are added
-    to the charts that name the product.
+    to the charts that name the product; in accounts of the patterns `controlled` is what streams claim, and
+    nothing else: an audit compares.
     """
 
     name: str
@@ -63,6 +66,7 @@ class Product(NamedTuple):
     needs: Callable[[State, Command], Needs]
     due: Callable[[State, Command, int], Accepted]
     patterns: tuple[AccountPattern, ...]
+    controlled: tuple[str, ...] = ()
 
 
 class Line(NamedTuple):

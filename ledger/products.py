@@ -25,11 +25,13 @@ class Products:
         self._by_kind: dict[str, tuple[Product, Kind]] = {}
         self._by_body: dict[type, Product] = {}
         self._patterns: dict[str, tuple[AccountPattern, ...]] = {}
+        self.controlled: tuple[str, ...] = ()
         self._bodies: dict[str, type[ProductCommand]] = {}
         for product in products:
             self._by_kind |= {name: (product, kind) for name, kind in product.kinds.items()}
             self._by_body |= dict.fromkeys(product.deciders, product)
             self._patterns[product.name] = product.patterns
+            self.controlled += product.controlled
             bodies = [body for body in product.deciders if issubclass(body, ProductCommand)]
             self._bodies |= {body.operation: body for body in bodies}
 
@@ -75,6 +77,10 @@ class Products:
             return None
         decoded = msgspec.json.decode(state, type=kind.state)
         return Stream(name, kind_of(name), version, decoded, kind.version, kind.due(decoded))
+
+    def claims(self, stream: Stream) -> Iterable[tuple[str, str, int]]:
+        """What control accounts hold for a stream: (address, asset, amount, debit positive)."""
+        return self._kind(stream.name).claims(stream.state, stream.name)
 
     def has(self, stream: str) -> bool:
         """Whether a stream of this name is one of a product."""

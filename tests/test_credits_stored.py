@@ -15,6 +15,7 @@ import pytest
 
 from ledger import commands as c
 from ledger.batch import Recorded, Refusal, Request
+from ledger.credits.change import Change
 from ledger.credits.commands import AddCredits, CreatePackage, DeductCredits, HoldCredits, RefundCredits
 from ledger.credits.purchase_commands import FulfilOrder, OrderCredits
 from ledger.credits.wallet import Wallet
@@ -120,6 +121,29 @@ def test_lots_expire_at_exactly_their_moment(database: str, writer: Writer) -> N
     assert entry.type == "credits_expired"
     assert datetime.fromisoformat(entry.effective_at) == moment
     audited(database)
+
+
+@pytest.mark.parametrize(
+    ("lost", "account"),
+    [
+        ("USD/2", "credits:contract_liability:enrichment"),
+        ("CREDIT.enrichment/0", "customers:42:credits:enrichment"),
+    ],
+)
+def test_an_audit_compares_the_lots_with_their_accounts(
+    database: str, writer: Writer, monkeypatch: pytest.MonkeyPatch, lost: str, account: str
+) -> None:
+    """A decider that posts less than its slices say makes events that balance and fold: the tie-out fails."""
+    done(do(writer, AddCredits(amount=10, cost=100, asset="USD/2", **W)))
+    audited(database)
+    whole = Change.lines
+    monkeypatch.setattr(
+        Change, "lines", lambda *given, **named: [x for x in whole(*given, **named) if x.asset != lost]
+    )
+    done(do(writer, DeductCredits(amount=5, **W)))
+    failed = [v for v in live.check(database, "main").verdicts if v.status == "failed"]
+    assert [v.name for v in failed] == ["accounting"]
+    assert account in failed[0].sentence
 
 
 @pytest.mark.torture

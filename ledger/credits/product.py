@@ -21,6 +21,7 @@ from ledger.credits.commands import (
     ReleaseHold,
     UpdatePackage,
 )
+from ledger.credits.control import CONTROLLED, claims
 from ledger.credits.purchase_commands import (
     DeclineOrder,
     FreezePurchase,
@@ -134,7 +135,7 @@ _NEEDS: dict[type, Callable[[State, Any], Needs]] = {
 CREDITS = Product(
     name="credits",
     kinds={
-        "wallet": Kind(Wallet, 1, evolve, due),
+        "wallet": Kind(Wallet, 1, evolve, due, claims),
         "usage": Kind(Usage, 1, evolve_usage),
         "package": Kind(Package, 1, evolve_package),
         "order": Kind(Order, 1, evolve_order),
@@ -164,4 +165,5 @@ CREDITS = Product(
     needs=needs,
     due=lapsing.lapse,
     patterns=PATTERNS,
+    controlled=CONTROLLED,
 )

@@ -11,6 +11,7 @@ from projections.audit.accounts import Account
 from projections.audit.books import Books
 from projections.audit.product_streams import folded_streams, stored_streams
 from projections.audit.stored import Head, StoredLedger
+from projections.audit.tie_out import Claimed, untied
 from projections.audit.verdicts import Difference, Findings
 
 Row = tuple[Any, ...]
@@ -94,6 +95,10 @@ class Differences:
         """What is stored cannot be read."""
         self._add(seq, f"{table} cannot be read: {why}", Difference(table, "", "", None, None))
 
+    def untied(self, sentence: str, *, seq: int) -> None:
+        """A control account has something else than the streams that it stands for."""
+        self._findings.add("accounting", seq, sentence)
+
     def _add(self, seq: int | None, sentence: str, difference: Difference) -> None:
         self._findings.add("projections", seq, sentence, difference)
 
@@ -119,8 +124,11 @@ def compare_changing(differences: Differences, stored: StoredLedger, head: Head,
     addresses = list(books.accounts)
     for small, rows, seq_of in expected_rows(books):
         _compare(differences, small, rows, stored.table(small.name), seq_of, addresses)
-    folded, found = folded_streams(stored), stored_streams(stored)
+    claimed = Claimed()
+    folded, found = folded_streams(stored, claimed), stored_streams(stored)
     _compare(differences, STREAMS, folded, found, lambda row: row[2], addresses)
+    for sentence in untied(books, claimed):
+        differences.untied(sentence, seq=books.seq)
 
 
 def _compare(

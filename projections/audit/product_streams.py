@@ -16,6 +16,7 @@ from ledger.state import Stream
 from ledger.text import iso
 from projections.audit.derived import canonical_state
 from projections.audit.stored import StoredLedger
+from projections.audit.tie_out import Claimed
 
 Row = tuple[Any, ...]
 
@@ -26,15 +27,15 @@ def stored_streams(stored: StoredLedger) -> Iterator[Row]:
         yield (*row, canonical_state(state))
 
 
-def folded_streams(stored: StoredLedger) -> Iterator[Row]:
-    """The same rows as the events make them."""
+def folded_streams(stored: StoredLedger, claimed: Claimed) -> Iterator[Row]:
+    """The same rows as the events make them; what they claim of control accounts is added to `claimed`."""
     stream: Stream | None = None
     last_seq, broken = 0, ""
     for name, seq, body in stored.table("product_events"):
         if not PRODUCTS.has(name) or name == broken:
             continue
         if stream is not None and stream.name != name:
-            yield _row(stream, last_seq)
+            yield _row(stream, last_seq, claimed)
             stream = None
         try:
             stream, last_seq = PRODUCTS.evolved(stream, read_event(body), name), seq
@@ -42,10 +43,12 @@ def folded_streams(stored: StoredLedger) -> Iterator[Row]:
             yield name, 0, seq, 0, kind_of(name), None, f"cannot be folded: {error!r}"
             stream, broken = None, name
     if stream is not None:
-        yield _row(stream, last_seq)
+        yield _row(stream, last_seq, claimed)
 
 
-def _row(stream: Stream, last_seq: int) -> Row:
+def _row(stream: Stream, last_seq: int, claimed: Claimed) -> Row:
+    for address, asset, amount in PRODUCTS.claims(stream):
+        claimed[address, asset] += amount
     due = None if stream.due is None else iso(stream.due)
     state = canonical_state(encode_state(stream.state).decode())
     return stream.name, stream.version, last_seq, stream.state_version, stream.kind, due, state

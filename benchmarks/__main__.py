@@ -26,6 +26,7 @@ from benchmarks import (
     crediting,
     exporting,
     in_process,
+    lending,
     over_http,
     projecting,
     proving,
@@ -92,6 +93,10 @@ def writer_rounds(report: Report, conninfo: str) -> None:
         take["replayed"].append(in_process.plain(writer, BATCHES, replayed=0.1))
         take["holds"].append(in_process.holds(writer, BATCHES // 2))
         take["uses"].append(crediting.uses(writer, BATCHES // 2))
+    lent = lending.lend(writer, lending.LOANS)
+    for day in track(range(3), "loans", console=console):
+        take["repaid"].append(lending.repayments(writer, lent, lending.LOANS, day))
+        take["accrued"].append(lending.accruals(writer, lent, lending.LOANS, day))
     for _ in track(range(3), "processes", console=console):
         take["one"].append(in_process.several_processes(conninfo, writer, 1, BATCHES))
         take["four"].append(in_process.several_processes(conninfo, writer, 4, BATCHES))
@@ -112,6 +117,8 @@ def writer_rounds(report: Report, conninfo: str) -> None:
     report.bound("  of plain", report.ratio("holds", "plain"), 0.4)
     report.rate("uses of credits on one wallet with 100 open lots", "uses")
     report.bound("  of plain", report.ratio("uses", "plain"), 0.3)
+    report.rate(f"repayments over {lending.LOANS:,} loans of 18 instalments", "repaid")
+    report.rate(f"daily accrual of {lending.LOANS:,} loans", "accrued")
     report.rate("one process on a ledger", "one")
     report.rate("four processes on a ledger", "four")
     report.bound("  of one process", report.ratio("four", "one"), 0.5)

@@ -249,6 +249,7 @@ def test_a_repayments_event_explains_its_split(books: LoanBooks) -> None:
     house: dict[str, Any] = {"name": "house", "version": 4, "steps": steps}
     event = books.do("repay_loan", "2026-02-20", amount=12_600, account="bank", waterfall=house)
     assert event.data["fact"]["waterfall"] == {**house, "version": "4"}
+    assert event.data["waterfall"] == {"name": "house", "version": "4"}
     assert event.data["split"] == [
         {"timing": "past_due", "part": "interest", "due": "2026-02-15", "amount": "1200"},
         {"timing": "past_due", "part": "fee", "due": "2026-02-15", "amount": "300"},
@@ -257,6 +258,8 @@ def test_a_repayments_event_explains_its_split(books: LoanBooks) -> None:
     ]
     assert event.data["owed"] == {"interest": "5500", "principal": "110000"}
     assert event.data["status"] == "active"
+    usual = books.do("repay_loan", "2026-02-21", amount=1, account="bank")
+    assert usual.data["waterfall"] == {"name": "penalty_first", "version": "1"}
 
 
 def test_nothing_is_paid_before_anything_was_lent(books: LoanBooks) -> None:

@@ -151,13 +151,18 @@ class Book(Struct, kw_only=True, omit_defaults=True):
         """The tally of a part."""
         return self.tallies.get(part) or Tally()
 
-    def items(self) -> Iterator[Item]:
-        """Everything that is owed, in advance too."""
+    def items(self, enough: int | None = None) -> Iterator[Item]:
+        """Everything that is owed, in advance too; or extras and the first instalments that make `enough`."""
+        found = 0
         for place, row in enumerate(self.rows):
-            if row.interest > row.interest_done:
-                yield Item(row.due, "interest", row.interest - row.interest_done, ("row", place))
-            if row.principal > row.principal_done:
-                yield Item(row.due, "principal", row.principal - row.principal_done, ("row", place))
+            interest, principal = row.interest - row.interest_done, row.principal - row.principal_done
+            if interest:
+                yield Item(row.due, "interest", interest, ("row", place))
+            if principal:
+                yield Item(row.due, "principal", principal, ("row", place))
+            found += interest + principal
+            if enough is not None and found >= enough:
+                break
         for place, extra in enumerate(self.extras):
             if extra.amount > extra.done:
                 yield Item(extra.due, extra.part, extra.amount - extra.done, ("extra", place))
@@ -178,11 +183,22 @@ class Book(Struct, kw_only=True, omit_defaults=True):
     @property
     def owes(self) -> bool:
         """Whether anything is owed, in advance too."""
-        return next(self.items(), None) is not None
+        return any(
+            row.principal > row.principal_done or row.interest > row.interest_done for row in self.rows
+        ) or any(extra.amount > extra.done for extra in self.extras)
 
     def days_past_due(self, day: date) -> int:
         """Days since the oldest due day that is not paid; 0 until the days of grace are over."""
-        oldest = min((item.due for item in self.items() if item.due < day), default=day)
+        oldest = day
+        for row in self.rows:
+            if row.due >= day:
+                break
+            if row.principal > row.principal_done or row.interest > row.interest_done:
+                oldest = row.due
+                break
+        for extra in self.extras:
+            if extra.due < oldest and extra.amount > extra.done:
+                oldest = extra.due
         days = (day - oldest).days
         return days if days > self.policy.grace_days else 0
 
@@ -209,7 +225,11 @@ class Book(Struct, kw_only=True, omit_defaults=True):
             return
         before, self.accrued_to = self.accrued_to, to
         if not self.written_off:
-            interest = sum(self.accrued_of(row, to) - self.accrued_of(row, before) for row in self.rows)
+            interest = sum(
+                self.accrued_of(row, to) - self.accrued_of(row, before)
+                for row in self.rows
+                if row.due > before and row.start < to
+            )
             self.earn("interest", interest)
             self._amortise()
         limit = self.policy.non_accrual_days
@@ -362,6 +382,9 @@ class Book(Struct, kw_only=True, omit_defaults=True):
     def outstanding(self) -> dict[Part, int]:
         """What is owed of each part, in advance too."""
         found: dict[Part, int] = dict.fromkeys(PARTS, 0)
-        for item in self.items():
-            found[item.part] += item.amount
+        for row in self.rows:
+            found["principal"] += row.principal - row.principal_done
+            found["interest"] += row.interest - row.interest_done
+        for extra in self.extras:
+            found[extra.part] += extra.amount - extra.done
         return found

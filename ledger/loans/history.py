@@ -35,8 +35,24 @@ class Entry(NamedTuple):
     slices: Sequence[Slice] = ()
 
 
+# What was added last: a decision is followed by the fold of its event, which adds the same fact to the same
+# book, and books are not changed once they are made.
+_last: tuple[Book, AnyFact, Entry] | None = None
+
+
 def add(history: History, fact: AnyFact) -> Entry:
     """Enter a fact wherever it belongs (Misfit)."""
+    global _last
+    known = _last
+    if known is not None and known[0] is history.book and known[1] == fact:
+        return known[2]
+    entry = _added(history, fact)
+    if history.book is not None:
+        _last = history.book, fact, entry
+    return entry
+
+
+def _added(history: History, fact: AnyFact) -> Entry:
     facts, book = history.facts, history.book
     key = (fact.at, fact.seq)
     if book is not None and fact.day >= book.accrued_to and key > (facts[-1].at, facts[-1].seq):

@@ -51,7 +51,8 @@ def _pay(book: Book, fact: f.Repaid | f.Prepaid | f.Settled, slices: Iterable[Sl
 def repaid(book: Book, fact: f.Repaid) -> list[Slice]:
     if fact.collateral:
         released(book, f.Released(seq=fact.seq, at=fact.at, day=fact.day, collateral=fact.collateral))
-    slices = allocate(fact.waterfall, book.items(), fact.amount, fact.day)
+    items = book.items(fact.amount if fact.waterfall.by_instalment else None)
+    slices = allocate(fact.waterfall, items, fact.amount, fact.day)
     _pay(book, fact, slices, fact.amount - sum(slice.amount for slice in slices))
     return slices
 

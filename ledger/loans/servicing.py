@@ -37,7 +37,11 @@ def _becoming(type: str, make: Maker, allowed: tuple[Status, ...]) -> Decider:
         effective_at, at, day = dated(state, body, now)
         fact = make(loan, body, seq=state.seq + 1, at=at, day=day)
         entry = _fitting(lambda: add(loan.history, fact))
-        return entered(state, command, type, now, effective_at, loan, entry, {"fact": dump(fact)})
+        data: dict[str, Any] = {"fact": dump(fact)}
+        waterfall = getattr(fact, "waterfall", None)
+        if waterfall is not None:
+            data["waterfall"] = {"name": waterfall.name, "version": str(waterfall.version)}
+        return entered(state, command, type, now, effective_at, loan, entry, data)
 
     return decider
 

@@ -23,10 +23,13 @@ Named = Literal["penalty_first", "interest_first", "principal_first", "due_first
 
 PARTS: tuple[Part, ...] = ("penalty", "fee", "interest", "principal")
 TIMINGS: tuple[Timing, ...] = ("past_due", "due", "in_advance")
-_WITHIN_INSTALMENTS: dict[str, tuple[Part, ...]] = {
+_ORDERS: dict[str, tuple[Part, ...]] = {
     "penalty_first": PARTS,
     "interest_first": ("interest", "principal", "penalty", "fee"),
     "principal_first": ("principal", "interest", "penalty", "fee"),
+}
+_WITHIN_INSTALMENTS = {
+    name: {part: rank for rank, part in enumerate(order)} for name, order in _ORDERS.items()
 }
 _DUE_FIRST = tuple(f"{timing} {part}" for timing, part in product(TIMINGS, PARTS))
 
@@ -50,6 +53,11 @@ class Waterfall(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=T
             )
         if self.steps and sorted(self.steps) != sorted(_DUE_FIRST):
             raise ValueError("`steps` of a waterfall name each part of each class once")
+
+    @property
+    def by_instalment(self) -> bool:
+        """Whether an instalment is paid before the next one."""
+        return self.name in _WITHIN_INSTALMENTS
 
 
 class Item(NamedTuple):
@@ -90,7 +98,7 @@ def allocate(waterfall: Waterfall, items: Iterable[Item], amount: int, day: date
 def _in_order(waterfall: Waterfall, items: Iterable[Item], day: date) -> list[Item]:
     order = _WITHIN_INSTALMENTS.get(waterfall.name)
     if order is not None:
-        return sorted(items, key=lambda item: (item.due, order.index(item.part), item.place))
+        return sorted(items, key=lambda item: (item.due, order[item.part], item.place))
     ranks = {step: rank for rank, step in enumerate(waterfall.steps or _DUE_FIRST)}
     return sorted(
         items, key=lambda item: (ranks[f"{timing_of(item.due, day)} {item.part}"], item.due, item.place)

@@ -59,6 +59,8 @@ class TransactionNotFound(LookupError):
     """No transaction has this seq."""
 
 
+STATEMENT_TIMEOUT = "30s"
+
 # Transactions of which something can be taken back, or posted; what products record they alone undo.
 TAKEN_FROM = frozenset(
     {"transaction_posted", "transaction_held", "hold_posted", "hold_voided", "hold_expired"}
@@ -81,7 +83,7 @@ class Reader:
         self._tenant: str | None = None
         self._only: Collection[str] | None = None
         options = (
-            "-c timezone=UTC -c role=daybook_reader -c statement_timeout=30s "
+            f"-c timezone=UTC -c role=daybook_reader -c statement_timeout={STATEMENT_TIMEOUT} "
             "-c default_transaction_read_only=on -c default_transaction_isolation=repeatable\\ read"
         )
         self._pool: ConnectionPool[Connection] = ConnectionPool(

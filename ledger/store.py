@@ -51,6 +51,9 @@ _encode_terms = msgspec.json.Encoder(order="sorted").encode
 _decode_terms = msgspec.json.Decoder(Terms).decode
 
 
+STATEMENT_TIMEOUT = "60s"
+
+
 class Trouble(Enum):
     """What the writer does about a driver error."""
 
@@ -462,12 +465,16 @@ def _numbers(values: Iterable[int]) -> str:
 def connect(conninfo: str, lock_timeout_seconds: int, role: str | None = "daybook_writer") -> Connection:
     """A connection of the writer: autocommit, UTC, durable, waiting for locks only so long (psycopg.Error).
 
+    A statement that takes longer than STATEMENT_TIMEOUT ends; one is thousands of rows, which take seconds.
+    COMMIT is exempt (PostgreSQL stops that clock before it commits), so no wait for a standby is cut short.
+
     `role` None stays the user who logged in, who may see and end other sessions of its own.
     """
     settings: dict[str, str | int] = {
         "application_name": "daybook",
         "connect_timeout": 5,
-        "options": f"-c timezone=UTC -c lock_timeout={lock_timeout_seconds}s -c client_min_messages=warning "
+        "options": f"-c timezone=UTC -c lock_timeout={lock_timeout_seconds}s "
+        f"-c statement_timeout={STATEMENT_TIMEOUT} -c client_min_messages=warning "
         "-c synchronous_commit=on -c default_transaction_isolation=read\\ committed "
         # Everything here is read by its key, however young the table was when the plan was made.
         "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off" + (f" -c role={role}" if role else ""),

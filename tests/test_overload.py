@@ -18,6 +18,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from api import bridge, http
 from api.database import _given
+from ledger import reader, store
 from ledger.writer import Writer
 from tests.audit import audited
 from tests.conftest import NewDatabase
@@ -119,6 +120,50 @@ def test_bodies_that_do_not_end_cannot_fill_the_memory(
         assert slow.recv(65_536).startswith(b"HTTP/1.1 201")
     assert http._Bodies.unfinished == 0
     assert book.head() == 2
+
+
+def test_a_read_that_takes_too_long_ends(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its statement is cut off, and the answer says to come again, while the table is still locked."""
+    monkeypatch.setattr(reader, "STATEMENT_TIMEOUT", "200ms")
+    with served(database) as service, psycopg.connect(database) as holder:
+        book = service.open()
+        holder.execute("LOCK TABLE daybook.heads IN ACCESS EXCLUSIVE MODE")
+        answer = book.call("GET", "")
+        assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+        assert int(answer.headers["retry-after"]) > 0
+        holder.rollback()
+        assert book.call("GET", "").status_code == 200
+
+
+def test_a_statement_of_the_writer_that_takes_too_long_ends(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The writer gives its connection up and tries again on another; once it can, it posts, and once."""
+    monkeypatch.setattr(store, "STATEMENT_TIMEOUT", "200ms")
+    waiting: set[int] = set()
+
+    def several_have_waited() -> bool:
+        rows = watcher.execute(
+            "SELECT pid FROM pg_locks WHERE NOT granted AND relation = 'daybook.events'::regclass"
+        )
+        waiting.update(pid for (pid,) in rows)
+        return len(waiting) > 1
+
+    with (
+        served(database) as service,
+        psycopg.connect(database, autocommit=True) as watcher,
+        psycopg.connect(database) as holder,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        book = service.open()
+        holder.execute("LOCK TABLE daybook.events IN EXCLUSIVE MODE")
+        posted = pool.submit(book.seq, move("cash", "fx", 1))
+        try:
+            until(several_have_waited, 20)
+        finally:
+            holder.rollback()
+        assert posted.result(20) == book.head() == 2
+    audited(database)
 
 
 def test_connections_to_a_database_that_vanished_end() -> None:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import jwt
 import psycopg
 import pytest
 
+from api.access import gate
+from api.access.gate import Unauthenticated
 from api.access.keys import Grant, KeyRing
+from api.access.scopes import Principal
 from api.access.tokens import TokenRefused, Tokens, TokenSettings
-from ledger.errors import LedgerNotFound
+from ledger.errors import LedgerNotFound, Overloaded
 from ledger.reader import Reader
 from tests.conftest import NewDatabase
 from tests.keys import make_key
@@ -177,3 +182,43 @@ def test_a_token_for_ever_and_a_day_is_no_defect(exp: float) -> None:
     tokens = Tokens(TokenSettings(audience="a", issuer="i", secret=secret))
     with suppress(TokenRefused):
         assert tokens.principal(jwt.encode(claims, secret))[1] > time.time()
+
+
+# ---------------------------------------------------------------- guesses
+
+
+def test_guesses_keep_nobody_out_whose_key_was_good_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Made-up keys, as many as may wait, wait among themselves."""
+    monkeypatch.setattr(gate, "ACCEPTED_SECONDS", 0.0)
+    guessing = threading.Event()
+    somebody = Principal(tenant="default", actor="key:good", scopes=frozenset())
+
+    class Keys:
+        """A key ring whose database is slow with keys that are not there."""
+
+        def principal(self, key: str) -> Principal | None:
+            if key == "daybook_good":
+                return somebody
+            guessing.wait(10)
+            return None
+
+    async def everybody() -> None:
+        door = gate.Gate(cast(KeyRing, Keys()), None)
+        good = b"Bearer daybook_good"
+        assert await door.principal(good) == somebody
+        guesses = [
+            asyncio.create_task(door.principal(b"Bearer daybook_%d" % n))
+            for n in range(gate.MOST_WAITING + 20)
+        ]
+        try:
+            await asyncio.sleep(0.2)
+            with pytest.raises(Overloaded):
+                await door.principal(b"Bearer daybook_one_more")
+            async with asyncio.timeout(5):
+                assert await door.principal(good) == somebody
+        finally:
+            guessing.set()
+            found = await asyncio.gather(*guesses, return_exceptions=True)
+        assert {type(one) for one in found} == {Unauthenticated}
+
+    asyncio.run(everybody())

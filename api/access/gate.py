@@ -48,6 +48,8 @@ class Gate:
         self._for_keys = CapacityLimiter(2)
         # Of their own: whose issuer is slow to give out its keys keeps nobody else waiting.
         self._for_tokens = CapacityLimiter(2)
+        # Keys that were good a while ago do not queue behind guesses, which anybody can make.
+        self._for_known = CapacityLimiter(2)
 
     async def principal(self, authorization: bytes) -> Principal:
         """Whose credentials an Authorization header holds (Unauthenticated, KeysUnavailable, Overloaded)."""
@@ -61,6 +63,8 @@ class Gate:
         if scheme.lower() != "bearer" or not credentials:
             raise Unauthenticated("Credentials are needed: `Authorization: Bearer <API key or token>`.")
         limiter = self._for_keys if credentials.startswith(MARK) else self._for_tokens
+        if known is not None and limiter is self._for_keys:
+            limiter = self._for_known
         if limiter.statistics().tasks_waiting >= MOST_WAITING:
             raise Overloaded("credentials are waiting to be looked up")
         principal, seconds = await to_thread.run_sync(self._look, credentials, limiter=limiter)

@@ -30,6 +30,7 @@ from api.export_command import export_command
 from api.import_command import import_command
 from api.import_files import InputError
 from api.inbox_commands import inbox_group
+from api.loan_commands import loan_group
 from api.period_commands import assert_command, period_group
 from api.projection_commands import projections
 from api.proof_commands import proof, tree_head_command, verifier_key_command
@@ -173,6 +174,7 @@ for _command in (
     key_group,
     tenant_group,
     voucher_group,
+    loan_group,
 ):
     main.add_command(_command)
 

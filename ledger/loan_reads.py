@@ -5,6 +5,7 @@ A loan is read as it is on a day: its book is copied and accrues to that day, wh
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import date
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -39,9 +40,13 @@ from ledger.loans.terms import Offer, Policy, Rating
 from ledger.loans.waterfall import Part
 from ledger.reader import Reader
 from ledger.text import iso
+from sql import load
 
 # How many loans are looked at for a page of those that a filter lets through.
 LOOKED_AT = 1_000
+
+
+QUERIES = load("loans.sql")
 
 
 class LoanNotFound(Exception):
@@ -198,6 +203,22 @@ class PolicyView(Struct, frozen=True):
 def today(reader: Reader, ledger: str) -> date:
     """The day it is in the ledger's time zone."""
     return day_of(reader.clock(), ZoneInfo(reader.ledger(ledger).time_zone))
+
+
+def count(reader: Reader, ledger: str) -> int:
+    """How many loans there are, applications too."""
+    with reader.snapshot(ledger) as (connection, parameters):
+        row = connection.execute(QUERIES["count_loans"], parameters).fetchone()
+        assert row is not None
+        return int(row[0])
+
+
+def every(reader: Reader, ledger: str, page: int = LOOKED_AT) -> Iterator[list[Loan]]:
+    """All loans by name, page by page."""
+    after = ""
+    while streams := reader.streams(ledger, "loan", after=after, limit=page):
+        yield [stream.state for stream, _ in streams]
+        after = streams[-1][0].name
 
 
 def _loan(reader: Reader, ledger: str, name: str) -> tuple[Loan, int]:

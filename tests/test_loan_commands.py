@@ -1,0 +1,66 @@
+"""`daybook loans`: a day's run over all loans, again and again, and a look at one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from ledger import commands as c
+from ledger.batch import Recorded, Request
+from ledger.writer import Writer
+from tests.bookkeeping import do, done, writing
+from tests.daybook_command import fails, succeeds
+from tests.loan_books import CHART
+from tests.test_loan_ledger import asked, failures, lent
+
+
+@pytest.fixture
+def lender(database: str) -> Iterator[Writer]:
+    """Three loans lent on 2026-01-15, one of which is paid, and an application."""
+    with writing(database) as writer:
+        done(do(writer, c.LedgerOpening(name="main", chart=CHART, time_zone="Europe/Prague")))
+        for name in ("L1", "L2", "L3"):
+            lent(writer, name)
+        paid = asked("settle_loan", "loan:L3", "2026-01-20", amount=130_000, account="bank")
+        applied = asked(
+            "submit_loan_application", "loan:L4", "2026-01-20", borrower="B1", asset="USD/2", amount=5
+        )
+        for command in (paid, applied):
+            [outcome] = writer.execute("main", Request([command]))
+            assert isinstance(outcome, Recorded), outcome
+        yield writer
+
+
+def test_a_run_accrues_and_provides_for_every_active_loan_once(database: str, lender: Writer) -> None:
+    """Again for the same day it does nothing, the next day only what is new; the books pass the audit."""
+    run = ("loans", "run", "main", "--provision", "--on")
+    first = succeeds(database, *run, "2026-01-31")
+    assert first.startswith("2026-01-31: 4 loans, 4 events, 0 already there, 0 refused; ")
+    again = succeeds(database, *run, "2026-01-31")
+    assert again.startswith("2026-01-31: 4 loans, 0 events, 2 already there, 0 refused; ")
+    later = succeeds(database, "loans", "run", "main", "--on", "2026-02-01")
+    assert later.startswith("2026-02-01: 4 loans, 2 events, ")
+    said = succeeds(database, "balance", "main", "loans:interest_receivable", "--as-of", "2026-01-31")
+    assert said.splitlines()[1].split("\t")[1] == "12.38 USD"  # 1200 * 16 / 31 of each of two loans
+    assert failures(database) == []
+
+
+def test_a_run_is_of_a_day_that_is_over(database: str, lender: Writer) -> None:
+    """Today is not; and what a loan refuses is said, and fails the run."""
+    assert "is not over" in fails(database, "loans", "run", "main", "--on", "2999-01-01", code=2)
+    done(do(lender, c.PeriodClosing(), "2026-01"))
+    said = fails(database, "loans", "run", "main", "--on", "2026-01-31")
+    assert said.count("period_closed") == 2
+
+
+def test_a_loan_is_shown_as_it_is_on_a_day(database: str, lender: Writer) -> None:
+    """Schedule, debt and dues; an application has none of them yet."""
+    shown = succeeds(database, "loans", "show", "main", "L1", "--on", "2026-02-20").splitlines()
+    assert shown[0] == "L1 on 2026-02-20: active, 1,278.00 USD owed, 112.00 USD of it due."
+    assert shown[1:3] == [
+        "due\tprincipal\tinterest\tstatus",
+        "2026-02-15\t100.00 USD\t12.00 USD\toverdue",
+    ]
+    assert succeeds(database, "loans", "show", "main", "L4") == "L4: submitted, 0.05 USD asked for.\n"
+    assert "There is no loan" in fails(database, "loans", "show", "main", "L9")

@@ -67,11 +67,16 @@ class Oracle:
     """One wallet, with breakage expected at `expected` basis points (0: only when it happens)."""
 
     def __init__(
-        self, expected: int = 0, restore_seconds: float = 0, rollover: tuple[int, int, float] | None = None
+        self,
+        expected: int = 0,
+        restore_seconds: float = 0,
+        rollover: tuple[int, int, float] | None = None,
+        broken: str = "breakage",
     ):
         self.expected = expected
         self.restore_seconds = restore_seconds
         self.rollover = rollover
+        self.broken = broken  # where the cost of what expires goes
         self.grants: list[Grant] = []
         self.holds: dict[int, float] = {}
         self.uses: dict[int, Used] = {}
@@ -130,7 +135,7 @@ class Oracle:
             locked = g.order in self.orders and self.orders[g.order].disputed
             if g.until <= at:
                 if not self.restore_seconds:
-                    self.money["breakage"] += cost
+                    self.money[self.broken] += cost
                     continue
                 self.numbers += 1
                 g = Grant(
@@ -212,9 +217,15 @@ class Oracle:
                     self._expire(g, moment)
             self._settle()
 
-    def buy(self, name: str, units: int, price: int, tax: int, at: float, until: float = FOREVER) -> None:
-        self.orders[name] = Paid(units, price, tax)
-        self.grant(units, price, at, to="unapplied", source="purchased", until=until, order=name)
+    def buy(
+        self, name: str, units: int, price: int, tax: int, at: float, until: float = FOREVER, bonus: int = 0
+    ) -> None:
+        """Units that are bundled share the price."""
+        self.orders[name] = Paid(units + bonus, price, tax)
+        shared = half_even(price * bonus, units + bonus)
+        self.grant(units, price - shared, at, to="unapplied", source="purchased", until=until, order=name)
+        if bonus:
+            self.grant(bonus, shared, at, to="unapplied", source="bonus", until=until, order=name)
         self.money["unapplied"] -= tax
         self.money["tax"] += tax
 
@@ -265,7 +276,7 @@ class Oracle:
                 back, g.frozen, g.locked = g.frozen, 0, False
                 if g.until <= at:
                     g.frozen = back
-                    self._leave(g, back, "breakage", False)
+                    self._leave(g, back, self.broken, False)
                     g.frozen = 0
                 else:
                     g.free += back
@@ -292,7 +303,7 @@ class Oracle:
     def _free(self, g: Grant, hold: int, at: float) -> None:
         units = g.held[hold]
         if units and g.until <= at and not g.locked:
-            self._leave(g, units, "breakage", False)
+            self._leave(g, units, self.broken, False)
         elif g.locked:
             g.frozen += units
         else:
@@ -324,7 +335,7 @@ class Oracle:
                     rolled - kept, 0, at, to="", source="rollover", until=at + seconds, priority=g.priority
                 )
         if left:
-            self._leave(g, left, "breakage", False)
+            self._leave(g, left, self.broken, False)
             g.free -= left
 
     def _settle(self) -> None:
@@ -343,6 +354,7 @@ NAMES = {
     "credits:revenue:enrichment": "revenue",
     "credits:breakage_revenue:enrichment": "breakage",
     "credits:breakage_recognised:enrichment": "early",
+    "credits:unclaimed_property:enrichment": "unclaimed",
     "credits:adjustments:enrichment": "adjustments",
     "credits:refunds:enrichment": "refunds",
     "credits:dispute_loss:enrichment": "loss",

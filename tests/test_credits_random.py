@@ -53,6 +53,10 @@ RULES: dict[str, tuple[TypeSettings, dict[str, Any]]] = {
         TypeSettings(breakage=Breakage("proportional", 1_000), restore_days=5),
         {"expected": 1_000, "restore_seconds": 5 * DAY},
     ),
+    "escheatable": (
+        TypeSettings(breakage=Breakage("escheatable"), restore_days=0),
+        {"broken": "unclaimed"},
+    ),
     "no restoring, rollover": (
         TypeSettings(restore_days=0, rollover=Rollover(max=40, min=5, days=3)),
         {"rollover": (5, 40, 3 * DAY)},
@@ -228,17 +232,17 @@ class Run:
         r = self.random
         self.orders += 1
         name, units, price, tax = f"o{self.orders}", r.randint(1, 150), r.randint(1, 3_000), r.choice((0, 80))
-        days = r.choice((1, 3, None))
+        days, bonus = r.choice((1, 3, None)), r.choice((0, 0, 7, 40))
         self.desk.done(
             CreatePackage(package=name, name=name, credit_type="enrichment", credit_amount=units, price=price,
-                          asset="USD/2", expiry_days=days)
+                          bonus_amount=bonus, asset="USD/2", expiry_days=days)
         )  # fmt: skip
         self.desk.done(OrderCredits(owner="42", package=name, order=name))
         self.oracle.pass_time(self.next_now)
         at = self.next_now
         until = FOREVER if days is None else at + days * DAY
         body = FulfilOrder(order=name, amount=price + tax, tax=tax, asset="USD/2")
-        return body, lambda: self.oracle.buy(name, units, price, tax, at, until)
+        return body, lambda: self.oracle.buy(name, units, price, tax, at, until, bonus)
 
     def _order(self, disputed: bool | None = None) -> str | None:
         names = [n for n, o in self.oracle.orders.items() if disputed is None or o.disputed == disputed]

@@ -17,7 +17,14 @@ from ledger import commands as c
 from ledger.batch import Recorded, Refusal, Request
 from ledger.credits.change import Change
 from ledger.credits.commands import AddCredits, CreatePackage, DeductCredits, HoldCredits, RefundCredits
-from ledger.credits.purchase_commands import FulfilOrder, OrderCredits
+from ledger.credits.purchase_commands import (
+    AutoTopUp,
+    FulfilOrder,
+    OrderCredits,
+    SetCreditSettings,
+    SetWalletSettings,
+    TypeSettings,
+)
 from ledger.credits.wallet import Wallet
 from ledger.reader import QUERIES, Reader
 from ledger.writer import Writer
@@ -85,6 +92,30 @@ def test_another_process_goes_on_from_what_is_stored(database: str, writer: Writ
         assert code(do(other, RefundCredits(transaction_id=first))) == "usage_already_refunded"
         done(do(other, DeductCredits(amount=10, **W)))
     assert wallet(database).lots == ()
+    audited(database)
+
+
+def test_a_low_balance_is_said_and_topped_up_by_itself(database: str, writer: Writer) -> None:
+    """The sweeper brings both about, each an event of its own, in a process that has loaded nothing of it."""
+    package = CreatePackage(
+        package="p", name="P", credit_type="enrichment", credit_amount=50, price=500, asset="USD/2"
+    )
+    rules = SetCreditSettings(credit_type="enrichment", settings=TypeSettings(low_balance=10))
+    top_up = SetWalletSettings(**W, auto_top_up=AutoTopUp(threshold=5, package="p"))
+    with writing(database, sweep_seconds=3_600) as other:
+        for body in (package, rules, AddCredits(amount=20, **W), top_up, DeductCredits(amount=15, **W)):
+            done(do(other, body))
+    deadline = time.monotonic() + 20
+    while not wallet(database).pending:
+        assert time.monotonic() < deadline, "nobody looks after low balances"
+        time.sleep(0.05)
+    with closing(Reader(database)) as reader:
+        found = reader.streams("main", "order", limit=10)
+        types = [event.type for event in credit_reads.events(reader, "main", [7, 8])]
+    assert types == ["credits_low", "top_up_ordered"]
+    (order,) = [stream.name.partition(":")[2] for stream, _ in found]
+    done(do(writer, FulfilOrder(order=order, amount=500, asset="USD/2")))
+    assert (wallet(database).available, wallet(database).pending) == (55, 0)
     audited(database)
 
 

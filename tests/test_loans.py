@@ -440,6 +440,22 @@ def test_rescheduling_cures_arrears(books: LoanBooks) -> None:
     assert books.balance(a.SUSPENDED) == 0
 
 
+def test_principal_that_was_charged_back_is_planned_anew_with_the_rest(books: LoanBooks) -> None:
+    """It becomes part of the new instalments, and can be prepaid like all of them."""
+    books.lent({**OFFER, "count": 1}, DAY)
+    repaid = books.do("repay_loan", "2026-02-15", amount=121_200, account="bank")
+    books.do("charge_back_repayment", "2026-02-20", repayment=repaid.seq, account="bank")
+    books.do("reschedule_loan", "2026-03-01", first_due="2026-04-01", count=4)
+    book = books.loan().book
+    assert book is not None
+    assert [row.principal for row in book.rows if row.due > date(2026, 3, 1)] == [30_000] * 4
+    assert book.outstanding()["principal"] == 120_000
+    books.do("prepay_loan", "2026-03-01", amount=60_000, account="bank")
+    book = books.loan().book
+    assert book is not None
+    assert [row.principal for row in book.rows if row.due > date(2026, 3, 1)] == [15_000] * 4
+
+
 def test_what_is_given_up_is_over(books: LoanBooks) -> None:
     """A loan that was written off takes recoveries only."""
     books.lent({**OFFER, "count": 1}, DAY)

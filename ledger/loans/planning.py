@@ -79,7 +79,12 @@ def move_arrears(book: Book, due: date) -> int:
             interest += row.interest - row.interest_done
             book.rows[place] = replace(row, principal=row.principal_done, interest=row.interest_done)
     for place, extra in enumerate(book.extras):
-        if extra.due <= book.accrued_to and extra.done < extra.amount:
+        if extra.due > book.accrued_to or extra.done == extra.amount:
+            continue
+        if extra.part == "principal":
+            principal += extra.amount - extra.done
+            book.extras[place] = replace(extra, amount=extra.done)
+        else:
             book.extras[place] = replace(extra, due=due)
     if interest:
         book.extras.append(Extra("interest", due, interest))

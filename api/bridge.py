@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from anyio import CapacityLimiter, to_thread
 
@@ -31,6 +31,9 @@ from ledger.reader import Reader
 from ledger.writer import Answer, Writer
 from projections.proving import Prover
 from projections.tree_heads import Keeper, TreeHeads
+
+if TYPE_CHECKING:
+    from adapters.stripe_worker import BalanceWorker
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -58,6 +61,7 @@ class Bridge:
         )
         self.inbox = Inbox(conninfo, self.webhooks.vault, self._submit_behind, working=work.sending)
         self.execute = self._writer.execute  # for threads that wait for the outcomes
+        self._balance = self._balance_worker(conninfo, work)
         self.prover = Prover(TreeHeads(self.reader, keeping))
         self.keeper = Keeper(conninfo, keeping)
         self._loop = asyncio.get_running_loop()
@@ -104,6 +108,8 @@ class Bridge:
     async def close(self) -> None:
         """Answer what is queued, then end the threads and close the connections."""
         await self.inbox.close()
+        if self._balance is not None:
+            await to_thread.run_sync(self._balance.close)
         await to_thread.run_sync(self._writer.close)
         await to_thread.run_sync(self.keeper.close)
         await self.webhooks.close()
@@ -111,6 +117,17 @@ class Bridge:
         await to_thread.run_sync(self.reader.close)
         await self.feeds.close()
         await to_thread.run_sync(self.keys.close)
+
+    def _balance_worker(self, conninfo: str, work: Work) -> BalanceWorker | None:
+        if work.stripe is None or not work.sending:
+            return None
+        # Imported here: Stripe's client takes a while to load.
+        from adapters.stripe_balance import client_of
+        from adapters.stripe_worker import BalanceWorker
+
+        return BalanceWorker(
+            conninfo, client_of(work.stripe.secret_key, work.stripe.address), self._writer.execute
+        )
 
     def _ask(self) -> None:
         for ledger, request, future in self._questions:

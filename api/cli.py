@@ -43,6 +43,7 @@ from api.report_commands import (
 from api.restore_command import restore_command
 from api.search_commands import assertions_command, search_command
 from api.settings import Settings, SettingsError, read
+from api.stripe_commands import stripe_group
 from api.voucher_commands import voucher_group
 from ledger.errors import LedgerNotFound, WriterError
 from ledger.keeping import Keeping, KeepingError
@@ -173,6 +174,7 @@ for _command in (
     approval_group,
     key_group,
     tenant_group,
+    stripe_group,
     voucher_group,
     loan_group,
 ):

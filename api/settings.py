@@ -15,6 +15,8 @@ DAYBOOK_RATE_KEY, DAYBOOK_RATE_TENANT   requests for each key and for each tenan
 DAYBOOK_PROJECTIONS   `off`: the service keeps no projections; `daybook projections run` does
 DAYBOOK_WEBHOOKS      `off`: this process delivers no webhooks and posts none that came in; another one does
 DAYBOOK_INSECURE_WEBHOOKS   `on`: webhooks may go to http and to private addresses; for development only
+STRIPE_SECRET_KEY     Stripe's key: its balance is fetched for the ledger of Stripe's default endpoint
+STRIPE_API            another address than Stripe's own: a gateway, or a double in tests
 """
 
 from __future__ import annotations
@@ -42,12 +44,24 @@ class SettingsError(ValueError):
     """A setting cannot be used; the message says which and why."""
 
 
+@dataclass(frozen=True)
+class StripeSettings:
+    """How to ask Stripe. `address` None: its own."""
+
+    secret_key: str = field(repr=False)
+    address: str | None = None
+
+
 class Work(NamedTuple):
-    """What this process does beside answering. `insecure_webhooks`: to http and private addresses too."""
+    """What this process does beside answering. `insecure_webhooks`: to http and private addresses too.
+
+    `stripe`: its balance is fetched, where webhooks are worked on (`sending`).
+    """
 
     projecting: bool = True
     sending: bool = True
     insecure_webhooks: bool = False
+    stripe: StripeSettings | None = None
 
 
 @dataclass(frozen=True)
@@ -64,6 +78,11 @@ class Settings:
     exports_dir: Path
     access: AccessSettings = field(repr=False)  # it may hold a secret
 
+    @property
+    def stripe(self) -> StripeSettings | None:
+        """How to ask Stripe; None: nobody gave a key."""
+        return self.work.stripe
+
 
 def read(environment: Mapping[str, str]) -> Settings:
     """The settings of an environment; an empty value counts as none (SettingsError)."""
@@ -74,6 +93,7 @@ def read(environment: Mapping[str, str]) -> Settings:
         projecting=_switch(environment, "DAYBOOK_PROJECTIONS", "on"),
         sending=_switch(environment, "DAYBOOK_WEBHOOKS", "on"),
         insecure_webhooks=_switch(environment, "DAYBOOK_INSECURE_WEBHOOKS", "off"),
+        stripe=_stripe(environment),
     )
     database_url = environment.get("DATABASE_URL") or None
     data_dir = default_data_dir()
@@ -91,6 +111,15 @@ def read(environment: Mapping[str, str]) -> Settings:
         exports_dir=Path(exports).absolute() if exports else data_dir.with_name(f"{data_dir.name}-exports"),
         access=AccessSettings(_tokens(environment), _rates(environment)),
     )
+
+
+def _stripe(environment: Mapping[str, str]) -> StripeSettings | None:
+    key = environment.get("STRIPE_SECRET_KEY") or None
+    if key is None:
+        return None
+    if not (key.isascii() and key.isprintable()) or " " in key:
+        raise SettingsError("STRIPE_SECRET_KEY is not a key such as sk_live_...")
+    return StripeSettings(key, environment.get("STRIPE_API") or None)
 
 
 def _switch(environment: Mapping[str, str], name: str, default: str) -> bool:

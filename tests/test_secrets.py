@@ -30,7 +30,14 @@ from tests.served import move
 
 # Every setting, by whether it is or may hold a secret. Whoever adds one says here which it is; a secret one
 # then also gets a value in `installation`.
-SECRET_SETTINGS = {"DATABASE_URL", "DAYBOOK_JWT_SECRET", "DAYBOOK_JWT_JWKS", "DAYBOOK_KEY", "DAYBOOK_KEYS"}
+SECRET_SETTINGS = {
+    "DATABASE_URL",
+    "DAYBOOK_JWT_SECRET",
+    "DAYBOOK_JWT_JWKS",
+    "DAYBOOK_KEY",
+    "DAYBOOK_KEYS",
+    "STRIPE_SECRET_KEY",
+}
 OTHER_SETTINGS = {
     "DAYBOOK_DATA",
     "DAYBOOK_EXPORTS",
@@ -44,6 +51,7 @@ OTHER_SETTINGS = {
     "DAYBOOK_RATE_KEY",
     "DAYBOOK_RATE_TENANT",
     "DAYBOOK_WEBHOOKS",
+    "STRIPE_API",
 }
 
 # What a careless line in that operation would be.
@@ -69,12 +77,15 @@ def installation(database: str, tmp_path: Path) -> Installation:
         "DAYBOOK_KEY": str(tmp_path / "signing.key"),
         "DAYBOOK_KEYS": str(tmp_path / "keys"),
         "DAYBOOK_INSECURE_WEBHOOKS": "on",
+        "STRIPE_SECRET_KEY": "sk_test_the_key_of_a_stripe_account",
+        "STRIPE_API": "http://127.0.0.1:9",
     }
     secrets = {
         "DATABASE_URL": password,
         "DAYBOOK_JWT_SECRET": settings["DAYBOOK_JWT_SECRET"],
         "DAYBOOK_JWT_JWKS": "of-the-issuers-key-set",
         "DAYBOOK_KEY": signing_key.rsplit("+", 1)[1],
+        "STRIPE_SECRET_KEY": settings["STRIPE_SECRET_KEY"],
     }
     return Installation(database, settings, secrets, tmp_path)
 
@@ -279,7 +290,11 @@ def test_every_setting_is_known_to_be_secret_or_not() -> None:
     named = set()
     for package in ("api", "adapters", "projections", "sql"):
         for source in (ROOT / package).rglob("*.py"):
-            named |= set(re.findall(r"\b(?:DATABASE_URL|DAYBOOK_[A-Z_]+[A-Z])\b", source.read_text()))
+            named |= set(
+                re.findall(
+                    r"\b(?:DATABASE_URL|DAYBOOK_[A-Z_]+[A-Z]|STRIPE_[A-Z_]+[A-Z])\b", source.read_text()
+                )
+            )
     assert named == SECRET_SETTINGS | OTHER_SETTINGS
 
 

@@ -1,0 +1,155 @@
+"""Stripe's balance: fetched by its official client, and posted one balance transaction after another.
+
+Webhooks seldom bring balance transactions along, so they are asked for: day by day, the oldest day first.
+Whatever the ledger knows is left alone, so fetching may be cut short and done again, and days may overlap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+from stripe import StripeClient
+
+from adapters.adapter import Event, text_at
+from adapters.exponents import NotWhole
+from adapters.inbox.settling import SIGNATURE
+from adapters.stripe import PROVIDER, Misread, Told
+from ledger.batch import Outcome, Refusal, Request
+from ledger.commands import command
+from ledger.payments.commands import Kind, RecordBalanceTransaction, Settlement
+from ledger.reader import Reader
+
+PAGE = 100
+DAY = timedelta(days=1)
+ATTEMPTS = 3
+ACTOR = "stripe:balance"
+
+KINDS: dict[str, Kind] = {
+    "charge": "charge",
+    "payment": "charge",
+    "refund": "refund",
+    "payment_refund": "refund",
+    "refund_failure": "refund_failure",
+    "payout": "payout",
+    "payout_failure": "payout_failure",
+    "payout_cancel": "payout_failure",
+}
+Execute = Callable[[str, Request], Sequence[Outcome]]
+
+
+class Trouble(NamedTuple):
+    """A balance transaction that was not posted, and why: a code or a sentence."""
+
+    txn: str
+    reason: str
+
+
+class Fetched(NamedTuple):
+    """What became of the balance transactions of a time; `known`: posted before."""
+
+    posted: int
+    known: int
+    troubles: tuple[Trouble, ...]
+
+    def plus(self, other: Fetched) -> Fetched:
+        """Both together."""
+        return Fetched(self.posted + other.posted, self.known + other.known, self.troubles + other.troubles)
+
+
+NOTHING = Fetched(0, 0, ())
+
+
+def client_of(key: str, address: str | None = None) -> StripeClient:
+    """The official client; `address` instead of Stripe's own."""
+    addresses = None if address is None else {"api": address}
+    return StripeClient(key, base_addresses=addresses, max_network_retries=ATTEMPTS)  # type: ignore[arg-type]
+
+
+def recorded(body: dict[str, Any], now: datetime) -> RecordBalanceTransaction:
+    """A balance transaction, with its source in it, as the ledger is told of it (Misread, NotWhole)."""
+    txn = Told(_event(body, now))
+    source = Told(_event(body.get("source") if isinstance(body.get("source"), dict) else {}, now))
+    type, source_id = txn.text("type"), txn.link("source")
+    kind: Kind = KINDS.get(type, "other")
+    if type == "adjustment" and source_id.startswith(("dp_", "du_")):
+        kind = "dispute"
+    amount, asset = txn.amount("amount", operation="balance"), txn.asset()
+    figures: dict[str, Any] = {}
+    payment = ""
+    if kind in ("charge", "refund", "refund_failure", "dispute"):
+        own = source.id() if kind == "charge" else source.id("charge")
+        payment = source.link("payment_intent") or own
+        if source.asset() != asset:
+            captured = kind == "charge" and source.object.get("amount_captured") is not None
+            there = source.amount("amount_captured" if captured else "amount")
+            figures = {"source_amount": there if amount > 0 else -there, "source_asset": source.asset()}
+    return RecordBalanceTransaction(
+        kind=kind,
+        type=type,
+        settlement=Settlement(txn=txn.id(), amount=amount, fee=txn.or_zero("fee"), asset=asset, **figures),
+        source=source_id,
+        payment=payment,
+        effective_at=txn.when(),
+    )
+
+
+def _event(body: Any, now: datetime) -> Event:
+    return Event(PROVIDER, "", "", "", now, {"data": {"object": body}})
+
+
+def pages(client: StripeClient, start: datetime, end: datetime) -> Iterator[list[dict[str, Any]]]:
+    """What Stripe's balance moved by from `start` until before `end`, day by day (stripe.StripeError)."""
+    while start < end:
+        until = min(start + DAY, end)
+        after: dict[str, Any] = {}
+        while True:
+            created = {"gte": int(start.timestamp()), "lt": int(until.timestamp())}
+            asked: Any = {"limit": PAGE, "created": created, "expand": ["data.source"], **after}
+            answer = client.v1.balance_transactions.list(asked)
+            page = [one.to_dict() for one in answer.data]
+            if page:
+                yield page
+            if not answer.has_more or not page:
+                break
+            after = {"starting_after": page[-1]["id"]}
+        start = until
+
+
+def fetch(
+    client: StripeClient, reader: Reader, execute: Execute, ledger: str, start: datetime, end: datetime
+) -> Iterator[Fetched]:
+    """Post what is not known; what became of each page (LedgerNotFound, WriterError, stripe.StripeError)."""
+    for page in pages(client, start, end):
+        yield _post(reader, execute, ledger, page)
+
+
+def _post(reader: Reader, execute: Execute, ledger: str, page: list[dict[str, Any]]) -> Fetched:
+    now = datetime.now(UTC)
+    known = 0
+    troubles: list[Trouble] = []
+    bodies: list[RecordBalanceTransaction] = []
+    for one in page:
+        try:
+            body = recorded(one, now)
+        except (Misread, NotWhole, ValueError) as error:
+            troubles.append(Trouble(text_at(one, "id"), f"{error}"))
+            continue
+        if reader.stream(ledger, f"txn:{body.settlement.txn}") is None:
+            bodies.append(body)
+        else:
+            known += 1
+    posted = 0
+    if bodies:
+        commands = [command(body) for body in bodies]
+        for each in commands:
+            each.actor, each.approver = ACTOR, SIGNATURE
+        for body, outcome in zip(bodies, execute(ledger, Request(commands)), strict=True):
+            if not isinstance(outcome, Refusal):
+                posted += 1
+            elif outcome.rejection.code == "already_recorded":
+                known += 1
+            else:
+                troubles.append(Trouble(body.settlement.txn, outcome.rejection.code))
+    return Fetched(posted, known, tuple(troubles))

@@ -220,7 +220,7 @@ def test_an_old_server_is_refused() -> None:
 def test_a_database_without_the_schema_needs_migrate_first(database: str) -> None:
     """Only `serve` and `migrate` change the schema of a server not ours; the others say what to run."""
     with psycopg.connect(database, autocommit=True) as connection:
-        connection.execute("DROP SCHEMA access, daybook, projections CASCADE")
+        connection.execute("DROP SCHEMA access, daybook, inbox, projections CASCADE")
     said = fails(database, "balance", "shop", "cash")
     assert "The database lacks 0001_core" in said
     assert "run `daybook migrate` first" in said

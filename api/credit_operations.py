@@ -22,7 +22,7 @@ _TAKEN = ("insufficient_credits",)
 _LIMITED = ("usage_limit_exceeded",)
 _HOLD = ("credit_hold_not_open", *_POSTED)
 _ORDER = ("order_not_found", *_POSTED)
-_PAID = (*_ORDER, "order_not_fulfilled")
+_PAID = (*_ORDER, "order_not_fulfilled", "nothing_bought", "already_recorded")
 
 
 def _asked(

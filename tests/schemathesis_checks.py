@@ -39,6 +39,7 @@ BEYOND_A_SCHEMA = re.compile(
             r"`payees` names one twice",
             r"`cost` needs its `asset`|`cost` is for what was bought|are for credits that are given",
             r"`reason` says why|`amount` is zero|a change of a hold needs|`tax` is a part of `amount`",
+            r"`order` or `payment` must say what was bought",
             r"`claim` and `keepCredits` exclude|`expected` is what policy|`min` is more than `max`",
             r"An independent batch has no key of its own",
             r"The key of the header and the key of the body differ",

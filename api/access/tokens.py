@@ -3,7 +3,7 @@
 HS256 by a secret that one's own services share; RS256 and ES256 by a JWKS, from a file or a URL. Which
 algorithm is accepted follows from what is configured, never from the token. Audience, issuer, subject and
 expiry are required. Claims: `tenant`; `scope` (a string of words, or a list), `roles` and, of seed 003,
-`creditPermissions`; `ledgers`; `creditLimit` and `riskRating` are kept for the products.
+`creditPermissions`; `ledgers`; `creditLimit` and `riskRating` must be well formed, and nothing uses them yet.
 """
 
 from __future__ import annotations

@@ -29,6 +29,7 @@ BYPASS_ROW_SECURITY = {
     "daybook_reader": False,
     "daybook_projector": True,
     "daybook_inbox": False,
+    "daybook_access": False,
 }
 
 WRITER = {
@@ -158,10 +159,9 @@ POLICY = (
     " USING (ledger_id = ( SELECT daybook.current_ledger() AS current_ledger))"
 )
 OF_TENANT = "own_tenant PERMISSIVE FOR SELECT TO daybook_reader USING (tenant = daybook.current_tenant())"
-OF_INBOX = (
-    "own_tenant PERMISSIVE FOR ALL TO daybook_inbox"
-    " USING (tenant = ( SELECT current_setting('daybook.tenant'::text, true) AS current_setting))"
-)
+_NAMED_TENANT = " USING (tenant = ( SELECT current_setting('daybook.tenant'::text, true) AS current_setting))"
+OF_INBOX = "own_tenant PERMISSIVE FOR ALL TO daybook_inbox" + _NAMED_TENANT
+OF_ACCESS = "own_tenant PERMISSIVE FOR ALL TO daybook_access" + _NAMED_TENANT
 POLICIES = dict.fromkeys(PER_LEDGER, ("own_ledger", POLICY)) | {"ledgers": ("own_tenant", OF_TENANT)}
 
 
@@ -297,9 +297,14 @@ def _read_models(connection: Connection) -> Iterator[str]:
 
 
 def _control_plane(connection: Connection) -> Iterator[str]:
-    """The schema `access`: only its own role may look at tenants and keys."""
+    """The schema `access`: only its own role looks at it, at what waits for approval for one tenant only."""
     for role, object, privilege in connection.execute(QUERIES["control_plane"]):
         yield f"{role} has {privilege} on {object} and must not."
+    for secured, policies in connection.execute(QUERIES["approvals_table"]):
+        if not secured:
+            yield "Row-level security is not enabled and forced on access.approvals."
+        if policies != [OF_ACCESS]:
+            yield "The policy own_tenant on access.approvals is missing or not the only one."
 
 
 def _inbox(connection: Connection) -> Iterator[str]:

@@ -1,4 +1,8 @@
--- What waits for a second person, as daybook_access. Each answers with the columns of `approval`, in its order.
+-- What waits for a second person, as daybook_access, which row-level security holds to the tenant that the transaction
+-- names. Each but the first answers with the columns of `approval`, in its order.
+
+-- name: work_for
+SELECT set_config('daybook.tenant', %(tenant)s, true);
 
 -- name: approval
 SELECT approval_id, request::text, evidence::text, asked_by, request_id, asked_at, expires_at, approved, decided_by,

@@ -9,11 +9,12 @@ SELECT name, setting FROM pg_settings WHERE name IN ('fsync', 'full_page_writes'
 -- name: roles
 -- The last column: whether whoever asks may become it.
 SELECT rolname, rolbypassrls, rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication, pg_has_role(oid, 'MEMBER')
-  FROM pg_roles WHERE rolname IN ('daybook_owner', 'daybook_writer', 'daybook_reader', 'daybook_projector', 'daybook_inbox');
+  FROM pg_roles WHERE rolname IN ('daybook_owner', 'daybook_writer', 'daybook_reader', 'daybook_projector', 'daybook_inbox',
+                                         'daybook_access');
 
 -- name: memberships
 SELECT m.rolname, o.rolname FROM pg_roles m JOIN pg_roles o ON o.oid <> m.oid
- WHERE m.rolname IN ('daybook_writer', 'daybook_reader', 'daybook_projector', 'daybook_inbox')
+ WHERE m.rolname IN ('daybook_writer', 'daybook_reader', 'daybook_projector', 'daybook_inbox', 'daybook_access')
    AND pg_has_role(m.oid, o.oid, 'MEMBER') ORDER BY 1, 2;
 
 -- name: grants
@@ -102,6 +103,13 @@ WITH granted (object, owner, acl) AS (
 SELECT DISTINCT coalesce(rolname, 'PUBLIC'), object, privilege_type
   FROM granted CROSS JOIN aclexplode(acl) LEFT JOIN pg_roles ON pg_roles.oid = grantee
  WHERE grantee <> owner ORDER BY 1, 2, 3;
+
+-- name: approvals_table
+SELECT relrowsecurity AND relforcerowsecurity, array(
+        SELECT policyname || ' ' || permissive || ' FOR ' || cmd || ' TO ' || array_to_string(roles, ', ')
+               || ' USING ' || coalesce(qual, '') || coalesce(' CHECK ' || with_check, '')
+          FROM pg_policies WHERE schemaname = 'access' AND tablename = relname)
+  FROM pg_class WHERE relnamespace = to_regnamespace('access') AND relname = 'approvals';
 
 -- name: inbox_grants
 -- What others than the owner may do in the schema `inbox`.

@@ -88,6 +88,11 @@ COMMENT ON COLUMN access.approvals.seq IS 'Of an approved one that took place: i
 ALTER TABLE access.tenants OWNER TO daybook_access;
 ALTER TABLE access.api_keys OWNER TO daybook_access;
 ALTER TABLE access.approvals OWNER TO daybook_access;
+-- For the owner, too: nobody else has to do with it.
+ALTER TABLE access.approvals ENABLE ROW LEVEL SECURITY;
+ALTER TABLE access.approvals FORCE ROW LEVEL SECURITY;
+CREATE POLICY own_tenant ON access.approvals TO daybook_access
+    USING (tenant = (SELECT current_setting('daybook.tenant', true)));
 
 CREATE TABLE daybook.ledgers (
     ledger_id   integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import threading
 import time
@@ -11,13 +12,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import httpx
 import msgspec
 import psycopg
 import pytest
 
-from api.access.approvals import Asking, SamePerson
+from api.access.approvals import QUERIES, ApprovalNotFound, Asking, SamePerson
 from api.access.keys import KeyRing
 from ledger import commands as c
 from ledger.batch import Outcome, Previewed, Recorded, Refusal, Replayed, Request
@@ -409,6 +411,26 @@ def test_a_tenant_sees_its_own_approvals_only(service: Service, database: str, b
     answer = book.call("POST", f"/approvals/{id}/approve", headers={"authorization": f"Bearer {narrow}"})
     assert answer.json()["code"] == "ledger_not_found"
     assert book.head() == 1
+
+
+def test_without_the_querys_check_an_approval_is_still_the_tenants_own(
+    service: Service, database: str, book: Book, clerk: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database shows, and lets decide, what is the tenant's, though no query asks whose it is."""
+    id = UUID(clerk.ask("POST", "/transactions", move("cash", "fx", 2_000)).json()["id"])
+    for name in ("approval", "approvals", "decide"):
+        without, times = re.subn(r"(b\.)?tenant = %\(tenant\)s", "true", QUERIES[name])
+        assert times > 0
+        monkeypatch.setitem(QUERIES, name, without)
+    with closing(KeyRing(database)) as keys:
+        approvals = keys.approvals
+        assert approvals.page("stranger", book.name, None, 10, pending=False) == []
+        with pytest.raises(ApprovalNotFound):
+            approvals.details("stranger", book.name, id)
+        with pytest.raises(ApprovalNotFound):
+            approvals.reject("stranger", book.name, id, "key:other", "no")
+        assert approvals.details("default", book.name, id).status == "pending"
+        assert [one.id for one in approvals.page("default", book.name, None, 10, pending=False)] == [id]
 
 
 def test_pages_of_approvals_go_on_where_the_last_ended(book: Book, clerk: Person) -> None:

@@ -219,6 +219,14 @@ def test_every_constraint_that_is_looked_for_is_missed(connection: psycopg.Conne
             "daybook_reader has SELECT on projections.part and must not.",
         ),
         (
+            "ALTER TABLE access.approvals NO FORCE ROW LEVEL SECURITY",
+            "Row-level security is not enabled and forced on access.approvals.",
+        ),
+        (
+            "CREATE POLICY mine ON access.approvals FOR SELECT TO PUBLIC USING (true)",
+            "The policy own_tenant on access.approvals is missing or not the only one.",
+        ),
+        (
             "GRANT SELECT ON inbox.webhooks TO daybook_reader",
             "daybook_reader has SELECT on inbox.webhooks and must not.",
         ),

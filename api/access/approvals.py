@@ -7,7 +7,8 @@ that a crash between the approval and the posting only means that somebody appro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
 from uuid import UUID, uuid4
@@ -137,9 +138,16 @@ class Approvals:
     def __init__(self, pool: ConnectionPool[Connection]) -> None:
         self._pool = pool
 
+    @contextmanager
+    def _working_for(self, tenant: str) -> Iterator[Connection]:
+        """A transaction that sees and writes rows of this tenant only, whatever a query asks for."""
+        with self._pool.connection() as connection, connection.transaction():
+            connection.execute(QUERIES["work_for"], {"tenant": tenant})
+            yield connection
+
     def ask(self, tenant: str, ledger: str, asked_by: str, asking: Sequence[Asking]) -> list[ApprovalView]:
         """Let requests wait; one that waits already, under its key, is found again."""
-        with self._pool.connection() as connection:
+        with self._working_for(tenant) as connection:
             return [_view(_ask(connection, tenant, ledger, asked_by, one)) for one in asking]
 
     def page(
@@ -147,7 +155,7 @@ class Approvals:
     ) -> list[ApprovalView]:
         """Newest first, beyond `after`; or only those that somebody could decide now."""
         wanted = {"tenant": tenant, "ledger": ledger, "after": after, "limit": limit, "pending": pending}
-        with self._pool.connection() as connection:
+        with self._working_for(tenant) as connection:
             return [_view(_Stored(*row)) for row in connection.execute(QUERIES["approvals"], wanted)]
 
     def details(self, tenant: str, ledger: str, id: UUID) -> ApprovalDetails:
@@ -177,7 +185,7 @@ class Approvals:
             raise AlreadyDecided(stored.status)
         if stored.status == "approved":
             settled = _carry_out(stored, execute, reader, name)
-            with self._pool.connection() as connection:
+            with self._working_for(tenant) as connection:
                 connection.execute(
                     QUERIES["settle"], {"tenant": tenant, "ledger": ledger, "id": id, **settled}
                 )
@@ -185,7 +193,7 @@ class Approvals:
         return _view(stored)
 
     def _stored(self, tenant: str, ledger: str, id: UUID) -> _Stored:
-        with self._pool.connection() as connection:
+        with self._working_for(tenant) as connection:
             wanted = {"tenant": tenant, "ledger": ledger, "id": id}
             row = connection.execute(QUERIES["approval"], wanted).fetchone()
         if row is None:
@@ -198,7 +206,7 @@ class Approvals:
         """As it is once this decision, or one before it, was made."""
         decision = {"tenant": tenant, "ledger": ledger, "id": id}
         decision |= {"by": by, "approved": approved, "reason": reason}
-        with self._pool.connection() as connection:
+        with self._working_for(tenant) as connection:
             row = connection.execute(QUERIES["decide"], decision).fetchone()
         if row is not None:
             return _Stored(*row)

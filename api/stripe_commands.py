@@ -10,15 +10,18 @@ from rich.console import Console
 
 from api.console import show, show_json
 from api.data_commands import as_json
-from api.database import opened
+from api.database import opened, reading
 from api.settings import Settings
+from ledger.payment_reads import KINDS, Kind, OpenItem, open_items
 from ledger.reader import Reader
 from ledger.writer import Writer
+
+PAGE = 1_000
 
 
 @click.group("stripe")
 def stripe_group() -> None:
-    """Fetch what Stripe knows."""
+    """Fetch what Stripe knows, and show what is open."""
 
 
 @stripe_group.command("fetch")
@@ -66,3 +69,28 @@ def fetch_command(
             show(("txn", "reason"), whole.troubles)
     if whole.troubles:
         raise SystemExit(1)
+
+
+@stripe_group.command("open")
+@click.argument("ledger")
+@click.option("--kind", type=click.Choice(KINDS), multiple=True, help="Only of this kind; may be repeated.")
+@as_json
+@click.pass_obj
+def open_command(settings: Settings, ledger: str, kind: tuple[Kind, ...], json_: bool) -> None:
+    """Show open items, the work list of payments (JSON: one a line)."""
+    found: list[OpenItem] = []
+    with reading(settings) as reader:
+        while page := open_items(
+            reader, ledger, kind or KINDS, after=found[-1].item if found else "", limit=PAGE
+        ):
+            found += page
+    if json_:
+        for each in found:
+            show_json(each)
+        return
+    rows = [
+        (item.item, str(amount), asset, item.order, item.status, str(item.last_seq))
+        for item in found
+        for asset, amount in item.balance.items()
+    ]
+    show(("item", "balance", "asset", "order", "status", "last seq"), rows, ("balance", "last seq"))

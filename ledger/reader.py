@@ -310,6 +310,15 @@ class Reader:
             rows = connection.execute(QUERIES["product_streams"], {**parameters, **wanted}).fetchall()
             return [_stream(connection, parameters, row) for row in rows]
 
+    def open_items(
+        self, ledger: str, kinds: Sequence[str], *, after: str = "", limit: int
+    ) -> list[tuple[Stream, int]]:
+        """Open items of these kinds by the names of their streams, beyond `after` (ledger/payments)."""
+        with self.snapshot(ledger) as (connection, parameters):
+            wanted = {"kinds": list(kinds), "after": after, "limit": limit}
+            rows = connection.execute(QUERIES["open_items"], {**parameters, **wanted}).fetchall()
+            return [_stream(connection, parameters, row) for row in rows]
+
     def transactions(
         self,
         ledger: str,

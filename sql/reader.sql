@@ -105,6 +105,14 @@ SELECT stream, version, last_seq, state_version, state
    AND stream COLLATE "C" >= %(first)s AND stream COLLATE "C" < %(first)s || chr(1114111) AND stream COLLATE "C" > %(after)s
  ORDER BY stream COLLATE "C" LIMIT %(limit)s;
 
+-- name: open_items
+-- Streams of payments whose balance is not zero: a state without one has no such member.
+SELECT stream, version, last_seq, state_version, state
+  FROM daybook.streams
+ WHERE ledger_id = %(ledger_id)s AND kind = ANY(%(kinds)s) AND kind <> 'transaction'
+   AND position('"balance":{"' in state) > 0 AND stream COLLATE "C" > %(after)s
+ ORDER BY stream COLLATE "C" LIMIT %(limit)s;
+
 -- name: stream_bodies
 SELECT e.body
   FROM daybook.event_streams s JOIN daybook.events e USING (ledger_id, seq)

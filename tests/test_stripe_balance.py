@@ -17,12 +17,13 @@ from adapters import stripe_worker
 from adapters.inbox.connections import connect
 from adapters.stripe_balance import NOTHING, Fetched, client_of, fetch
 from api.settings import StripeSettings, Work
+from ledger.payment_reads import OpenItem, open_items
 from ledger.reader import Reader
 from ledger.wire import Connection
 from ledger.writer import Writer
 from tests.bookkeeping import writing
 from tests.conftest import NewDatabase
-from tests.daybook_command import daybook
+from tests.daybook_command import daybook, succeeds
 from tests.senders import SECRETS
 from tests.served import served
 from tests.stripe_double import KEY, StripeDouble, stripe_double
@@ -245,3 +246,32 @@ def test_the_service_fetches_by_itself(
         assert book.call("POST", "/inbox/endpoints", opening).status_code == 201
         until(lambda: book.head() == 2)
         assert book.balance("stripe:unclassified")[0] == -5
+
+
+def test_what_is_open_is_shown_to_whoever_works_on_it(shop: Shop) -> None:
+    """Page by page and by kind; what is settled is not there; the command says the same."""
+    shop.deliver(session())
+    shop.deliver(charge())
+    shop.deliver(dispute("created", "needs_response", withdrawal()))
+    shop.deliver(payout("created", "pending"))
+    shop.deliver(charge(id="ch_2", payment_intent="pi_2", amount_captured=7))
+    with closing(Reader(shop.database, 1)) as reader:
+        whole = open_items(reader, shop.name, limit=100)
+        paged: list[OpenItem] = []
+        while page := open_items(reader, shop.name, after=paged[-1].item if paged else "", limit=2):
+            paged += page
+        payments = open_items(reader, shop.name, ["payment"], limit=100)
+    assert {one.item: one.balance for one in whole} == shop.open_items()
+    assert [one.item for one in whole] == [
+        "charge:ch_1",
+        "charge:ch_2",
+        "dispute:dp_1",
+        "payment:pi_2",
+        "payout:po_1",
+    ]
+    assert paged == whole
+    assert [(one.item, one.balance) for one in payments] == [("payment:pi_2", {USD: -7})]
+    assert whole[2].status == "needs_response"
+    said = succeeds(shop.database, "stripe", "open", shop.name, "--kind", "payment", "--kind", "dispute")
+    rows = [line.split("\t")[:3] for line in said.splitlines()[1:]]
+    assert rows == [["dispute:dp_1", "1000", USD], ["payment:pi_2", "-7", USD]]

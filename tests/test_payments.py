@@ -328,6 +328,14 @@ def test_a_fact_is_posted_once(again: Callable[[], Any], what: str) -> None:
     assert desk.refused(again()) == ("already_recorded", {"what": what})
 
 
+@pytest.mark.parametrize("told", [refund, payout])
+def test_what_is_known_by_its_failure_alone_has_moved_nothing(told: Callable[[Any], Any]) -> None:
+    """It was made and came back; that it was made is told late, and posts nothing more."""
+    desk = CreditDesk(CHART)
+    assert desk.done(told("failed")).postings == []
+    assert desk.done(told("made")).postings == []
+
+
 def test_what_is_unclassified_is_said_once_and_not_to_a_products_account() -> None:
     """Nothing is left to be said of it; and nobody hides it in an account that a product keeps."""
     desk = CreditDesk(CHART)

@@ -19,6 +19,7 @@ from ledger.wire import Connection
 from ledger.writer import Writer
 from tests.bookkeeping import writing
 from tests.conftest import NewDatabase
+from tests.daybook_command import daybook
 from tests.stripe_events import (
     Event,
     Shop,
@@ -193,6 +194,18 @@ def test_any_order_with_duplicates_and_crashes_gives_the_same_books(shop: MakeSh
         told.end()
         assert money(told) == balances, [one["type"] for one in order]
         assert told.open_items() == left
+
+
+def test_an_audit_finds_the_books_right(shop: MakeShop) -> None:
+    """Streams that payments and credits share are what their events make of them."""
+    for name in ("a half-used purchase refunded", "a dispute lost", "a payout that was paid and failed"):
+        events, use, *_ = STORIES[name]
+        told = shop(use=use)
+        for one in events:
+            told.deliver(one)
+        told.end()
+        done = daybook(told.database, "audit", "check", "--ledger", told.name)
+        assert (done.returncode, "projections\tok" in done.stdout) == (0, True), done.stdout
 
 
 # ---------------------------------------------------------------- single rules

@@ -35,7 +35,7 @@ _VOLATILE = (
 )
 _CURL = f"""#!{sys.executable}
 import sys, httpx
-arguments, headers, body, silent, url = sys.argv[1:], {{}}, None, False, None
+arguments, headers, body, silent, url, method = sys.argv[1:], {{}}, None, False, None, None
 while arguments:
     argument = arguments.pop(0)
     if argument == "-H":
@@ -43,11 +43,13 @@ while arguments:
         headers[name] = value
     elif argument == "-d":
         body = arguments.pop(0)
+    elif argument == "-X":
+        method = arguments.pop(0)
     elif argument == "-o":
         silent = arguments.pop(0) == "/dev/null"
     elif argument != "-sS":
         url = argument
-answer = httpx.request("GET" if body is None else "POST", url, headers=headers, content=body)
+answer = httpx.request(method or ("GET" if body is None else "POST"), url, headers=headers, content=body)
 if not silent:
     sys.stdout.write(answer.text)
 """

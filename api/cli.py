@@ -34,6 +34,7 @@ from api.loan_commands import loan_group
 from api.period_commands import assert_command, period_group
 from api.projection_commands import projections
 from api.proof_commands import proof, tree_head_command, verifier_key_command
+from api.reconcile_commands import reconcile_group
 from api.report_commands import (
     balance_sheet_command,
     income_statement_command,
@@ -171,6 +172,7 @@ for _command in (
     proof,
     restore_command,
     inbox_group,
+    reconcile_group,
     approval_group,
     key_group,
     tenant_group,

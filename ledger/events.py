@@ -109,6 +109,10 @@ SCHEMA_VERSIONS: dict[str, int] = {
     "dispute_lost": 1,
     "credit_settings_set": 1,
     "wallet_settings_set": 1,
+    "reconciliation_started": 1,
+    "reconciliation_items_found": 1,
+    "reconciliation_finished": 1,
+    "reconciliation_item_resolved": 1,
 }
 
 # What happens because its time has come counts then, in a closed period too.

@@ -13,6 +13,7 @@ from ledger.credits.product import CREDITS
 from ledger.events import Event, read_event
 from ledger.loans.product import LOANS
 from ledger.product import Kind, Needs, Product
+from ledger.reconciliation.product import RECONCILIATION
 from ledger.state import Accepted, State, Stream
 
 encode_state = msgspec.json.Encoder().encode
@@ -102,4 +103,4 @@ def kind_of(stream: str) -> str:
     return stream.partition(":")[0]
 
 
-PRODUCTS = Products(CREDITS, LOANS, vouchers.PRODUCT, payments.PRODUCT)
+PRODUCTS = Products(CREDITS, LOANS, vouchers.PRODUCT, payments.PRODUCT, RECONCILIATION)

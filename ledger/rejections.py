@@ -106,6 +106,28 @@ TABLE: tuple[RejectionCode, ...] = (
         "A leg has less left than the amount asked.",
         ("leg", "remaining", "amount"),
     ),
+    RejectionCode(
+        "reconciliation_not_found", 404, True, "There is no reconciliation of this name.", ("run",)
+    ),
+    RejectionCode("reconciliation_exists", 409, False, "A reconciliation of this name exists.", ("run",)),
+    RejectionCode("reconciliation_is_finished", 409, False, "The reconciliation is finished.", ("run",)),
+    RejectionCode(
+        "reconciliation_page_out_of_order",
+        409,
+        True,
+        "Pages of items come one after another.",
+        ("run", "page", "expected"),
+    ),
+    RejectionCode(
+        "reconciliation_item_not_found",
+        404,
+        True,
+        "The reconciliation has no such item.",
+        ("run", "item"),
+    ),
+    RejectionCode(
+        "reconciliation_item_is_resolved", 409, False, "The item was resolved.", ("run", "item", "seq")
+    ),
     RejectionCode("programme_not_found", 404, True, "There is no such programme.", ("programme",)),
     RejectionCode("programme_exists", 409, False, "A programme of this name exists.", ("programme",)),
     RejectionCode("voucher_not_found", 404, True, "There is no such voucher.", ("voucher",)),

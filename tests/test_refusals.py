@@ -205,6 +205,14 @@ BY_PRODUCTS = {
         "expires_in_past",
         "nothing_to_settle",
     },
+    "test_reconciliation.py": {
+        "reconciliation_not_found",
+        "reconciliation_exists",
+        "reconciliation_is_finished",
+        "reconciliation_page_out_of_order",
+        "reconciliation_item_not_found",
+        "reconciliation_item_is_resolved",
+    },
     "test_payments.py": {"already_recorded", "nothing_bought", "nothing_to_classify"},
     "test_loans.py": {
         "already_accrued",

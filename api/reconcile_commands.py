@@ -1,0 +1,238 @@
+"""`daybook reconcile`: compare an account with a bank statement, see what differs, resolve it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+import msgspec
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from adapters.statements.amounts import StatementError, one_line
+from adapters.statements.camt import CamtStatement
+from adapters.statements.csv_file import CsvColumns, CsvStatement, read_columns
+from api import reconciling
+from api.console import explain, show, show_json
+from api.data_commands import as_json
+from api.database import reading, writing
+from api.import_files import InputError
+from api.settings import Settings
+from ledger import commands as c
+from ledger import reconciliation_reads as reads
+from ledger.batch import Refusal, Request
+from ledger.reader import TransactionNotFound
+from ledger.reconciliation.commands import ResolveItem, RunName
+from ledger.reconciliation.items import OUTCOMES, Item
+from ledger.reconciliation.streams import Run
+
+PAGE = 100
+
+
+@click.group("reconcile")
+def reconcile_group() -> None:
+    """Compare the ledger with what somebody outside says, and settle what differs."""
+
+
+@contextmanager
+def _sentences(file: Path | None = None) -> Iterator[None]:
+    """Says what went wrong, in one sentence."""
+    try:
+        yield
+    except (StatementError, OSError, UnicodeError, LookupError) as error:
+        if isinstance(error, reads.RunNotFound):
+            raise click.ClickException(f"There is no reconciliation {error}.") from error
+        if isinstance(error, TransactionNotFound):
+            raise click.ClickException(f"There is no transaction {error}.") from error
+        if file is None or (isinstance(error, LookupError) and "encoding" not in str(error)):
+            raise
+        raise InputError(f"{file}: {error}") from error
+    except reconciling.RunRefused as error:
+        raise click.ClickException(f"Refused: {explain(error.rejection)}") from error
+
+
+class _Statement:
+    """A statement file, read as often as it is iterated over."""
+
+    def __init__(self, file: Path, columns: CsvColumns | None, assets: dict[str, str], account: str) -> None:
+        self._file = file
+        self._columns = columns
+        self._assets = assets
+        self._account = account
+        self.days = "", ""
+
+    def __iter__(self) -> Iterator[Item]:
+        if self._columns is None:
+            with self._file.open("rb") as binary:
+                statement = CamtStatement(binary, self._assets, self._account)
+                yield from statement
+                self.days = statement.first_day, statement.last_day
+        else:
+            with self._file.open(encoding=self._columns.encoding, newline="") as text:
+                yield from CsvStatement(text, self._columns, self._assets)
+
+
+@reconcile_group.command("bank")
+@click.argument("ledger")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--account", required=True, metavar="ADDRESS", help="The bank account in the ledger.")
+@click.option(
+    "--mapping", type=click.Path(path_type=Path), help="TOML file: what the columns of a CSV file mean."
+)
+@click.option("--statement-account", default="", metavar="IBAN", help="Which account of a camt.053 file.")
+@click.option(
+    "--window-days",
+    type=click.IntRange(0, 366),
+    default=3,
+    show_default=True,
+    help="How many days the ledger and the bank may be apart, where no reference tells.",
+)
+@click.option("--run", "name", help="Names the run; by the file and the options if absent.")
+@as_json
+@click.pass_obj
+def bank_command(
+    settings: Settings,
+    ledger: str,
+    file: Path,
+    account: str,
+    mapping: Path | None,
+    statement_account: str,
+    window_days: int,
+    name: str | None,
+    json_: bool,
+) -> None:
+    """Compare an account with a bank statement: camt.053, or CSV with --mapping.
+
+    The same file with the same options is one run, however often the command is given: to compare it anew,
+    name another run.
+    """
+    with _sentences(file):
+        columns = None if mapping is None else read_columns(mapping.read_text("utf-8"))
+        with file.open("rb") as bytes_:
+            digest = hashlib.file_digest(bytes_, "sha256").hexdigest()
+    options = f"{digest} {account} {window_days} {statement_account} {columns}"
+    run = name or f"bank-{hashlib.sha256(options.encode()).hexdigest()[:16]}"
+    msgspec.convert(run, RunName)
+    with writing(settings) as (writer, reader), _sentences(file):
+        assets = {asset.partition("/")[0]: asset for asset in reader.chart(ledger).chart.assets}
+        statement = _Statement(file, columns, assets, statement_account)
+        extent = reconciling.extent_of(statement, lambda: statement.days)
+        asked = reconciling.Asked(
+            run=run, account=account, source=one_line(file.name, 255), digest=digest, window_days=window_days
+        )
+        with _progress() as progress:
+            task = progress.add_task("compared", total=None)
+
+            def compared(count: int) -> None:
+                progress.update(task, completed=count)
+
+            done = reconciling.run(writer, reader, ledger, asked, extent, statement, compared)
+    _show_run(done, json_)
+
+
+def _progress() -> Progress:
+    console = Console(stderr=True)
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console,
+        disable=not console.is_terminal,
+    )
+
+
+def _show_run(run: Run, json_: bool) -> None:
+    if json_:
+        show_json(run)
+        return
+    found = ", ".join(f"{run.counts[name]:,} {name}" for name in OUTCOMES if run.counts.get(name))
+    click.echo(f"{run.run}: {run.account}, {run.first_day} to {run.last_day}, at seq {run.known_at}.")
+    click.echo(f"{run.match_rate} % match ({found or 'nothing on either side'}); {run.unresolved:,} open.")
+
+
+@reconcile_group.command("list")
+@click.argument("ledger")
+@as_json
+@click.pass_obj
+def list_command(settings: Settings, ledger: str, json_: bool) -> None:
+    """Show the reconciliations of a ledger by name."""
+    with reading(settings) as reader:
+        found: list[Run] = []
+        while page := reads.runs(reader, ledger, found[-1].run if found else "", PAGE):
+            found += page
+    if json_:
+        for run in found:
+            show_json(run)
+        return
+    show(
+        ("run", "account", "source", "status", "match", "items", "open"),
+        (
+            (
+                run.run,
+                run.account,
+                run.source,
+                run.status,
+                run.match_rate,
+                str(run.items),
+                str(run.unresolved),
+            )
+            for run in found
+        ),
+        ("match", "items", "open"),
+    )
+
+
+@reconcile_group.command("show")
+@click.argument("ledger")
+@click.argument("run")
+@click.option("--open", "only_open", is_flag=True, help="Only what nobody has resolved.")
+@as_json
+@click.pass_obj
+def show_command(settings: Settings, ledger: str, run: str, only_open: bool, json_: bool) -> None:
+    """Show what did not match in a run."""
+    with reading(settings) as reader, _sentences():
+        found = (item for item in reads.items(reader, ledger, run) if not (only_open and item.resolution))
+        if json_:
+            for item in found:
+                show_json(item)
+            return
+        show(("item", "outcome", "here", "there", "resolved"), map(_row, found))
+
+
+def _row(item: reads.ItemView) -> tuple[str, ...]:
+    resolved = ""
+    if item.resolution is not None:
+        by = item.resolution.transaction
+        resolved = "; ".join(filter(None, ("" if by is None else f"seq {by}", item.resolution.explanation)))
+    return item.item, item.outcome, _side(item.here), _side(item.there), resolved
+
+
+def _side(items: Iterable[dict[str, str]]) -> str:
+    shown = ("day", "id", "reference", "amount", "asset", "status")
+    return "; ".join(" ".join(each[name] for name in shown if name in each) for each in items)
+
+
+@reconcile_group.command("resolve")
+@click.argument("ledger")
+@click.argument("run")
+@click.argument("item")
+@click.option("--transaction", type=int, metavar="SEQ", help="The transaction that corrects it.")
+@click.option("--explanation", default="", help="Why it needs none, or what was done.")
+@click.pass_obj
+def resolve_command(
+    settings: Settings, ledger: str, run: str, item: str, transaction: int | None, explanation: str
+) -> None:
+    """Settle an item by a correcting transaction, an explanation, or both."""
+    asked = {"run": run, "item": item, "transaction": transaction, "explanation": explanation}
+    body = msgspec.convert(asked, ResolveItem)
+    with writing(settings) as (writer, reader), _sentences():
+        if transaction is not None:
+            reader.transaction(ledger, transaction)
+        [outcome] = writer.execute(ledger, Request([c.command(body, actor=reconciling.ACTOR)]))
+    if isinstance(outcome, Refusal):
+        raise click.ClickException(f"Refused: {explain(outcome.rejection)}")
+    click.echo(f"Resolved {item} of {run}.")

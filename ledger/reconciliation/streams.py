@@ -1,0 +1,133 @@
+"""The states of runs and of their pages of items, and what events make of them."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from ledger.events import Event
+from ledger.reconciliation.items import Finding, Item, Outcome, Rule
+
+
+class Run(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """A run: the account at seq `known_at`, compared with `source`.
+
+    `unresolved` counts the items that nobody has resolved; `counts` are there once it is finished.
+    """
+
+    run: str
+    account: str
+    source: str
+    digest: str
+    window_days: int
+    known_at: int
+    status: Literal["running", "finished"] = "running"
+    pages: int = 0
+    items: int = 0
+    unresolved: int = 0
+    counts: dict[Outcome, int] = {}
+    match_rate: str = ""
+    first_day: str = ""
+    last_day: str = ""
+
+
+class Resolution(Struct, frozen=True, omit_defaults=True):
+    """How an item was settled, by the event `seq`."""
+
+    seq: int
+    transaction: int | None = None
+    explanation: str = ""
+
+
+class PageItem(Struct, frozen=True, omit_defaults=True):
+    """A finding that is no match, with both sides as they were then."""
+
+    outcome: Outcome
+    rule: Rule
+    here: tuple[dict[str, str], ...] = ()
+    there: tuple[dict[str, str], ...] = ()
+    resolution: Resolution | None = None
+
+
+class Page(Struct, frozen=True):
+    """Some items of a run; item `<page>.<n>` is the n-th."""
+
+    run: str
+    page: int
+    items: tuple[PageItem, ...]
+
+
+def page_stream(run: str, page: int) -> str:
+    """The stream of a page: the pages of a run stand in order."""
+    return f"reconciliation_page:{run}:{page:09}"
+
+
+def shown(item: Item) -> dict[str, str]:
+    """One side's item as it stands in an event: the amount in digits, nothing that is empty."""
+    said = {
+        "id": item.name,
+        "day": item.day,
+        "amount": str(item.amount),
+        "asset": item.asset,
+        "reference": item.reference,
+        "status": item.status,
+    }
+    return {name: value for name, value in said.items() if value}
+
+
+def as_data(finding: Finding) -> dict[str, Any]:
+    """A finding as it stands in an event."""
+    return {
+        "outcome": finding.outcome,
+        "rule": finding.rule,
+        "here": [shown(item) for item in finding.here],
+        "there": [shown(item) for item in finding.there],
+    }
+
+
+def evolve_run(run: Run | None, event: Event, stream: str) -> Run:
+    """A run after one more event."""
+    data = event.data
+    if run is None:
+        return Run(
+            run=data["run"],
+            account=data["account"],
+            source=data["source"],
+            digest=data["digest"],
+            window_days=data["window_days"],
+            known_at=data["known_at"],
+        )
+    match event.type:
+        case "reconciliation_items_found":
+            new = len(data["items"])
+            return replace(run, pages=data["page"], items=run.items + new, unresolved=run.unresolved + new)
+        case "reconciliation_finished":
+            return replace(
+                run,
+                status="finished",
+                counts=data["counts"],
+                match_rate=data["match_rate"],
+                first_day=data["first_day"],
+                last_day=data["last_day"],
+            )
+        case "reconciliation_item_resolved":
+            return replace(run, unresolved=run.unresolved - 1)
+        case _:
+            raise ValueError(f"{event.type} is no event of a reconciliation")
+
+
+def evolve_page(page: Page | None, event: Event, stream: str) -> Page:
+    """A page after one more event."""
+    data = event.data
+    if page is None:
+        items = (
+            PageItem(each["outcome"], each["rule"], tuple(each["here"]), tuple(each["there"]))
+            for each in data["items"]
+        )
+        return Page(data["run"], data["page"], tuple(items))
+    at = int(data["item"].partition(".")[2]) - 1
+    resolution = Resolution(event.seq, data.get("transaction"), data.get("explanation", ""))
+    resolved = replace(page.items[at], resolution=resolution)
+    return replace(page, items=(*page.items[:at], resolved, *page.items[at + 1 :]))

@@ -1,0 +1,98 @@
+"""Reads about reconciliations, from their streams; and the ledger's own side, from its postings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date, timedelta
+from zoneinfo import ZoneInfo
+
+from msgspec import Struct
+
+from ledger.reader import QUERIES as READER_QUERIES
+from ledger.reader import Reader, find_account
+from ledger.reconciliation.items import Item, Outcome, Rule
+from ledger.reconciliation.streams import Page, Resolution, Run
+from sql import load as load_queries
+
+QUERIES = load_queries("reconciliation.sql")
+
+
+class RunNotFound(LookupError):
+    """No reconciliation has this name."""
+
+
+class ItemView(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """A finding that is no match: both sides as they were, and how it was settled."""
+
+    item: str
+    outcome: Outcome
+    rule: Rule
+    here: tuple[dict[str, str], ...]
+    there: tuple[dict[str, str], ...]
+    resolution: Resolution | None = None
+
+
+def runs(reader: Reader, ledger: str, after: str, limit: int) -> list[Run]:
+    """Reconciliations by name."""
+    found = reader.streams(
+        ledger, "reconciliation", after=f"reconciliation:{after}" if after else "", limit=limit
+    )
+    return [stream.state for stream, _ in found]
+
+
+def run(reader: Reader, ledger: str, name: str) -> Run:
+    """A reconciliation (RunNotFound)."""
+    found = reader.stream(ledger, f"reconciliation:{name}")
+    if found is None:
+        raise RunNotFound(name)
+    state: Run = found[0].state
+    return state
+
+
+def items(reader: Reader, ledger: str, name: str, after_page: int = 0) -> Iterator[ItemView]:
+    """The items of a reconciliation in their order, page by page."""
+    run(reader, ledger, name)
+    after = f"reconciliation_page:{name}:{after_page:09}"
+    while found := reader.streams(ledger, "reconciliation_page", prefix=f"{name}:", after=after, limit=10):
+        for stream, _ in found:
+            page: Page = stream.state
+            for number, each in enumerate(page.items, 1):
+                yield ItemView(
+                    item=f"{page.page}.{number}",
+                    outcome=each.outcome,
+                    rule=each.rule,
+                    here=each.here,
+                    there=each.there,
+                    resolution=each.resolution,
+                )
+        after = found[-1][0].name
+
+
+def account_items(
+    reader: Reader, ledger: str, account: str, known_at: int, first_day: str, last_day: str
+) -> Iterator[Item]:
+    """What was posted to an account up to a seq, that counts on some days of the ledger's time zone, both in.
+
+    A debit is positive. Read in one pass, in pieces (AccountNotFound).
+    """
+    zone = ZoneInfo(reader.ledger(ledger).time_zone)
+    # No time zone is two days away from UTC; the days themselves are compared below.
+    around = {
+        "from": _shifted(first_day, -2),
+        "to": _shifted(last_day, 3),
+    }
+    with reader.snapshot(ledger) as (connection, parameters):
+        connection.execute(READER_QUERIES["patience"])
+        account_id, _, _ = find_account(connection, parameters, account)
+        with connection.cursor("account_items") as cursor:
+            cursor.itersize = 5_000
+            wanted = {**parameters, **around, "account_id": account_id, "known_at": known_at}
+            cursor.execute(QUERIES["account_items"], wanted)
+            for seq, leg, amount, effective_at, asset, reference in cursor:
+                day = effective_at.astimezone(zone).date().isoformat()
+                if first_day <= day <= last_day:
+                    yield Item(day, f"{seq}/{leg}", reference or "", amount, asset, "posted")
+
+
+def _shifted(day: str, days: int) -> str:
+    return f"{date.fromisoformat(day) + timedelta(days=days)}T00:00:00Z"

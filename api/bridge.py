@@ -17,12 +17,15 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from anyio import CapacityLimiter, to_thread
 
+from adapters.buffr_client import BuffrClient
 from api.access.gate import Gate
 from api.access.keys import KeyRing
 from api.couriers import Webhooks
+from api.distribution import Distributor
 from api.engine import Engine
 from api.feeds import Feeds
 from api.intake import Inbox
+from api.registry import Registry
 from api.settings import Work
 from ledger.batch import Outcome, Request
 from ledger.errors import ClockBehind, Overloaded, WriterError
@@ -60,6 +63,13 @@ class Bridge:
             conninfo, keeping.folder, sending=work.sending, insecure=work.insecure_webhooks
         )
         self.inbox = Inbox(conninfo, self.webhooks.vault, self._submit_behind, working=work.sending)
+        self.registry = Registry(self.keys.pool, keeping.folder)
+        self._distributor = None
+        if work.sending and work.buffr is not None:
+            client = BuffrClient(work.buffr.url, work.buffr.key)
+            self._distributor = Distributor(
+                conninfo, client, self.reader, self._writer, self.registry, self.webhooks.vault
+            )
         self.execute = self._writer.execute  # for threads that wait for the outcomes
         self._balance = self._balance_worker(conninfo, work)
         self.prover = Prover(TreeHeads(self.reader, keeping))
@@ -107,6 +117,8 @@ class Bridge:
 
     async def close(self) -> None:
         """Answer what is queued, then end the threads and close the connections."""
+        if self._distributor is not None:
+            await to_thread.run_sync(self._distributor.close)
         await self.inbox.close()
         if self._balance is not None:
             await to_thread.run_sync(self._balance.close)

@@ -45,7 +45,7 @@ from api.restore_command import restore_command
 from api.search_commands import assertions_command, search_command
 from api.settings import Settings, SettingsError, read
 from api.stripe_commands import stripe_group
-from api.voucher_commands import voucher_group
+from api.voucher_commands import beneficiary_group, voucher_group
 from ledger.errors import LedgerNotFound, WriterError
 from ledger.keeping import Keeping, KeepingError
 from ledger.reader import AccountNotFound, AssetNeeded
@@ -179,6 +179,7 @@ for _command in (
     stripe_group,
     voucher_group,
     loan_group,
+    beneficiary_group,
 ):
     main.add_command(_command)
 

@@ -436,6 +436,7 @@ _PATH: dict[str, Callable[[str], Any]] = {
     "tile": _tile,
     "programme": partial(msgspec.convert, type=Id),
     "voucher": partial(msgspec.convert, type=Id),
+    "beneficiary": partial(msgspec.convert, type=Id),
     "seq": lambda text: msgspec.convert(int(text) if _SEQ.match(text) else text, Seq),
 }
 

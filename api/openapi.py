@@ -94,6 +94,11 @@ _PATH_PARAMETERS = {
         {"type": "string", "pattern": r"^[A-Za-z0-9_.\-]+$", "maxLength": 64},
         "relief",
     ),
+    "beneficiary": (
+        "Our name for the beneficiary.",
+        {"type": "string", "pattern": r"^[A-Za-z0-9_.\-]+$", "maxLength": 64},
+        "B-7",
+    ),
     "voucher": (
         "The voucher's name.",
         {"type": "string", "pattern": r"^[A-Za-z0-9_.\-]+$", "maxLength": 64},

@@ -25,6 +25,7 @@ from api.access.gate import Unauthenticated
 from api.access.key_set import KeysUnavailable
 from api.access.keys import KeyNotFound, TenantExists, TenantNotFound
 from api.access.limits import TooMany
+from api.registry import BeneficiaryNotFound
 from ledger import rejections
 from ledger.errors import ClockBehind, Defect, LedgerNotFound, Overloaded, Unavailable
 from ledger.keeping import KeepingError
@@ -354,6 +355,8 @@ def of_error(error: Exception) -> Problem | None:
             return make("signing_unavailable")
         case ProjectionNotFound():
             return make("projection_not_found", f"No projection is named {error.args[0]}.")
+        case BeneficiaryNotFound():
+            return make("beneficiary_not_found", evidence={"beneficiary": error.args[0]})
         case ProgrammeNotFound():
             return make("programme_not_found", evidence={"programme": error.args[0]})
         case VoucherNotFound():

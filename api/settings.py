@@ -14,6 +14,7 @@ DAYBOOK_JWT_TENANT    the tenant of tokens that name none; without it they are r
 DAYBOOK_RATE_KEY, DAYBOOK_RATE_TENANT   requests for each key and for each tenant, such as 600/minute
 DAYBOOK_PROJECTIONS   `off`: the service keeps no projections; `daybook projections run` does
 DAYBOOK_WEBHOOKS      `off`: this process delivers no webhooks and posts none that came in; another one does
+BUFFR_API_URL, BUFFR_API_KEY   Buffr's API, which vouchers are handed over to; without it they are not
 DAYBOOK_INSECURE_WEBHOOKS   `on`: webhooks may go to http and to private addresses; for development only
 STRIPE_SECRET_KEY     Stripe's key: its balance is fetched for the ledger of Stripe's default endpoint
 STRIPE_API            another address than Stripe's own: a gateway, or a double in tests
@@ -26,6 +27,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -52,16 +54,26 @@ class StripeSettings:
     address: str | None = None
 
 
+@dataclass(frozen=True)
+class Buffr:
+    """Where Buffr's API is, and the key for it."""
+
+    url: str
+    key: str = field(repr=False)
+
+
 class Work(NamedTuple):
     """What this process does beside answering. `insecure_webhooks`: to http and private addresses too.
 
     `stripe`: its balance is fetched, where webhooks are worked on (`sending`).
+    `buffr`: vouchers are handed over to it. None: they are not.
     """
 
     projecting: bool = True
     sending: bool = True
     insecure_webhooks: bool = False
     stripe: StripeSettings | None = None
+    buffr: Buffr | None = None
 
 
 @dataclass(frozen=True)
@@ -94,6 +106,7 @@ def read(environment: Mapping[str, str]) -> Settings:
         sending=_switch(environment, "DAYBOOK_WEBHOOKS", "on"),
         insecure_webhooks=_switch(environment, "DAYBOOK_INSECURE_WEBHOOKS", "off"),
         stripe=_stripe(environment),
+        buffr=_buffr(environment),
     )
     database_url = environment.get("DATABASE_URL") or None
     data_dir = default_data_dir()
@@ -120,6 +133,19 @@ def _stripe(environment: Mapping[str, str]) -> StripeSettings | None:
     if not (key.isascii() and key.isprintable()) or " " in key:
         raise SettingsError("STRIPE_SECRET_KEY is not a key such as sk_live_...")
     return StripeSettings(key, environment.get("STRIPE_API") or None)
+
+
+def _buffr(environment: Mapping[str, str]) -> Buffr | None:
+    url, key = environment.get("BUFFR_API_URL") or "", environment.get("BUFFR_API_KEY") or ""
+    if not url:
+        return None
+    parts = urlsplit(url)
+    local = parts.hostname in ("127.0.0.1", "::1", "localhost")
+    if not parts.hostname or parts.scheme not in ("https", "http") or (parts.scheme == "http" and not local):
+        raise SettingsError("BUFFR_API_URL is not an https URL (http: of this host only).")
+    if not key:
+        raise SettingsError("BUFFR_API_URL is set, but BUFFR_API_KEY is not.")
+    return Buffr(url, key)
 
 
 def _switch(environment: Mapping[str, str], name: str, default: str) -> bool:

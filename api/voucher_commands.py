@@ -12,33 +12,45 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future
+from contextlib import closing
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, get_args
 
 import click
 import msgspec
+from msgspec import structs
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from adapters.inbox import desk
+from adapters.inbox.connections import connect
+from api.access.keys import KeyRing
 from api.console import explain, moment, money, show, show_json
 from api.data_commands import as_json
-from api.database import reading, writing
+from api.database import opened, reading, writing
 from api.import_files import InputError
+from api.registry import Registry
 from api.settings import Settings
+from api.voucher_figures import with_webhooks
 from api.vouchers import bulk_issue
 from ledger import commands as c
 from ledger import voucher_reads as reads
 from ledger.batch import Recorded, Refusal, Request
 from ledger.errors import WriterError
-from ledger.vault import Vault
+from ledger.reader import Reader
+from ledger.vault import Vault, VaultError
 from ledger.vouchers import commands as v
 from ledger.vouchers.codes import PURPOSE, code_of
+from ledger.vouchers.streams import Status
 from ledger.writer import Answer, Writer
+from projections import voucher_reads
 
 BATCH = 1_000
 IN_FLIGHT = 4
 SHOWN = 20
 ACTOR = "daybook vouchers"
+_COLUMNS = ("voucher", "programme", "status", "amount", "redeemed", "remaining", "beneficiary")
+_FIGURES = ("amount", "redeemed", "remaining")
 COLUMNS = {"programme", "voucher", "beneficiary", "amount", "grant_type", "expires_at"}
 
 
@@ -203,23 +215,73 @@ def show_command(settings: Settings, ledger: str, voucher: str, json_: bool) -> 
     if json_:
         show_json(found)
         return
-    show(*_table([found]))
+    ends = "" if found.expires_at is None else moment(found.expires_at)
+    row = (found.voucher, found.programme, found.status, *_money(found), found.beneficiary, ends)
+    show((*_COLUMNS, "expires"), [row], right=_FIGURES)
 
 
 @voucher_group.command("list")
 @click.argument("ledger")
+@click.option("--programme", help="Only of this programme.")
+@click.option("--status", type=click.Choice(get_args(Status)), help="Only these.")
+@click.option("--beneficiary", help="Only for this beneficiary.")
 @click.option("--after", default="", help="Go on beyond this name.")
 @click.option("--limit", type=click.IntRange(1, 1_000), default=100, show_default=True)
 @as_json
 @click.pass_obj
-def list_command(settings: Settings, ledger: str, after: str, limit: int, json_: bool) -> None:
-    """Vouchers by name."""
+def list_command(
+    settings: Settings,
+    ledger: str,
+    programme: str | None,
+    status: Status | None,
+    beneficiary: str | None,
+    after: str,
+    limit: int,
+    json_: bool,
+) -> None:
+    """Vouchers by name, as far as their read model has come."""
     with reading(settings) as reader:
-        page = reads.vouchers(reader, ledger, after, limit)
+        page = voucher_reads.vouchers(
+            reader,
+            ledger,
+            programme=programme,
+            status=status,
+            beneficiary=beneficiary,
+            after=after,
+            limit=limit,
+        )
     if json_:
         show_json(page)
         return
-    show(*_table(page.vouchers))
+    rows = [
+        (one.voucher, one.programme, one.status, *_money(one), one.beneficiary, moment(one.issued_at))
+        for one in page.vouchers
+    ]
+    show((*_COLUMNS, "issued"), rows, right=_FIGURES)
+
+
+@voucher_group.command("metrics")
+@click.argument("ledger")
+@as_json
+@click.pass_obj
+def metrics_command(settings: Settings, ledger: str, json_: bool) -> None:
+    """Distribution, discrepancies, and Buffr's webhooks: how often again, how fast settled."""
+    with (
+        opened(settings) as database,
+        closing(Reader(database.conninfo, connections=1)) as reader,
+        closing(connect(database.conninfo)) as inbox,
+    ):
+        counted = voucher_reads.counts(reader, ledger)
+        found = with_webhooks(counted, desk.figures(inbox, ledger, "buffr"))
+    if json_:
+        show_json(found)
+        return
+    rows = [(name.replace("_", " "), _figure(value)) for name, value in structs.asdict(found).items()]
+    show(("figure", "value"), rows, right=("value",))
+
+
+def _figure(value: Any) -> str:
+    return "-" if value is None else str(value)
 
 
 @voucher_group.command("programme")
@@ -279,19 +341,22 @@ def _found(read: Any) -> Any:
         raise click.ClickException(f"There is no {what} {error}.") from error
 
 
-def _table(found: list[reads.VoucherView]) -> tuple[tuple[str, ...], list[tuple[str, ...]], tuple[str, ...]]:
-    columns = ("voucher", "programme", "status", "amount", "redeemed", "remaining", "beneficiary", "expires")
-    rows: list[tuple[str, ...]] = [
-        (
-            one.voucher,
-            one.programme,
-            one.status,
-            money(one.amount, one.asset),
-            money(one.redeemed, one.asset),
-            money(one.remaining, one.asset),
-            one.beneficiary,
-            "" if one.expires_at is None else moment(one.expires_at),
-        )
-        for one in found
-    ]
-    return columns, rows, ("amount", "redeemed", "remaining")
+def _money(one: reads.VoucherView | voucher_reads.VoucherLine) -> tuple[str, str, str]:
+    return money(one.amount, one.asset), money(one.redeemed, one.asset), money(one.remaining, one.asset)
+
+
+@click.group("beneficiaries")
+def beneficiary_group() -> None:
+    """The registry of beneficiaries."""
+
+
+@beneficiary_group.command("rotate")
+@click.pass_obj
+def rotate_command(settings: Settings) -> None:
+    """Seal everybody's key with a new one and destroy the old: no older backup opens anybody any more."""
+    with opened(settings) as database, closing(KeyRing(database.conninfo)) as keys:
+        try:
+            count = Registry(keys.pool, settings.keys_dir).rotate()
+        except (VaultError, OSError) as error:
+            raise click.ClickException(f"{error}.") from error
+    click.echo(f"{count:,} people's keys are sealed with a new key; the old one is destroyed.")

@@ -83,6 +83,36 @@ def _back(type: str, data: dict[str, Any]) -> dict[str, Any]:
     return _entry(9, type, legs, {"voucher": "V-1042", "amount": "6000", **data})
 
 
+_PERSON = {"name": "Maria Shikongo", "id_number": "85010112345", "phone": "+264811234567"}
+_REGISTERED = {
+    "beneficiary": "B-7",
+    **_PERSON,
+    "buffr_user": "",
+    "registered_at": "2026-11-20T10:00:00Z",
+    "commitment": _HASH,
+    "salt": "5f" * 32,
+}
+_LINE = {
+    **{
+        name: _VOUCHER[name]
+        for name in (
+            "voucher",
+            "programme",
+            "asset",
+            "beneficiary",
+            "status",
+            "amount",
+            "redeemed",
+            "remaining",
+            "seq",
+        )
+    },
+    "expired": 0,
+    "issued_at": _AT,
+    "distributed_at": None,
+    "contradictions": 0,
+}
+
 VOUCHER_EXAMPLES: dict[str, dict[str, Any]] = {
     "open_programme": {
         "body": {**_PROGRAMME, "expires_after_days": 90},
@@ -156,6 +186,62 @@ VOUCHER_EXAMPLES: dict[str, dict[str, Any]] = {
                 {"status": 201, "voucher": "V-2002", "code": "C1ZE-9TRB-0X4K-7Q2M", "seq": 15},
             ]
         },
+    },
+    "list_vouchers": {"answer": {"seq": 8, "vouchers": [_LINE], "next": None}},
+    "get_voucher_metrics": {
+        "answer": {
+            "seq": 8,
+            "issued": 1000,
+            "to_distribute": 1000,
+            "distributed": 990,
+            "declined": 4,
+            "success_rate": "99.60",
+            "discrepancies": 2,
+            "webhooks": 1480,
+            "webhooks_waiting": 0,
+            "webhooks_unposted": 1,
+            "idempotency_hit_rate": "1.33",
+            "webhook_latency_mean_ms": 14.2,
+            "webhook_latency_p95_ms": 40.9,
+        }
+    },
+    "register_beneficiary": {
+        "body": _PERSON,
+        "answer": {"seq": 4, "type": "beneficiary_registered", "recorded_at": _AT},
+    },
+    "get_beneficiary": {"answer": _REGISTERED},
+    "list_beneficiaries": {"answer": {"beneficiaries": [_REGISTERED], "next": None}},
+    "erase_beneficiary": {
+        "body": {"reason": "asked for by the person"},
+        "answer": {"seq": 20, "type": "beneficiary_erased", "recorded_at": _AT},
+    },
+    "list_beneficiaries_for_buffr": {
+        "answer": {
+            "success": True,
+            "data": [
+                {
+                    "id": "B-7",
+                    "name": "Maria Shikongo",
+                    "idNumber": "85010112345",
+                    "phone": "+264811234567",
+                    "buffrUserId": "",
+                }
+            ],
+            "next": None,
+        }
+    },
+    "get_voucher_for_buffr": {
+        "answer": {
+            "success": True,
+            "data": {
+                "voucher_id": "V-1042",
+                "beneficiary_id": "B-7",
+                "status": "partially_redeemed",
+                "amount": 100.0,
+                "remaining": 60.0,
+                "expiry_date": "2027-02-18T22:00:00.000000Z",
+            },
+        }
     },
     "get_voucher": {"answer": _VOUCHER},
     "get_voucher_code": {"answer": {"voucher": "V-1042", "code": _CODE}},

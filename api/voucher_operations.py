@@ -6,19 +6,22 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
-from api import handlers, vouchers
+from api import beneficiaries, handlers, voucher_figures, vouchers
 from api.operation import DATED, POSTING, Operation
 from api.queries import Incarnation, Limit
+from api.registry import BeneficiaryView, Person
 from ledger import voucher_reads as reads
 from ledger.reader import Reader
 from ledger.views import Acknowledged, EntryView
 from ledger.vouchers import commands as v
+from projections.voucher_reads import VoucherLines
 
 _LEDGER = "/v1/ledgers/{ledger}"
 _PROGRAMMES = _LEDGER + "/programmes"
 _PROGRAMME = _PROGRAMMES + "/{programme}"
 _VOUCHERS = _LEDGER + "/vouchers"
 _VOUCHER = _VOUCHERS + "/{voucher}"
+_BENEFICIARY = _LEDGER + "/beneficiaries/{beneficiary}"
 _ENTRY = _LEDGER + "/transactions/{seq}"
 
 _MONEY = ("programme_not_found", *DATED, *POSTING)
@@ -145,6 +148,101 @@ VOUCHER_OPERATIONS: tuple[Operation, ...] = (
         answer=vouchers.IssueResults,
         keyed=False,
         codes=("secrets_unavailable", "clock_behind"),
+    ),
+    Operation(
+        "GET",
+        _VOUCHERS,
+        "list_vouchers",
+        "List vouchers by name",
+        description="As far as the read model has come (`seq`).",
+        tag="Vouchers",
+        scope="ledger:read",
+        handler=handlers.read(voucher_figures.vouchers),
+        query=voucher_figures.VouchersQuery,
+        answer=VoucherLines,
+    ),
+    Operation(
+        "GET",
+        _LEDGER + "/voucher-metrics",
+        "get_voucher_metrics",
+        "Figures of distribution, of Buffr's webhooks, of discrepancies",
+        tag="Vouchers",
+        scope="ledger:read",
+        handler=voucher_figures.metrics,
+        answer=voucher_figures.VoucherMetrics,
+    ),
+    Operation(
+        "PUT",
+        _BENEFICIARY,
+        "register_beneficiary",
+        "Register a beneficiary, or what has changed about them",
+        description="The data stay outside the book, under a key of their own; the book has a commitment.",
+        tag="Vouchers",
+        scope="beneficiary:manage",
+        handler=beneficiaries.register,
+        body=Person,
+        answer=Acknowledged,
+        codes=("secrets_unavailable", *DATED),
+    ),
+    Operation(
+        "GET",
+        _BENEFICIARY,
+        "get_beneficiary",
+        "Who a beneficiary is",
+        tag="Vouchers",
+        scope="beneficiary:manage",
+        handler=beneficiaries.get,
+        answer=BeneficiaryView,
+        codes=("beneficiary_not_found", "secrets_unavailable"),
+    ),
+    Operation(
+        "GET",
+        _LEDGER + "/beneficiaries",
+        "list_beneficiaries",
+        "List beneficiaries by our name for them",
+        tag="Vouchers",
+        scope="beneficiary:manage",
+        handler=beneficiaries.listed,
+        query=beneficiaries.BeneficiariesQuery,
+        answer=beneficiaries.BeneficiariesPage,
+        codes=("secrets_unavailable",),
+    ),
+    Operation(
+        "POST",
+        _BENEFICIARY + "/erase",
+        "erase_beneficiary",
+        "Erase a beneficiary",
+        description="Data, key and salt are destroyed; every proof of the book still verifies.",
+        tag="Vouchers",
+        scope="beneficiary:manage",
+        handler=beneficiaries.erase,
+        body=v.BeneficiaryErasure,
+        answer=Acknowledged,
+        codes=("beneficiary_not_found", *DATED),
+    ),
+    Operation(
+        "GET",
+        "/api/v1/beneficiaries",
+        "list_beneficiaries_for_buffr",
+        "Beneficiaries, at the path and in the form that Buffr knows",
+        tag="Vouchers",
+        scope="beneficiary:manage",
+        handler=beneficiaries.for_buffr,
+        query=beneficiaries.OfLedgerQuery,
+        answer=beneficiaries.BeneficiariesForBuffr,
+        codes=("ledger_not_found", "secrets_unavailable"),
+    ),
+    Operation(
+        "GET",
+        "/api/v1/vouchers/{voucher}",
+        "get_voucher_for_buffr",
+        "A voucher's status, at the path and in the form that Buffr knows",
+        tag="Vouchers",
+        scope="ledger:read",
+        handler=beneficiaries.voucher_for_buffr,
+        query=beneficiaries.VoucherQuery,
+        answer=beneficiaries.VoucherAnswer,
+        codes=("ledger_not_found", "voucher_not_found"),
     ),
     Operation(
         "GET",

@@ -32,6 +32,7 @@ from benchmarks import (
     proving,
     reading,
     reconciling,
+    vouchering,
     workload,
 )
 from ledger.reader import Reader
@@ -94,6 +95,9 @@ def writer_rounds(report: Report, conninfo: str) -> None:
         take["replayed"].append(in_process.plain(writer, BATCHES, replayed=0.1))
         take["holds"].append(in_process.holds(writer, BATCHES // 2))
         take["uses"].append(crediting.uses(writer, BATCHES // 2))
+        rates = vouchering.vouchers(writer, BATCHES // 2)
+        take["issued"].append(rates.issued)
+        take["redeemed"].append(rates.redeemed)
     lent = lending.lend(writer, lending.LOANS)
     for day in track(range(3), "loans", console=console):
         take["repaid"].append(lending.repayments(writer, lent, lending.LOANS, day))
@@ -118,6 +122,10 @@ def writer_rounds(report: Report, conninfo: str) -> None:
     report.bound("  of plain", report.ratio("holds", "plain"), 0.4)
     report.rate("uses of credits on one wallet with 100 open lots", "uses")
     report.bound("  of plain", report.ratio("uses", "plain"), 0.3)
+    report.rate("vouchers issued in bulk", "issued")
+    report.bound("  of plain", report.ratio("issued", "plain"), 0.3)
+    report.rate("vouchers redeemed by their codes", "redeemed")
+    report.bound("  of plain", report.ratio("redeemed", "plain"), 0.3)
     report.rate(f"repayments over {lending.LOANS:,} loans of 18 instalments", "repaid")
     report.rate(f"daily accrual of {lending.LOANS:,} loans", "accrued")
     report.rate("one process on a ledger", "one")

@@ -34,6 +34,8 @@ SCHEMA_VERSIONS: dict[str, int] = {
     "period_reopened": 1,
     "balance_asserted": 1,
     "ledger_restored": 1,
+    "beneficiary_registered": 1,
+    "beneficiary_erased": 1,
     "programme_opened": 1,
     "programme_funded": 1,
     "funds_returned": 1,

@@ -78,6 +78,7 @@ INBOX = {
             "refusals",
             "next_at",
             "settled_at",
+            "repeats",
         )
     },
 }
@@ -297,14 +298,14 @@ def _read_models(connection: Connection) -> Iterator[str]:
 
 
 def _control_plane(connection: Connection) -> Iterator[str]:
-    """The schema `access`: only its own role looks at it, at what waits for approval for one tenant only."""
+    """The schema `access`: only its own role looks at it, at approvals and people of one tenant only."""
     for role, object, privilege in connection.execute(QUERIES["control_plane"]):
         yield f"{role} has {privilege} on {object} and must not."
-    for secured, policies in connection.execute(QUERIES["approvals_table"]):
+    for table, secured, policies in connection.execute(QUERIES["tenants_tables"]):
         if not secured:
-            yield "Row-level security is not enabled and forced on access.approvals."
+            yield f"Row-level security is not enabled and forced on access.{table}."
         if policies != [OF_ACCESS]:
-            yield "The policy own_tenant on access.approvals is missing or not the only one."
+            yield f"The policy own_tenant on access.{table} is missing or not the only one."
 
 
 def _inbox(connection: Connection) -> Iterator[str]:

@@ -128,6 +128,7 @@ TABLE: tuple[RejectionCode, ...] = (
     RejectionCode(
         "reconciliation_item_is_resolved", 409, False, "The item was resolved.", ("run", "item", "seq")
     ),
+    RejectionCode("beneficiary_not_found", 404, True, "No such beneficiary is registered.", ("beneficiary",)),
     RejectionCode("programme_not_found", 404, True, "There is no such programme.", ("programme",)),
     RejectionCode("programme_exists", 409, False, "A programme of this name exists.", ("programme",)),
     RejectionCode("voucher_not_found", 404, True, "There is no such voucher.", ("voucher",)),

@@ -28,8 +28,10 @@ class VaultError(RuntimeError):
 class Vault:
     """The key in a folder. Nothing is read or made before it is needed. Threads may share it."""
 
-    def __init__(self, folder: Path) -> None:
-        self._path = folder / KEY_FILE
+    def __init__(self, folder: Path, name: str = KEY_FILE, *, make: bool = True) -> None:
+        """`make`: a key that is not there is made; else that is a VaultError."""
+        self._path = folder / name
+        self._may_make = make
         self._key: bytes | None = None
 
     def seal(self, secret: str, owner: str) -> bytes:
@@ -53,7 +55,7 @@ class Vault:
         if self._key is None:
             try:
                 self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-                if not self._path.exists():
+                if self._may_make and not self._path.exists():
                     self._make()
                 if self._path.stat().st_mode & 0o077:
                     raise VaultError(f"the key {self._path} can be read by others: chmod 600 it")
@@ -69,7 +71,7 @@ class Vault:
 
     def _make(self) -> None:
         """Whole and on disk before it has its name; of two processes that make one, the first one's stays."""
-        made = self._path.with_name(f"{KEY_FILE}.{os.getpid()}.{secrets.token_hex(4)}")
+        made = self._path.with_name(f"{self._path.name}.{os.getpid()}.{secrets.token_hex(4)}")
         descriptor = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
             os.write(descriptor, secrets.token_hex(KEY_BYTES).encode() + b"\n")

@@ -85,13 +85,6 @@ class ProgrammesPage(Struct, frozen=True):
     next: str | None
 
 
-class VouchersPage(Struct, frozen=True):
-    """Vouchers by name; `next` continues as `after`, null at the end."""
-
-    vouchers: list[VoucherView]
-    next: str | None
-
-
 def programmes(reader: Reader, ledger: str, after: str, limit: int) -> ProgrammesPage:
     """A page of programmes."""
     found = reader.streams(ledger, "programme", after=f"programme:{after}" if after else "", limit=limit)
@@ -137,13 +130,6 @@ def voucher(reader: Reader, ledger: str, name: str) -> VoucherView:
     if found is None:
         raise VoucherNotFound(name)
     return voucher_view(found[0].state, found[1])
-
-
-def vouchers(reader: Reader, ledger: str, after: str, limit: int) -> VouchersPage:
-    """A page of vouchers."""
-    found = reader.streams(ledger, "voucher", after=f"voucher:{after}" if after else "", limit=limit)
-    views = [voucher_view(stream.state, seq) for stream, seq in found]
-    return VouchersPage(views, views[-1].voucher if len(views) == limit else None)
 
 
 def code_hash(reader: Reader, ledger: str, name: str) -> str:

@@ -9,6 +9,7 @@ from projections.daily_balances import DailyBalances
 from projections.projection import Projection
 from projections.search import Search
 from projections.tiles import Tiles
+from projections.vouchers import Vouchers
 
 PROJECTIONS: tuple[Projection, ...] = (
     DailyBalances(),
@@ -17,6 +18,7 @@ PROJECTIONS: tuple[Projection, ...] = (
     Assertions(),
     Tiles(),
     Credits(),
+    Vouchers(),
 )
 
 

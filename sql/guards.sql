@@ -104,12 +104,13 @@ SELECT DISTINCT coalesce(rolname, 'PUBLIC'), object, privilege_type
   FROM granted CROSS JOIN aclexplode(acl) LEFT JOIN pg_roles ON pg_roles.oid = grantee
  WHERE grantee <> owner ORDER BY 1, 2, 3;
 
--- name: approvals_table
-SELECT relrowsecurity AND relforcerowsecurity, array(
+-- name: tenants_tables
+-- Of the control plane, those that are held to one tenant.
+SELECT relname, relrowsecurity AND relforcerowsecurity, array(
         SELECT policyname || ' ' || permissive || ' FOR ' || cmd || ' TO ' || array_to_string(roles, ', ')
                || ' USING ' || coalesce(qual, '') || coalesce(' CHECK ' || with_check, '')
           FROM pg_policies WHERE schemaname = 'access' AND tablename = relname)
-  FROM pg_class WHERE relnamespace = to_regnamespace('access') AND relname = 'approvals';
+  FROM pg_class WHERE relnamespace = to_regnamespace('access') AND relname IN ('approvals', 'beneficiaries') ORDER BY 1;
 
 -- name: inbox_grants
 -- What others than the owner may do in the schema `inbox`.

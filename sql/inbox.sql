@@ -60,7 +60,8 @@ VALUES (%(now)s, %(now)s, %(endpoint)s, %(tenant)s, %(ledger)s, %(provider)s, %(
     ON CONFLICT (endpoint, event_id) DO NOTHING RETURNING number;
 
 -- name: stored_before
-SELECT number, type, subject FROM inbox.webhooks WHERE endpoint = %(endpoint)s AND event_id = %(event_id)s;
+UPDATE inbox.webhooks SET repeats = repeats + 1 WHERE endpoint = %(endpoint)s AND event_id = %(event_id)s
+RETURNING number, type, subject;
 
 -- ---------------------------------------------------------------- working on it
 
@@ -110,3 +111,10 @@ UPDATE inbox.webhooks
    AND (%(number)s::bigint IS NULL OR number = %(number)s)
    AND (%(number)s::bigint IS NOT NULL OR state = 'parked' AND (%(reason)s::text IS NULL OR reason = %(reason)s))
 RETURNING number;
+
+-- name: metrics
+-- A provider's webhooks of a ledger: how many, how often they came again, how long from coming in to being settled (ms).
+SELECT count(*), coalesce(sum(repeats), 0), count(*) FILTER (WHERE state = 'received'), count(*) FILTER (WHERE state IN ('parked', 'failed')),
+       extract(epoch FROM avg(settled_at - received_at)) * 1000,
+       extract(epoch FROM percentile_disc(0.95) WITHIN GROUP (ORDER BY settled_at - received_at)) * 1000
+  FROM inbox.webhooks WHERE ledger = %(ledger)s AND provider = %(provider)s;

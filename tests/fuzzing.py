@@ -87,7 +87,7 @@ def furnish(service: Service) -> dict[str, str]:
     while service.get(f"/v1/jobs/{job}")["state"] != "done":
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    vouchers = furnish_vouchers(made)
+    vouchers = furnish_vouchers(service, made)
     own = service.get("/v1/api-keys")["keys"][0]["id"]
     key, other = (
         made("/v1/api-keys", {"name": f"spare {n}", "scopes": ["customer"]})["key"]["id"] for n in range(2)
@@ -128,7 +128,7 @@ def furnish(service: Service) -> dict[str, str]:
     }
 
 
-def furnish_vouchers(made: Callable[[str, Any], Any]) -> dict[str, str]:
+def furnish_vouchers(service: Service, made: Callable[[str, Any], Any]) -> dict[str, str]:
     """The programme of the document's examples, with money in every place of it, and vouchers to end."""
     programme = {"programme": "relief", "name": "Relief", "asset": "NAD/2"}
     made(f"{LEDGER}/programmes", programme)
@@ -146,6 +146,10 @@ def furnish_vouchers(made: Callable[[str, Any], Any]) -> dict[str, str]:
         ids[f"{fate}_voucher.voucher"] = fate
     issued("V-1")
     made(f"{LEDGER}/vouchers/V-1/redeem", {"amount": 4_000, "payee_type": "agent", "payee": "A1"})
+    for name in ("B-7", "B-8"):
+        person = {"name": "Maria Shikongo"}
+        assert service.call("PUT", f"{LEDGER}/beneficiaries/{name}", person).is_success
+    ids |= {"erase_beneficiary.beneficiary": "B-8"}
     return ids | {"voucher": "V-1", "redeem_code.code": issued("coded"), "open_programme.programme": "other"}
 
 

@@ -29,6 +29,7 @@ _VOLATILE = (
     (re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d)?"), "<moment>"),
     (re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"), "<id>"),
     (re.compile(r"\b[0-9a-f]{64}\b"), "<hash>"),
+    (re.compile(r"\b[0-9A-Z]{4}(-[0-9A-Z]{4}){3}\b"), "<code>"),
     (re.compile(r"in \d+\.\d s, [\d,]+( events)?/s"), "<rate>"),
     (re.compile(r"/\S+/tmp\.\w+"), "<folder>"),
     (re.compile(r"daybook-[0-9a-f]{8}\b"), "<key>"),

@@ -36,7 +36,7 @@ BEYOND_A_SCHEMA = re.compile(
             r"The tree of size \d+ ends before event \d+",
             r"`secret` must be |`secret` is missing: this provider",  # each scheme has its own form
             r"`provider` is not one that Daybook knows|`settings` do not fit \w+: ",
-            r"`payees` names one twice",
+            r"`payees` names one twice|Which ledger\?",
             r"`cost` needs its `asset`|`cost` is for what was bought|are for credits that are given",
             r"`reason` says why|`amount` is zero|a change of a hold needs|`tax` is a part of `amount`",
             r"`order` or `payment` must say what was bought",
@@ -84,7 +84,7 @@ def before_call(ctx: HookContext, case: Case[Any], kwargs: dict[str, Any]) -> No
         given = unquote(str(case.path_parameters.get(name)))
         if there is not None and given in (str(parameter.definition.get("example")), IDS.get(f"own_{name}")):
             case.path_parameters[name] = there
-    if operation.startswith("receive_webhook"):
+    if operation.startswith(("receive_webhook", "receive_buffr")):
         kwargs["auth"] = _sign
     asked = case.operation.definition.raw.get("requestBody")
     shown = asked["content"]["application/json"].get("example") if asked else None

@@ -92,14 +92,16 @@ def example(method: str, path: str) -> Any:
 def filled(path: str, ledger: str, known: Mapping[str, str] = VALUES) -> str:
     values = {**VALUES, **known, "ledger": ledger}
     return re.sub(r"\{(\w+)\}", lambda name: values.get(name[1]) or parameter(path, name[1]), path) + needed(
-        path
+        path, ledger
     )
 
 
-def needed(path: str) -> str:
-    """The query that a read cannot do without."""
+def needed(path: str, ledger: str) -> str:
+    """The query that a read cannot do without; the ledger, where it stands there."""
     parameters = PATHS[path].get("get", {}).get("parameters", ())
     names = [one["name"] for one in parameters if one.get("in") == "query" and one.get("required")]
+    if any(one.get("in") == "query" and one.get("name") == "ledger" for one in parameters):
+        return f"?ledger={ledger}"
     return "?" + "&".join(f"{name}=1" for name in names) if names else ""
 
 

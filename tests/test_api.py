@@ -105,6 +105,7 @@ def test_no_operation_knows_a_ledger_that_is_not_there(service: Service) -> None
             place = {"address": "cash", "seq": 1, "period": "2020", "level": 0, "tile": "000"}
             place |= dict.fromkeys(("job", "subscription", "approval", "endpoint"), str(UUID(int=0)))
             place |= {"file": "manifest.json", "number": 1, "programme": "relief", "voucher": "V1"}
+            place |= {"beneficiary": "B1"}
             place["order"] = "order-1842"
             place |= dict.fromkeys(("loan", "borrower", "loan_provider"), "x")
             path = operation.path.format(ledger="nowhere", **place)

@@ -191,6 +191,7 @@ BY_PRODUCTS = {
     "test_products_in_trouble.py": {"account_before_product"},
     "test_products.py": {"product_unknown", "pattern_not_of_product", "account_of_product"},
     "test_vouchers.py": {
+        "beneficiary_not_found",
         "programme_not_found",
         "programme_exists",
         "voucher_not_found",

@@ -17,8 +17,10 @@ from ledger import commands as c
 from ledger.chart import ChartDocument
 from ledger.vouchers import commands as v
 from ledger.vouchers.codes import hash_of
+from projections.vouchers import Vouchers
 from tests.bookkeeping import do, done, writing
 from tests.daybook_command import COMMAND, ROOT, environment, fails, succeeds
+from tests.histories import project
 
 HEADER = "programme,voucher,beneficiary,amount,grant_type,expires_at"
 
@@ -125,8 +127,15 @@ def test_vouchers_are_shown_and_payees_settled(funded: str) -> None:
         done(do(writer, v.Redemption(amount=1_000, payee_type="agent", payee="A1"), "V1"))
     shown = succeeds(funded, "vouchers", "show", "main", "V1").splitlines()[1].split("\t")
     assert shown[:6] == ["V1", "relief", "partially_redeemed", "25.00 NAD", "10.00 NAD", "15.00 NAD"]
-    listed = json.loads(succeeds(funded, "vouchers", "list", "main", "--json"))
-    assert [one["voucher"] for one in listed["vouchers"]] == ["V1", "V2"]
+    with psycopg.connect(funded) as connection:
+        [(ledger_id, head)] = connection.execute("SELECT ledger_id, seq FROM daybook.heads")
+    project(funded, ledger_id, head, 100, (Vouchers(),))
+    for wanted, names in (((), ["V1", "V2"]), (("--status", "issued"), ["V2"]), (("--programme", "x"), [])):
+        listed = json.loads(succeeds(funded, "vouchers", "list", "main", "--json", *wanted))
+        assert [one["voucher"] for one in listed["vouchers"]] == names
+    assert "V2\trelief\tissued\t25.00 NAD" in succeeds(funded, "vouchers", "list", "main")
+    figures = json.loads(succeeds(funded, "vouchers", "metrics", "main", "--json"))
+    assert (figures["issued"], figures["success_rate"], figures["webhooks"]) == (2, None, 0)
     assert "There is no voucher V9." in fails(funded, "vouchers", "show", "main", "V9")
     settle = ("vouchers", "settle", "main", "relief", "agent:A1=400", "--key", "run-1")
     assert succeeds(funded, *settle).startswith("Settled 4.00 NAD as seq ")

@@ -192,6 +192,7 @@ def test_commands_that_cannot_be_are_refused(database: str, writer: Writer) -> N
         (v.ProgrammeOpening(programme="relief", name="Again", asset="NAD/2"), "programme_exists"),
         (v.ProgrammeOpening(programme="other", name="Other", asset="USD/2"), "asset_not_in_chart"),
         (on("none", v.Funding(amount=1)), "programme_not_found"),
+        (on("none", v.BeneficiaryErasure(reason="asked for")), "beneficiary_not_found"),
         (on("relief", v.Return(amount=100_000)), "insufficient_available"),
         (issue("V1", secret="new"), "voucher_exists"),
         (issue("V3", secret="V1"), "voucher_code_taken"),

@@ -97,6 +97,29 @@ def webhook(connection: Connection, ledger: str, number: int) -> WholeWebhook:
     return WholeWebhook(_view(row[:-2]), pairs, body.decode())
 
 
+class WebhookFigures(Struct, frozen=True):
+    """A provider's webhooks of a ledger. Latency: from coming in to being settled; None: none was yet."""
+
+    webhooks: int
+    repeats: int
+    waiting: int
+    unposted: int
+    latency_mean_ms: float | None
+    latency_p95_ms: float | None
+
+
+def figures(connection: Connection, ledger: str, provider: str) -> WebhookFigures:
+    """How many came in, how often again, how fast they were settled. `ledger` is its whole name."""
+    tenant, name = whose(ledger)
+    with working_for(connection, tenant):
+        row = connection.execute(QUERIES["metrics"], {"ledger": name, "provider": provider}).fetchone()
+    assert row is not None
+    *numbers, mean, p95 = row
+    return WebhookFigures(
+        *map(int, numbers), *(None if t is None else round(float(t), 3) for t in (mean, p95))
+    )
+
+
 def counts(connection: Connection, ledger: str) -> list[StateCount]:
     """How many webhooks there are in each state that has some."""
     with _work(connection, ledger) as named:

@@ -94,7 +94,7 @@ class KeyRing:
     def __init__(self, conninfo: str) -> None:
         """Opens its connections when they are needed."""
         options = "-c timezone=UTC -c role=daybook_access -c statement_timeout=10s"
-        self._pool: ConnectionPool[Connection] = ConnectionPool(
+        self.pool: ConnectionPool[Connection] = ConnectionPool(
             make_conninfo(conninfo, application_name="daybook access", options=options),
             min_size=0,
             max_size=2,
@@ -102,23 +102,23 @@ class KeyRing:
             check=ConnectionPool.check_connection,
             open=True,
         )
-        self.approvals = Approvals(self._pool)
+        self.approvals = Approvals(self.pool)
 
     def close(self) -> None:
         """Close the connections."""
-        self._pool.close()
+        self.pool.close()
 
     # ------------------------------------------------------------ tenants
 
     def tenants(self, after: str, limit: int) -> list[TenantView]:
         """Tenants by name, beyond `after`."""
-        with self._pool.connection() as connection:
+        with self.pool.connection() as connection:
             found = connection.execute(QUERIES["tenants"], {"after": after, "limit": limit})
             return [TenantView(*row) for row in found]
 
     def add_tenant(self, name: str) -> TenantView:
         """Make a tenant (TenantExists)."""
-        with self._pool.connection() as connection:
+        with self.pool.connection() as connection:
             row = connection.execute(QUERIES["add_tenant"], {"tenant": name}).fetchone()
         if row is None:
             raise TenantExists(name)
@@ -126,7 +126,7 @@ class KeyRing:
 
     def has_tenant(self, name: str) -> bool:
         """Whether there is such a tenant."""
-        with self._pool.connection() as connection:
+        with self.pool.connection() as connection:
             return connection.execute(QUERIES["tenant"], {"tenant": name}).fetchone() is not None
 
     # ------------------------------------------------------------ keys
@@ -134,12 +134,12 @@ class KeyRing:
     def create(self, tenant: str, grant: Grant, created_by: str) -> NewApiKey:
         """Make a key (TenantNotFound, ValueError for an unknown scope)."""
         expand(grant.scopes)
-        with self._pool.connection() as connection:
+        with self.pool.connection() as connection:
             return _insert(connection, tenant, grant, created_by)
 
     def bootstrap(self, tenant: str, grant: Grant) -> NewApiKey | None:
         """Make the first key of all; None: there is, or once was, one."""
-        with self._pool.connection() as connection, connection.transaction():
+        with self.pool.connection() as connection, connection.transaction():
             connection.execute(QUERIES["lock_keys"])
             if connection.execute(QUERIES["any_key"]).fetchone() is not None:
                 return None
@@ -147,12 +147,12 @@ class KeyRing:
 
     def list(self, tenant: str) -> list[ApiKeyView]:
         """Every key of a tenant, newest first, revoked and expired ones too."""
-        with self._pool.connection() as connection:
+        with self.pool.connection() as connection:
             return [_view(row) for row in connection.execute(QUERIES["keys"], {"tenant": tenant})]
 
     def revoke(self, tenant: str, id: UUID) -> ApiKeyView:
         """End a key, for ever; ending it again changes nothing (KeyNotFound)."""
-        with self._pool.connection() as connection:
+        with self.pool.connection() as connection:
             row = connection.execute(QUERIES["revoke"], {"tenant": tenant, "id": id}).fetchone()
         if row is None:
             raise KeyNotFound(id)
@@ -160,7 +160,7 @@ class KeyRing:
 
     def rotate(self, tenant: str, id: UUID, overlap_seconds: int, created_by: str) -> NewApiKey:
         """A new key with the grant of an old one, which ends after the overlap (KeyNotFound)."""
-        with self._pool.connection() as connection, connection.transaction():
+        with self.pool.connection() as connection, connection.transaction():
             wanted = {"tenant": tenant, "id": id, "seconds": overlap_seconds}
             row = connection.execute(QUERIES["end_later"], wanted).fetchone()
             if row is None:
@@ -173,7 +173,7 @@ class KeyRing:
         form = _KEY.match(key)
         if form is None:
             return None
-        with self._pool.connection() as connection:
+        with self.pool.connection() as connection:
             wanted = {"prefix": form[1], "hash": _hash(key), "seconds": LAST_USED_SECONDS}
             row = connection.execute(QUERIES["use"], wanted).fetchone()
         if row is None:

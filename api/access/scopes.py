@@ -19,6 +19,7 @@ Scope = Literal[
     "ledger:approve",
     "audit:read",
     "webhooks:manage",
+    "beneficiary:manage",
     "credit:application:create",
     "credit:application:approve",
     "credit:disbursement:execute",

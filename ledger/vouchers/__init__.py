@@ -5,23 +5,26 @@ then, once a voucher is issued, to the beneficiary (the voucher liability), then
 beneficiary out (the payee), until that is settled from the trust account. So the trust account holds at every
 step the liability, what is not settled, and the fund (docs/postings.md shows every entry).
 
-Read accounts, commands, streams, programmes, vouchers.
+Read accounts, commands, streams, programmes, vouchers, beneficiaries; codes stands apart.
 """
 
 from __future__ import annotations
 
 from ledger.product import Kind, Product
+from ledger.vouchers import beneficiaries, programmes, vouchers
 from ledger.vouchers import commands as c
-from ledger.vouchers import programmes, vouchers
-from ledger.vouchers.accounts import PATTERNS
+from ledger.vouchers.accounts import CONTROLLED, PATTERNS
 from ledger.vouchers.needs import needs
 from ledger.vouchers.streams import (
+    Beneficiary,
     Code,
     Programme,
     Voucher,
+    evolve_beneficiary,
     evolve_code,
     evolve_programme,
     evolve_voucher,
+    voucher_claims,
     voucher_due,
 )
 
@@ -29,10 +32,13 @@ PRODUCT = Product(
     name="vouchers",
     kinds={
         "programme": Kind(Programme, 1, evolve_programme),
-        "voucher": Kind(Voucher, 1, evolve_voucher, voucher_due),
+        "voucher": Kind(Voucher, 1, evolve_voucher, voucher_due, voucher_claims),
+        "beneficiary": Kind(Beneficiary, 1, evolve_beneficiary),
         "code": Kind(Code, 1, evolve_code),
     },
     deciders={
+        c.BeneficiaryRegistration: beneficiaries.register,
+        c.BeneficiaryErasure: beneficiaries.erase,
         c.ProgrammeOpening: programmes.open_programme,
         c.Funding: programmes.fund,
         c.Return: programmes.return_funds,
@@ -51,4 +57,5 @@ PRODUCT = Product(
     needs=needs,
     due=vouchers.fall_due,
     patterns=PATTERNS,
+    controlled=CONTROLLED,
 )

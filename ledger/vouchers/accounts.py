@@ -27,6 +27,10 @@ PATTERNS = (
 )
 
 
+# What vouchers claim, and nothing else.
+CONTROLLED = ("vouchers:{programme}:outstanding",)
+
+
 def trust(programme: str) -> str:
     """The bank account that holds the sponsor's money."""
     return f"vouchers:{programme}:trust"

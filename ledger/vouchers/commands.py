@@ -35,6 +35,26 @@ class _WithAmount(ProductCommand, forbid_unknown_fields=True, omit_defaults=True
         self.amount = _integer("amount", self.amount, 1)
 
 
+class BeneficiaryRegistration(ProductCommand, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    """The person whose name in the book is the command's subject was registered, or their data changed."""
+
+    operation: ClassVar[str] = "register_beneficiary"
+
+    commitment: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
+
+
+class BeneficiaryErasure(ProductCommand, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    """A person's data were erased."""
+
+    operation: ClassVar[str] = "erase_beneficiary"
+
+    reason: Reason
+
+    def __post_init__(self) -> None:
+        ProductCommand.__post_init__(self)
+        check_text("reason", self.reason)
+
+
 class ProgrammeOpening(ProductCommand, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
     """Open a programme in one asset. Vouchers are good through `expires_after_days` days, unless they say."""
 

@@ -14,6 +14,8 @@ def needs(state: State, command: Command) -> Needs:
     """Streams and accounts; a code leads to its voucher, a voucher to its programme's accounts."""
     body, subject = command.body, str(command.subject)
     match body:
+        case c.BeneficiaryRegistration() | c.BeneficiaryErasure():
+            return Needs([f"beneficiary:{subject}"])
         case c.ProgrammeOpening():
             return Needs([f"programme:{body.programme}"])
         case c.Funding() | c.Return():

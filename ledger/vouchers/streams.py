@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal
 
 from msgspec import Struct
@@ -9,6 +10,7 @@ from msgspec.structs import replace
 
 from ledger.events import Event
 from ledger.text import from_iso
+from ledger.vouchers.accounts import outstanding
 
 Status = Literal[
     "issued", "delivered", "partially_redeemed", "redeemed", "expired", "cancelled", "failed", "reissued"
@@ -64,6 +66,22 @@ class Code(Struct, frozen=True):
     voucher: str
 
 
+class Beneficiary(Struct, frozen=True, omit_defaults=True):
+    """What the book knows of a person: a commitment to their data, and whether these were erased."""
+
+    beneficiary: str
+    commitment: str
+    erased: bool = False
+
+
+def evolve_beneficiary(beneficiary: Beneficiary | None, event: Event, stream: str) -> Beneficiary:
+    """Registered, registered anew, erased."""
+    if event.type == "beneficiary_erased":
+        assert beneficiary is not None
+        return replace(beneficiary, erased=True)
+    return Beneficiary(event.data["beneficiary"], event.data["commitment"])
+
+
 def evolve_programme(programme: Programme | None, event: Event, stream: str) -> Programme:
     """A programme as it was opened; its money is in its accounts."""
     if programme is not None:
@@ -117,6 +135,12 @@ def evolve_voucher(voucher: Voucher | None, event: Event, stream: str) -> Vouche
 def voucher_due(voucher: Voucher) -> int | None:
     """When it expires by itself."""
     return voucher.expires_at if voucher.is_open else None
+
+
+def voucher_claims(voucher: Voucher, stream: str) -> Iterator[tuple[str, str, int]]:
+    """What the liability account holds for it (debit positive): what it still promises."""
+    if voucher.remaining:
+        yield outstanding(voucher.programme), voucher.asset, -voucher.remaining
 
 
 def _issued(event: Event, stream: str) -> Voucher:

@@ -1,0 +1,99 @@
+"""A double of Buffr's API for the tests, as a real HTTP server: it distributes, remembers keys, and can fail.
+
+It is made from the client's contract in the seed; nobody at Buffr has seen it.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+API_KEY = "buffr-api-key-of-the-tests"
+
+
+@dataclass
+class Buffr:
+    """What was asked of it, what it distributed, and what it does next."""
+
+    url: str = ""
+    asked: list[tuple[str, dict[str, Any]]] = field(default_factory=list)  # key and body
+    distributions: Counter[str] = field(default_factory=Counter)
+    answers: dict[str, dict[str, Any]] = field(default_factory=dict)  # by key
+    statuses: dict[str, str] = field(default_factory=dict)
+    failing: list[int] = field(default_factory=list)  # statuses of the next answers, before anything is done
+    declines: set[str] = field(default_factory=set)
+    distributed: Callable[[str], None] = lambda voucher: None  # after distributing, before answering
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def disburse(self, key: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        """Once for each key."""
+        with self.lock:
+            self.asked.append((key, body))
+            if self.failing:
+                return self.failing.pop(0), {"error": "not now"}
+            if key in self.answers:
+                return 200, self.answers[key]
+            voucher = body["voucher_id"]
+            if voucher in self.declines:
+                return 422, {"error": "no such wallet"}
+            self.distributions[voucher] += 1
+            self.statuses[voucher] = "delivered"
+            answer = {"success": True, "deliveryId": f"D-{voucher}-{self.distributions[voucher]}"}
+            self.answers[key] = answer
+        self.distributed(voucher)
+        return 200, answer
+
+
+@contextmanager
+def buffr() -> Iterator[Buffr]:
+    """The double on a free port of this host."""
+    state = Buffr()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            if self._allowed() and self.path == "/api/utilities/vouchers/disburse":
+                self._answer(*state.disburse(self.headers.get("Idempotency-Key", ""), body))
+
+        def do_GET(self) -> None:
+            if not self._allowed():
+                return
+            status = state.statuses.get(self.path.removeprefix("/api/v1/vouchers/"))
+            self._answer(*((404, {"error": "unknown"}) if status is None else (200, {"status": status})))
+
+        def _allowed(self) -> bool:
+            allowed = self.headers.get("Authorization") == f"Bearer {API_KEY}"
+            if not allowed:
+                self._answer(401, {"error": "who are you?"})
+            return allowed
+
+        def _answer(self, status: int, body: dict[str, Any]) -> None:
+            raw = json.dumps(body).encode()
+            self.send_response(status)
+            self.send_header("content-type", "application/json")
+            self.send_header("content-length", str(len(raw)))
+            self.end_headers()
+            self.wfile.write(raw)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    state.url = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    try:
+        yield state
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()

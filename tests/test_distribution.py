@@ -1,0 +1,272 @@
+"""Vouchers handed over to Buffr: once, whatever fails or is killed. Buffr here is a double."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any
+from unittest.mock import patch
+
+import httpx
+import psycopg
+import pytest
+
+from adapters import buffr_client
+from adapters.buffr_client import Breaker, BuffrClient, Declined, Later, Taken, Unknown
+from api import distribution
+from api.settings import Buffr as Access
+from api.settings import SettingsError, Work, read
+from tests.buffr_double import API_KEY, Buffr, buffr
+from tests.conftest import NewDatabase
+from tests.daybook_command import COMMAND, ROOT, environment
+from tests.keys import as_admin, introduce
+from tests.served import Book, Service, served
+
+CHART = {"assets": ["NAD/2"], "accounts": [], "products": ["vouchers"]}
+
+
+def client(double: Buffr, **more: Any) -> BuffrClient:
+    return BuffrClient(double.url, API_KEY, pause=lambda seconds: None, **more)
+
+
+def until(happened: Callable[[], object], seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < deadline, "it does not happen"
+        time.sleep(0.02)
+
+
+def opened(book: Book) -> None:
+    ask(book, "/programmes", {"programme": "relief", "name": "R", "asset": "NAD/2", "distributor": "buffr"})
+    ask(book, "/programmes", {"programme": "own", "name": "O", "asset": "NAD/2"})
+    for programme in ("relief", "own"):
+        ask(book, f"/programmes/{programme}/fundings", {"amount": 1_000_000})
+
+
+def ask(book: Book, path: str, body: Any, method: str = "POST") -> Any:
+    answer = book.call(method, path, body)
+    assert answer.is_success, answer.text
+    return answer.json()
+
+
+def new(name: str, **more: Any) -> dict[str, Any]:
+    return {"programme": "relief", "voucher": name, "beneficiary": "B1", "amount": 1_250, **more}
+
+
+# ---------------------------------------------------------------- the client
+
+
+def test_a_request_is_tried_again_with_the_same_key() -> None:
+    """What fails in passing is asked again at once; Buffr distributes one time for the key."""
+    with buffr() as double:
+        double.failing = [503, 429]
+        assert client(double).disburse("k1", {"voucher_id": "V1"}) == Taken("D-V1-1")
+        assert [key for key, _ in double.asked] == ["k1"] * 3
+        assert client(double).disburse("k1", {"voucher_id": "V1"}) == Taken("D-V1-1")
+        assert double.distributions == {"V1": 1}
+
+
+def test_what_is_declined_is_told_from_what_may_come_later() -> None:
+    """A refusal of the voucher ends it; a refusal of us, or no answer, does not."""
+    with buffr() as double:
+        double.declines.add("V1")
+        declined = client(double).disburse("k1", {"voucher_id": "V1"})
+        assert declined == Declined("Buffr answered 422: no such wallet")
+        stranger = BuffrClient(double.url, "wrong", pause=lambda seconds: None)
+        assert stranger.disburse("k2", {"voucher_id": "V2"}) == Later("Buffr answered 401")
+        double.failing = [500] * 3
+        assert client(double).disburse("k3", {"voucher_id": "V3"}) == Later("Buffr answered 500")
+    assert isinstance(client(double).disburse("k4", {"voucher_id": "V4"}), Later)  # nobody is there
+    assert not double.distributions
+
+
+def test_the_circuit_opens_and_is_tried_again() -> None:
+    """After five failures in a row nothing is asked for half a minute; one success closes it."""
+    now = [0.0]
+    with buffr() as double:
+        asking = client(double, breaker=Breaker(lambda: now[0]))
+        double.failing = [500] * 6
+        for n in range(3):
+            assert isinstance(asking.disburse(f"k{n}", {"voucher_id": "V1"}), Later)
+        assert len(double.asked) == 5
+        now[0] = 29.9
+        assert isinstance(asking.disburse("k", {"voucher_id": "V1"}), Later)
+        assert len(double.asked) == 5
+        now[0] = 30.0
+        assert isinstance(asking.disburse("k", {"voucher_id": "V1"}), Later)
+        assert len(double.asked) == 6
+        now[0] = 60.0
+        assert asking.disburse("k", {"voucher_id": "V1"}) == Taken("D-V1-1")
+        assert asking.disburse("k", {"voucher_id": "V1"}) == Taken("D-V1-1")
+
+
+def test_a_silent_buffr_is_not_waited_for() -> None:
+    """A time-out is a failure in passing."""
+    ended = threading.Event()
+    with buffr() as double:
+
+        def silent(voucher: str) -> None:
+            ended.wait(5)
+
+        double.distributed = silent
+        outcome = client(double, timeout=0.1).disburse("k1", {"voucher_id": "V1"})
+        ended.set()
+    assert outcome == Taken("D-V1-1")  # the second try finds what the first one did
+    assert double.distributions == {"V1": 1}
+
+
+def test_a_voucher_that_buffr_does_not_know_is_none_and_no_answer_is_unknown() -> None:
+    """Three answers that a reconciliation must tell apart."""
+    with buffr() as double:
+        double.statuses["V1"] = "redeemed"
+        assert client(double).status("V1") == {"status": "redeemed"}
+        assert client(double).status("V2") is None
+    with pytest.raises(Unknown):
+        client(double).status("V1")
+
+
+def test_settings_name_both_or_none() -> None:
+    """The URL is https, but on this host; the key is not shown."""
+    assert read({}).work.buffr is None
+    given = read({"BUFFR_API_URL": "https://api.buffr.com", "BUFFR_API_KEY": "secret-key"})
+    assert given.work.buffr == Access("https://api.buffr.com", "secret-key")
+    assert "secret-key" not in repr(given)
+    for url, key in (("https://api.buffr.com", ""), ("http://api.buffr.com", "k"), ("buffr", "k")):
+        with pytest.raises(SettingsError, match="BUFFR_API"):
+            read({"BUFFR_API_URL": url, "BUFFR_API_KEY": key})
+
+
+# ---------------------------------------------------------------- the service
+
+
+@pytest.fixture
+def double() -> Iterator[Buffr]:
+    with buffr() as state:
+        yield state
+
+
+@pytest.fixture
+def service(new_database: NewDatabase, double: Buffr) -> Iterator[Service]:
+    work = Work(buffr=Access(double.url, API_KEY))
+    with (
+        patch.object(distribution, "POLL_SECONDS", 0.1),
+        patch.object(distribution, "REST_SECONDS", 0.1),
+        patch.object(buffr_client, "OPEN_SECONDS", 0.1),
+        new_database() as conninfo,
+        served(conninfo, work=work) as service,
+    ):
+        yield service
+
+
+def test_what_is_issued_is_handed_over_once(service: Service, double: Buffr) -> None:
+    """With who it is for, its code and its amount in dollars; other programmes are left alone."""
+    book = service.open(CHART)
+    opened(book)
+    person = {"name": "Maria Shikongo", "id_number": "85010112345", "phone": "+264811234567"}
+    ask(book, "/beneficiaries/B1", person, "PUT")
+    ask(book, "/vouchers", {**new("own"), "programme": "own"})
+    code = ask(book, "/vouchers", new("V1", grant_type="old age", expires_at="2099-01-01T00:00:00Z"))["code"]
+    double.failing = [500] * 4
+    until(lambda: book.get("/vouchers/V1").get("distributed"))
+    key, body = double.asked[-1]
+    assert body == {
+        "voucher_id": "V1",
+        "beneficiary_id": "B1",
+        "beneficiary_name": "Maria Shikongo",
+        "beneficiary_id_number": "85010112345",
+        "beneficiary_phone": "+264811234567",
+        "amount": 12.5,
+        "grant_type": "old age",
+        "expiry_date": "2099-01-01T00:00:00.000000Z",
+        "voucher_code": code,
+        "qr_code": code,
+    }
+    assert {asked for asked, _ in double.asked} == {key}
+    assert book.get("/vouchers/V1")["delivery"] == "D-V1-1"
+    double.declines.add("V2")
+    ask(book, "/vouchers", new("V2"))
+    until(lambda: book.get("/vouchers/V2")["status"] == "failed")
+    ask(book, "/vouchers/V2/reissue", {"replacement": "V3"})
+    until(lambda: book.get("/vouchers/V3").get("distributed"))
+    assert double.distributions == {"V1": 1, "V3": 1}
+    until(lambda: book.get("/voucher-metrics")["distributed"] == 2)
+    found = book.get("/voucher-metrics")
+    assert (found["to_distribute"], found["declined"], found["success_rate"]) == (3, 1, "66.67")
+
+
+@pytest.mark.torture
+def test_a_process_killed_between_sending_and_recording_distributes_once(
+    database: str, double: Buffr
+) -> None:
+    """Buffr has it, the book does not say so, the process dies; the next one asks again and records it."""
+    running: list[subprocess.Popen[bytes]] = []
+
+    def kill(voucher: str) -> None:
+        running[0].send_signal(signal.SIGKILL)
+        running[0].wait()
+
+    double.distributed = kill
+    settings = environment(database, BUFFR_API_URL=double.url, BUFFR_API_KEY=API_KEY)
+    base = _start(settings, database, running)
+    with httpx.Client(base_url=base, headers=as_admin(base), timeout=30) as asking:
+        chart = {"name": "main", "chart": CHART}
+        asking.post("/v1/ledgers", json=chart).raise_for_status()
+        ledger = "/v1/ledgers/main"
+        programme = {"programme": "relief", "name": "R", "asset": "NAD/2", "distributor": "buffr"}
+        asking.post(f"{ledger}/programmes", json=programme).raise_for_status()
+        funding = {"amount": 10_000}
+        asking.post(f"{ledger}/programmes/relief/fundings", json=funding).raise_for_status()
+        with suppress(httpx.HTTPError):
+            asking.post(f"{ledger}/vouchers", json=new("V1"))
+    until(lambda: running[0].poll() is not None)
+    assert double.distributions == {"V1": 1}
+    assert _recorded(database) == []
+    double.distributed = lambda voucher: None
+    _start(settings, database, running)
+    try:
+        until(lambda: _recorded(database))
+    finally:
+        running[0].terminate()
+        running[0].wait(60)
+    assert _recorded(database) == ["D-V1-1"]
+    assert double.distributions == {"V1": 1}
+    assert len({key for key, _ in double.asked}) == 1
+    assert len(double.asked) >= 2
+
+
+def _recorded(database: str) -> list[str]:
+    query = (
+        "SELECT convert_from(body, 'UTF8')::json -> 'data' ->> 'delivery' FROM daybook.events"
+        " WHERE type = 'voucher_distributed'"
+    )
+    with psycopg.connect(database) as connection:
+        return [delivery for (delivery,) in connection.execute(query)]
+
+
+def _start(settings: dict[str, str], database: str, running: list[subprocess.Popen[bytes]]) -> str:
+    """`daybook serve` on a free port; `running` has its process."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = str(listener.getsockname()[1])
+    process = subprocess.Popen(
+        (*COMMAND, "serve", "--port", port),
+        cwd=ROOT,
+        env=settings,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    running[:] = [process]
+    base = f"http://127.0.0.1:{port}"
+
+    def answers() -> bool:
+        with suppress(httpx.HTTPError):
+            return httpx.get(f"{base}/health/live").is_success
+        return process.poll() is not None
+
+    until(answers, 60)
+    introduce(base, database)
+    return base

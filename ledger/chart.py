@@ -52,7 +52,7 @@ NO_LIMITS = Limits()
 class Terms(Struct, frozen=True, omit_defaults=True):
     """What an account is: copied from its pattern when it opens. `assets` None: any asset of the ledger.
 
-    `product` alone posts to it, by its own commands: the account is the control account of its streams.
+    `product` keeps it: nobody else limits or closes it, nor posts to it, unless it is income or expense.
     """
 
     type: AccountType
@@ -61,6 +61,11 @@ class Terms(Struct, frozen=True, omit_defaults=True):
     assets: tuple[AssetCode, ...] | None = None
     limits: dict[str, Limits] = {}
     product: str = ""
+
+    @property
+    def kept_by_product(self) -> bool:
+        """Whether its product alone posts to it: closing entries clear income and expense."""
+        return bool(self.product) and self.type not in ("income", "expense")
 
     @property
     def debit_normal(self) -> bool:
@@ -75,7 +80,7 @@ class Terms(Struct, frozen=True, omit_defaults=True):
 class AccountPattern(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """One line of a chart. `limits` are per asset code, `*` for every asset without its own.
 
-    `product` alone posts to such accounts; the pattern must be one that the product ships.
+    `product` keeps such accounts (see Terms); the pattern must be one that the product ships.
     """
 
     pattern: Annotated[

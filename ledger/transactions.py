@@ -27,7 +27,7 @@ def transaction(state: State, command: Command, now: int) -> Accepted:
     opened: dict[str, Account] = {}
     positions = positions_of(state, [p.account for p in postings], assets, opened)
     for position in positions:
-        if position.account.terms.product:
+        if position.account.terms.kept_by_product:
             refuse(
                 "account_of_product", account=position.account.address, product=position.account.terms.product
             )

@@ -23,6 +23,7 @@ from projections.audit.verdicts import Report
 from tests.bookkeeping import CHART, USD, code, deposit, do, done, transaction, writing
 from tests.meters import METERS, Meter, PutIn, Remove, SetTariff, meters
 from tests.tampering import unguarded
+from tests.waiting import until
 
 WITH_METERS = ChartDocument(CHART.assets, CHART.accounts, ("meters",))
 
@@ -206,6 +207,19 @@ def test_only_the_product_moves_its_accounts(writer: Writer) -> None:
     assert code(do(writer, c.AccountLimits({}), "meters:unearned")) == "account_of_product"
     assert code(do(writer, c.AccountClosing(), "meters:unearned")) == "account_of_product"
     assert code(do(writer, c.Reversal(), paid)) == "transaction_not_found"
+
+
+def test_a_period_closes_over_what_a_product_earned(database: str) -> None:
+    """Closing entries are transactions: they clear the product's income, and nothing else of it."""
+    books = (*CHART.accounts, AccountPattern("retained", "equity"))
+    with writing(database, sweep_seconds=0.05) as writer:
+        done(do(writer, c.LedgerOpening(name="main", chart=ChartDocument(CHART.assets, books, ("meters",)))))
+        done(do(writer, SetTariff(street="high", seconds=1)))
+        done(do(writer, put_in("m1", 7)))
+        until(lambda: meter(database, "m1")[0].ends_at is None)
+        done(do(writer, transaction("meters:earned", "retained", 7)))
+    assert (posted(database, "meters:earned"), posted(database, "retained")) == (0, 7)
+    assert failed(live.check(database, "main")) == []
 
 
 def test_a_chart_brings_its_products_patterns_in(writer: Writer) -> None:

@@ -16,6 +16,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from hypothesis import settings
 from psycopg import sql as composed
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
@@ -24,6 +25,10 @@ from sql.migrate import migrate
 
 NewDatabase = Callable[[], AbstractContextManager[str]]
 CopyOf = Callable[[str], AbstractContextManager[str]]
+
+# How long an example takes says more of the machine than of the code.
+settings.register_profile("unhurried", parent=settings(), deadline=None)
+settings.load_profile("unhurried")
 
 _RUN = f"daybook_test_{os.getpid()}_{uuid4().hex[:8]}"
 

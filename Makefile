@@ -29,7 +29,7 @@ run: .venv/runtime-installed
 	@.venv/bin/daybook serve
 
 test: check
-	@$(PY) -m pytest -n 2 --dist loadfile
+	@$(PY) -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 bench: .venv/dev-installed
 	@$(PY) -m benchmarks

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import click
 import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from adapters.statements.amounts import StatementError, one_line
-from adapters.statements.camt import CamtStatement
-from adapters.statements.csv_file import CsvColumns, CsvStatement, read_columns
+from adapters.statements.amounts import StatementError
+from adapters.statements.csv_file import read_columns
 from api import reconciling
+from api.bank_side import BankComparison, Statement, run_name
 from api.console import explain, show, show_json
 from api.data_commands import as_json
 from api.database import reading, writing
@@ -26,7 +26,7 @@ from ledger import reconciliation_reads as reads
 from ledger.batch import Refusal, Request
 from ledger.reader import TransactionNotFound
 from ledger.reconciliation.commands import ResolveItem, RunName
-from ledger.reconciliation.items import OUTCOMES, Item
+from ledger.reconciliation.items import OUTCOMES
 from ledger.reconciliation.streams import Run
 
 PAGE = 100
@@ -52,27 +52,6 @@ def _sentences(file: Path | None = None) -> Iterator[None]:
         raise InputError(f"{file}: {error}") from error
     except reconciling.RunRefused as error:
         raise click.ClickException(f"Refused: {explain(error.rejection)}") from error
-
-
-class _Statement:
-    """A statement file, read as often as it is iterated over."""
-
-    def __init__(self, file: Path, columns: CsvColumns | None, assets: dict[str, str], account: str) -> None:
-        self._file = file
-        self._columns = columns
-        self._assets = assets
-        self._account = account
-        self.days = "", ""
-
-    def __iter__(self) -> Iterator[Item]:
-        if self._columns is None:
-            with self._file.open("rb") as binary:
-                statement = CamtStatement(binary, self._assets, self._account)
-                yield from statement
-                self.days = statement.first_day, statement.last_day
-        else:
-            with self._file.open(encoding=self._columns.encoding, newline="") as text:
-                yield from CsvStatement(text, self._columns, self._assets)
 
 
 @reconcile_group.command("bank")
@@ -109,49 +88,37 @@ def bank_command(
     The same file with the same options is one run, however often the command is given: to compare it anew,
     name another run.
     """
-    with _sentences(file):
-        columns = None if mapping is None else read_columns(mapping.read_text("utf-8"))
-        with file.open("rb") as bytes_:
-            digest = hashlib.file_digest(bytes_, "sha256").hexdigest()
-    options = f"{digest} {account} {window_days} {statement_account} {columns}"
-    run = name or f"bank-{hashlib.sha256(options.encode()).hexdigest()[:16]}"
-    msgspec.convert(run, RunName)
     with writing(settings) as (writer, reader), _sentences(file):
-        assets = {asset.partition("/")[0]: asset for asset in reader.chart(ledger).chart.assets}
-        statement = _Statement(file, columns, assets, statement_account)
-        extent = reconciling.extent_of(statement, lambda: statement.days)
-        asked = reconciling.Asked(
-            run=run, account=account, source=one_line(file.name, 255), digest=digest, window_days=window_days
-        )
-        with _progress() as progress:
-            task = progress.add_task("compared", total=None)
-
-            def compared(count: int) -> None:
-                progress.update(task, completed=count)
-
-            done = reconciling.run(writer, reader, ledger, asked, extent, statement, compared)
+        columns = None if mapping is None else read_columns(mapping.read_text("utf-8"))
+        statement = Statement(file=file, title=file.name, columns=columns, of_account=statement_account)
+        comparison = BankComparison(reader, ledger, account, statement, window_days)
+        run = msgspec.convert(name or run_name(comparison.about, statement), RunName)
+        with _compared() as compared, TemporaryDirectory(prefix="daybook-reconcile-") as folder:
+            done = reconciling.run(writer, reader, ledger, run, comparison, Path(folder), compared)
     _show_run(done, json_)
 
 
-def _progress() -> Progress:
+@contextmanager
+def _compared() -> Iterator[Callable[[int], None]]:
+    """Shows how many items of both sides were read."""
     console = Console(stderr=True)
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=console,
-        disable=not console.is_terminal,
-    )
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task("compared", total=None)
+        yield lambda count: progress.update(task, completed=count)
 
 
 def _show_run(run: Run, json_: bool) -> None:
     if json_:
         show_json(run)
         return
+    about = run.account or run.source
+    days = f", {run.first_day} to {run.last_day}" if run.last_day else ""
     found = ", ".join(f"{run.counts[name]:,} {name}" for name in OUTCOMES if run.counts.get(name))
-    click.echo(f"{run.run}: {run.account}, {run.first_day} to {run.last_day}, at seq {run.known_at}.")
+    click.echo(f"{run.run}: {about}{days}, at seq {run.known_at}.")
     click.echo(f"{run.match_rate} % match ({found or 'nothing on either side'}); {run.unresolved:,} open.")
+    if run.kinds:
+        click.echo(f"Of these: {', '.join(f'{number:,} {kind}' for kind, number in run.kinds.items())}.")
 
 
 @reconcile_group.command("list")
@@ -208,12 +175,18 @@ def _row(item: reads.ItemView) -> tuple[str, ...]:
     if item.resolution is not None:
         by = item.resolution.transaction
         resolved = "; ".join(filter(None, ("" if by is None else f"seq {by}", item.resolution.explanation)))
-    return item.item, item.outcome, _side(item.here), _side(item.there), resolved
+    return item.item, item.kind or item.outcome, _side(item.here), _side(item.there), resolved
 
 
 def _side(items: Iterable[dict[str, str]]) -> str:
     shown = ("day", "id", "reference", "amount", "asset", "status")
-    return "; ".join(" ".join(each[name] for name in shown if name in each) for each in items)
+    return "; ".join(
+        " ".join([*(each[name] for name in shown if name in each), *_fee(each)]) for each in items
+    )
+
+
+def _fee(item: dict[str, str]) -> list[str]:
+    return [f"fee {item['fee']}"] if "fee" in item else []
 
 
 @reconcile_group.command("resolve")

@@ -1,27 +1,25 @@
-"""Running a reconciliation: a file is read and checked, compared with the ledger, and what differs recorded.
+"""Running a reconciliation: what a comparison finds is recorded, so that it can end anywhere and be repeated.
 
-A run can end anywhere and be repeated. Its name stands for the file and the settings; the ledger is compared
-as it was when the run began; each page has its key. So the second time goes on where the first has ended, and
-of a finished run nothing is done at all.
+The ledger is compared as it was when the run began; each page has its key. So the second time goes on where
+the first has ended, and of a finished run nothing is done at all. A run that was interrupted, and whose other
+side says something else by now, is abandoned: another one takes its place.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from datetime import date, timedelta
+from itertools import count
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import msgspec
-from msgspec import Struct
 
 from ledger import commands as c
 from ledger import reconciliation_reads as reads
 from ledger.batch import Outcome, Refusal, Request
 from ledger.reader import Reader
-from ledger.reconciliation.commands import FinishRun, RecordItems, StartRun
-from ledger.reconciliation.items import Finding, Item, Rules, Tally
-from ledger.reconciliation.matching import reconcile
+from ledger.reconciliation.commands import AbandonRun, FinishRun, RecordItems, StartRun
+from ledger.reconciliation.items import Finding, Item, Tally
+from ledger.reconciliation.sides import About, Comparison
 from ledger.reconciliation.streams import Run, as_data
 from ledger.rejections import Rejection
 from ledger.writer import Writer
@@ -32,25 +30,6 @@ STEP = 1_000
 ACTOR = "daybook reconcile"
 
 
-class Asked(Struct, frozen=True, kw_only=True):
-    """What to compare: the name of the run, the account, and what stands for the other side."""
-
-    run: str
-    account: str
-    source: str
-    digest: str
-    window_days: int
-
-
-class Extent(Struct, frozen=True):
-    """What a whole statement is about: its number of items, their assets, its days."""
-
-    items: int
-    assets: frozenset[str]
-    first_day: str
-    last_day: str
-
-
 class RunRefused(Exception):
     """The ledger refuses the run; carries the rejection."""
 
@@ -59,69 +38,108 @@ class RunRefused(Exception):
         self.rejection = rejection
 
 
-def extent_of(items: Iterable[Item], said: Callable[[], tuple[str, str]]) -> Extent:
-    """Read a statement to its end; `said` are then the days that it names itself, if it does."""
-    count, assets, first, last = 0, set(), "9999-12-31", ""
-    for item in items:
-        count += 1
-        assets.add(item.asset)
-        first, last = min(first, item.day), max(last, item.day)
-    named_first, named_last = said()
-    first, last = min(named_first or first, first), max(named_last, last)
-    return Extent(count, frozenset(assets), first if last else "", last)
-
-
 def run(
     writer: Writer,
     reader: Reader,
     ledger: str,
-    asked: Asked,
-    extent: Extent,
-    there: Iterable[Item],
+    name: str,
+    comparison: Comparison,
+    folder: Path,
     progress: Callable[[int], None],
 ) -> Run:
-    """The finished run (RunRefused). `progress` is told how many items of both sides were read."""
-    try:
-        begun = reads.run(reader, ledger, asked.run)
-    except reads.RunNotFound:
+    """The finished run of this name (RunRefused). `progress` is told how many items of both sides were read.
+
+    `folder` is for temporary files. What `comparison` raises goes through.
+    """
+    about = comparison.about
+    begun = found(reader, ledger, name)
+    if begun is None:
         start = StartRun(
-            run=asked.run,
-            account=asked.account,
-            source=asked.source,
-            digest=asked.digest,
-            window_days=asked.window_days,
+            run=name,
+            side=about.side,
+            account=about.account or None,
+            source=about.source,
+            digest=about.digest,
+            window_days=about.window_days,
         )
         _done(writer, ledger, start, "start")
-        begun = reads.run(reader, ledger, asked.run)
-    if (begun.digest, begun.account, begun.window_days) != (asked.digest, asked.account, asked.window_days):
-        raise RunRefused(Rejection("reconciliation_exists", {"run": asked.run}))
-    if begun.status == "finished":
+        begun = reads.run(reader, ledger, name)
+    if not _same(begun, about):
+        raise RunRefused(Rejection("reconciliation_exists", {"run": name}))
+    if begun.status != "running":
         return begun
-    rules = Rules(window_days=asked.window_days, first_day=extent.first_day, last_day=extent.last_day)
     tally = Tally()
-    read = _Count(progress)
-    here = read.passing(_here(reader, ledger, begun, extent))
-    with TemporaryDirectory(prefix="daybook-reconcile-") as folder:
-        findings = reconcile(here, read.passing(there), rules, Path(folder))
-        for page, items in enumerate(_pages(findings, tally), 1):
-            _done(writer, ledger, RecordItems(run=asked.run, page=page, items=items), f"page:{page}")
+    findings = comparison.findings(begun.known_at, folder, _Count(progress).passing)
+    for page, items in enumerate(_pages(findings, tally), 1):
+        _done(writer, ledger, RecordItems(run=name, page=page, items=items), f"page:{page}")
     finish = FinishRun(
-        run=asked.run, counts=tally.counts, first_day=extent.first_day, last_day=extent.last_day
+        run=name,
+        counts=tally.counts,
+        kinds=tally.kinds,
+        first_day=about.first_day,
+        last_day=about.last_day,
     )
     _done(writer, ledger, finish, "finish")
-    return reads.run(reader, ledger, asked.run)
+    return reads.run(reader, ledger, name)
 
 
-def _here(reader: Reader, ledger: str, run: Run, extent: Extent) -> Iterator[Item]:
-    """The account around the statement's days, as far as the window reaches, in the statement's assets."""
-    if not extent.last_day:
-        return
-    window = timedelta(days=run.window_days)
-    first = (date.fromisoformat(extent.first_day) - window).isoformat()
-    last = (date.fromisoformat(extent.last_day) + window).isoformat()
-    for item in reads.account_items(reader, ledger, run.account, run.known_at, first, last):
-        if not extent.assets or item.asset in extent.assets:
-            yield item
+def run_next(
+    writer: Writer,
+    reader: Reader,
+    ledger: str,
+    base: str,
+    comparison: Comparison,
+    folder: Path,
+    progress: Callable[[int], None],
+    *,
+    anew: bool,
+) -> Run:
+    """The first run named `base`, `base.2`, `base.3`, ... that can be gone on with or begun (RunRefused).
+
+    For sides that are asked and may say something else the next time: a run that cannot be gone on with is
+    abandoned. A finished one is the answer, unless it is to be compared `anew`.
+    """
+    for name in _names(base):
+        begun = found(reader, ledger, name)
+        if begun is not None and begun.status == "finished" and not anew:
+            return begun
+        if begun is not None and begun.status == "running" and not _same(begun, comparison.about):
+            _done(writer, ledger, AbandonRun(run=name), "abandon")
+        elif begun is None or begun.status == "running":
+            return run(writer, reader, ledger, name, comparison, folder, progress)
+    raise AssertionError("names do not end")
+
+
+def finished(reader: Reader, ledger: str, base: str) -> Run | None:
+    """The finished run among `base`, `base.2`, `base.3`, ...; None: there is none yet."""
+    for name in _names(base):
+        begun = found(reader, ledger, name)
+        if begun is None or begun.status == "finished":
+            return begun
+    raise AssertionError("names do not end")
+
+
+def found(reader: Reader, ledger: str, name: str) -> Run | None:
+    """A run, whatever has become of it; None: nobody has begun it."""
+    try:
+        return reads.run(reader, ledger, name)
+    except reads.RunNotFound:
+        return None
+
+
+def _names(base: str) -> Iterator[str]:
+    yield base
+    for number in count(2):
+        yield f"{base}.{number}"
+
+
+def _same(begun: Run, about: About) -> bool:
+    return (begun.side, begun.digest, begun.account, begun.window_days) == (
+        about.side,
+        about.digest,
+        about.account,
+        about.window_days,
+    )
 
 
 def _pages(findings: Iterable[Finding], tally: Tally) -> Iterator[tuple[Finding, ...]]:
@@ -142,7 +160,9 @@ def _pages(findings: Iterable[Finding], tally: Tally) -> Iterator[tuple[Finding,
         yield tuple(page)
 
 
-def _done(writer: Writer, ledger: str, body: StartRun | RecordItems | FinishRun, step: str) -> None:
+def _done(
+    writer: Writer, ledger: str, body: StartRun | RecordItems | FinishRun | AbandonRun, step: str
+) -> None:
     command = c.command(body, key=f"reconcile:{body.run}:{step}", actor=ACTOR)
     outcome: Outcome
     [outcome] = writer.execute(ledger, Request([command]))

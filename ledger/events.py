@@ -114,6 +114,7 @@ SCHEMA_VERSIONS: dict[str, int] = {
     "reconciliation_started": 1,
     "reconciliation_items_found": 1,
     "reconciliation_finished": 1,
+    "reconciliation_abandoned": 1,
     "reconciliation_item_resolved": 1,
 }
 

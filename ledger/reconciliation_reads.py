@@ -29,6 +29,7 @@ class ItemView(Struct, frozen=True, omit_defaults=True, kw_only=True):
     rule: Rule
     here: tuple[dict[str, str], ...]
     there: tuple[dict[str, str], ...]
+    kind: str = ""
     resolution: Resolution | None = None
 
 
@@ -63,6 +64,7 @@ def items(reader: Reader, ledger: str, name: str, after_page: int = 0) -> Iterat
                     rule=each.rule,
                     here=each.here,
                     there=each.there,
+                    kind=each.kind,
                     resolution=each.resolution,
                 )
         after = found[-1][0].name

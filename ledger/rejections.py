@@ -110,7 +110,13 @@ TABLE: tuple[RejectionCode, ...] = (
         "reconciliation_not_found", 404, True, "There is no reconciliation of this name.", ("run",)
     ),
     RejectionCode("reconciliation_exists", 409, False, "A reconciliation of this name exists.", ("run",)),
-    RejectionCode("reconciliation_is_finished", 409, False, "The reconciliation is finished.", ("run",)),
+    RejectionCode(
+        "reconciliation_has_ended",
+        409,
+        False,
+        "The reconciliation was finished or abandoned.",
+        ("run", "status"),
+    ),
     RejectionCode(
         "reconciliation_page_out_of_order",
         409,

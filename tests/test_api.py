@@ -768,7 +768,7 @@ def test_every_operation_has_its_own_scope_and_id() -> None:
 AT_THE_CONSOLE = {
     "nothing_to_classify",
     "reconciliation_exists",
-    "reconciliation_is_finished",
+    "reconciliation_has_ended",
     "reconciliation_item_is_resolved",
     "reconciliation_item_not_found",
     "reconciliation_not_found",

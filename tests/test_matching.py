@@ -19,12 +19,14 @@ from tests.naive_matching import naive
 
 
 def items(text: str) -> list[Item]:
-    """One item a line: id, day of January, reference or -, amount, and a status where there is one."""
+    """One item a line: id, day of January, reference or -, amount, a status or `fee=` where there is one."""
     found = []
     for line in filter(None, map(str.strip, text.splitlines())):
-        id, day, reference, amount, *status = line.split()
-        reference = "" if reference == "-" else reference
-        found.append(Item(f"2026-01-{int(day):02}", id, reference, int(amount), "EUR/2", "".join(status)))
+        id, day, reference, amount, *more = line.split()
+        fees = [int(word.removeprefix("fee=")) for word in more if word.startswith("fee=")]
+        status = "".join(word for word in more if not word.startswith("fee="))
+        item = Item(f"2026-01-{int(day):02}", id, "" if reference == "-" else reference, int(amount), "EUR/2")
+        found.append(replace(item, status=status, fee=fees[0] if fees else None))
     return found
 
 
@@ -48,6 +50,27 @@ CASES = {
     "statuses differ": ("a 1 R1 100 posted", "x 1 R1 100 pending", "status_mismatch reference a x"),
     "no status contradicts nothing": ("a 1 R1 100 posted", "x 1 R1 100", "match reference a x"),
     "amounts differ": ("a 1 R1 100", "x 1 R1 99", "amount_mismatch reference a x"),
+    "amounts differ by their fees": (
+        "a 1 R1 97 fee=3",
+        "x 1 R1 96 fee=4",
+        "amount_mismatch reference a x fee_differs",
+    ),
+    "amounts differ by more than their fees": (
+        "a 1 R1 97 fee=3",
+        "x 1 R1 96 fee=3",
+        "amount_mismatch reference a x",
+    ),
+    "fees differ and what is left agrees": (
+        "a 1 R1 97 fee=3",
+        "x 1 R1 97 fee=4",
+        "amount_mismatch reference a x fee_differs",
+    ),
+    "no fee contradicts nothing": ("a 1 R1 97", "x 1 R1 97 fee=4", "match reference a x"),
+    "fees of several are added up": (
+        "a 1 R1 60 fee=1\nb 1 R1 37 fee=2",
+        "x 1 R1 97 fee=3",
+        "match reference ab x",
+    ),
     "the amount within the window": ("a 1 R1 100", "x 4 - 100", "match amount_and_date a x"),
     "the amount beyond the window": (
         "a 1 - 100",
@@ -78,7 +101,7 @@ CASES = {
 def told(here: list[Item], there: list[Item], rules: Rules, folder: Path) -> set[str]:
     return {
         f"{f.outcome} {f.rule} {''.join(sorted(i.name for i in f.here))} "
-        f"{''.join(sorted(i.name for i in f.there))}".rstrip()
+        f"{''.join(sorted(i.name for i in f.there))} {f.kind}".rstrip()
         for f in reconcile(here, there, rules, folder)
     }
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,8 +23,11 @@ from ledger import commands as c
 from ledger import reconciliation_reads as reads
 from ledger.chart import AccountPattern, ChartDocument
 from ledger.reader import Reader
-from ledger.reconciliation.commands import FinishRun, RecordItems, ResolveItem, StartRun
-from ledger.reconciliation.items import Finding, Item
+from ledger.reconciliation.commands import AbandonRun, FinishRun, RecordItems, ResolveItem, StartRun
+from ledger.reconciliation.items import Finding, Item, Rules
+from ledger.reconciliation.matching import reconcile
+from ledger.reconciliation.sides import About, Passing
+from ledger.reconciliation.streams import Run
 from ledger.writer import Writer
 from projections.audit import live
 from tests import daybook_command
@@ -213,20 +218,78 @@ def until(calls: int, function: Any) -> Any:
     return cut
 
 
-def test_a_run_that_ended_on_the_way_is_gone_on_with(book: str, monkeypatch: pytest.MonkeyPatch) -> None:
+class Told:
+    """The bank account beside items that somebody told; `digest` is theirs."""
+
+    def __init__(self, reader: Reader, there: list[Item]) -> None:
+        self._reader, self._there = reader, there
+        digest = hashlib.sha256(repr(there).encode()).hexdigest()
+        self.about = About(side="test", source="s", digest=digest, account="bank", window_days=3)
+
+    def findings(self, known_at: int, folder: Path, passing: Passing) -> Iterator[Finding]:
+        here = reads.account_items(self._reader, "main", "bank", known_at, "2026-01-02", "2026-01-08")
+        eur = (item for item in passing(here) if item.asset == "EUR/2")
+        rules = Rules(first_day="2026-01-05", last_day="2026-01-05")
+        return reconcile(eur, passing(self._there), rules, folder)
+
+
+def compare(writer: Writer, reader: Reader, name: str, there: list[Item], folder: Path) -> Run:
+    return reconciling.run(writer, reader, "main", name, Told(reader, there), folder, lambda count: None)
+
+
+def compare_next(
+    writer: Writer, reader: Reader, there: list[Item], folder: Path, *, anew: bool = False
+) -> Run:
+    told = Told(reader, there)
+    return reconciling.run_next(writer, reader, "main", "daily", told, folder, lambda count: None, anew=anew)
+
+
+def test_what_cannot_be_gone_on_with_is_abandoned(
+    book: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A side that says something else after an interruption gets another run; what is done stays so."""
+    there = [Item("2026-01-05", f"x{n}", f"X{n}", 10_000_000 + n, "EUR/2") for n in range(2)]
+    with closing(Reader(book)) as reader, writing(book) as writer:
+        with monkeypatch.context() as patch:
+            patch.setattr(reconciling, "_done", until(2, reconciling._done))
+            with pytest.raises(Cut):
+                compare_next(writer, reader, there, tmp_path)
+        first = reads.run(reader, "main", "daily")
+        assert (first.status, first.pages, reconciling.finished(reader, "main", "daily")) == (
+            "running",
+            1,
+            None,
+        )
+        other = [*there, Item("2026-01-05", "y", "Y", 7, "EUR/2")]
+        second = compare_next(writer, reader, other, tmp_path)
+        assert (second.run, second.status, second.counts["missing_here"]) == ("daily.2", "finished", 3)
+        first = reads.run(reader, "main", "daily")
+        assert (first.status, first.unresolved) == ("abandoned", 0)
+        for body in (ResolveItem(run="daily", item="1.1", explanation="x"), AbandonRun(run="daily")):
+            assert code(do(writer, body)) == "reconciliation_has_ended"
+        assert compare_next(writer, reader, there, tmp_path) == second
+        assert reconciling.finished(reader, "main", "daily") == second
+        third = compare_next(writer, reader, there, tmp_path, anew=True)
+        assert (third.run, third.status) == ("daily.3", "finished")
+        with pytest.raises(reconciling.RunRefused, match="reconciliation_exists"):
+            compare(writer, reader, "daily.2", there, tmp_path)
+    whole(book)
+
+
+def test_a_run_that_ended_on_the_way_is_gone_on_with(
+    book: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Wherever it ended, the second time records what is missing: the ledger as it was, each page once."""
     monkeypatch.setattr(reconciling, "PAGE_ITEMS", 2)
     there = [Item("2026-01-05", f"x{n}", f"X{n}", 10_000_000 + n, "EUR/2", "posted") for n in range(7)]
-    asked = reconciling.Asked(run="r", account="bank", source="s", digest="0" * 64, window_days=3)
-    extent = reconciling.extent_of(there, lambda: ("", ""))
     with closing(Reader(book)) as reader, writing(book) as writer:
         for pages in (1, 3):
             with monkeypatch.context() as patch:
                 patch.setattr(reconciling, "_done", until(pages, reconciling._done))
                 with pytest.raises(Cut):
-                    reconciling.run(writer, reader, "main", asked, extent, there, lambda count: None)
+                    compare(writer, reader, "r", there, tmp_path)
             move(writer, 5, 10_000_003, "X3")
-        found = reconciling.run(writer, reader, "main", asked, extent, there, lambda count: None)
+        found = compare(writer, reader, "r", there, tmp_path)
         assert (found.status, found.known_at, found.pages) == ("finished", 9, 5)
         items = list(reads.items(reader, "main", "r"))
         assert found.items == found.unresolved == len(items) == 9
@@ -247,8 +310,10 @@ def test_a_run_that_ended_on_the_way_is_gone_on_with(book: str, monkeypatch: pyt
 def test_what_a_run_refuses(book: str) -> None:
     """Each refusal of a reconciliation for its reason."""
     finding = Finding("missing_here", "none", (), (Item("2026-01-05", "x", "", 1, "EUR/2"),))
-    start = StartRun(run="r", account="bank", source="s", digest="0" * 64, window_days=3)
-    finish = FinishRun(run="r", counts={}, first_day="2026-01-05", last_day="2026-01-05")
+    start = StartRun(run="r", side="bank", account="bank", source="s", digest="0" * 64, window_days=3)
+    finish = FinishRun(
+        run="r", counts={"match": 1}, kinds={"fee_differs": 1}, first_day="2026-01-05", last_day="2026-01-05"
+    )
     resolve = ResolveItem(run="r", item="1.1", explanation="x")
 
     def page(number: int) -> RecordItems:
@@ -264,8 +329,8 @@ def test_what_a_run_refuses(book: str) -> None:
         done(do(writer, page(1)))
         assert code(do(writer, page(1))) == "reconciliation_page_out_of_order"
         done(do(writer, finish))
-        assert code(do(writer, page(2))) == "reconciliation_is_finished"
-        assert code(do(writer, finish)) == "reconciliation_is_finished"
+        assert code(do(writer, page(2))) == "reconciliation_has_ended"
+        assert code(do(writer, finish)) == "reconciliation_has_ended"
         assert code(do(writer, ResolveItem(run="r", item="1.2", explanation="x"))) == (
             "reconciliation_item_not_found"
         )

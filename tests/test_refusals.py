@@ -209,7 +209,7 @@ BY_PRODUCTS = {
     "test_reconciliation.py": {
         "reconciliation_not_found",
         "reconciliation_exists",
-        "reconciliation_is_finished",
+        "reconciliation_has_ended",
         "reconciliation_page_out_of_order",
         "reconciliation_item_not_found",
         "reconciliation_item_is_resolved",

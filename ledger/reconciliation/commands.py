@@ -15,18 +15,25 @@ RunName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.\-]{1,64}\Z", examples=["ba
 ItemName = Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,8}\.[1-9][0-9]{0,2}\Z", examples=["1.7"])]
 
 
+SideName = Annotated[str, Meta(pattern=r"^[a-z][a-z_]{0,31}\Z", examples=["stripe"])]
+
+
 class _OfRun(ProductCommand, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
     run: RunName
 
 
 class StartRun(_OfRun, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
-    """Compare an account, as the ledger is now, with what `source` says; `digest` is the SHA-256 of that."""
+    """Compare the ledger as it is now with what a side says: `source` in words, `digest` as a SHA-256.
+
+    `account`: the one that is compared, where it is one. `window_days` absent: only references count.
+    """
 
     operation: ClassVar[str] = "start_reconciliation"
-    account: Address
+    side: SideName
+    account: Address | None = None
     source: Annotated[str, Meta(min_length=1, max_length=255)]
     digest: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
-    window_days: Annotated[int, Meta(ge=0, le=366)]
+    window_days: Annotated[int, Meta(ge=0, le=366)] | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -46,8 +53,15 @@ class FinishRun(_OfRun, forbid_unknown_fields=True, omit_defaults=True, kw_only=
 
     operation: ClassVar[str] = "finish_reconciliation"
     counts: dict[Outcome, int]
+    kinds: dict[str, int]
     first_day: str
     last_day: str
+
+
+class AbandonRun(_OfRun, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    """A run that was interrupted cannot be gone on with: its side tells something else now."""
+
+    operation: ClassVar[str] = "abandon_reconciliation"
 
 
 class ResolveItem(_OfRun, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):

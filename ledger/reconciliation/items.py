@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import date
 from decimal import ROUND_HALF_EVEN, Decimal
 from functools import lru_cache
-from typing import Literal
+from typing import Annotated, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 Outcome = Literal[
     "match",
@@ -19,6 +19,7 @@ Outcome = Literal[
     "unknown",
 ]
 Rule = Literal["reference", "amount_and_date", "parts", "none"]
+Kind = Annotated[str, Meta(pattern=r"^(?:[a-z][a-z_]{0,31})?\Z", examples=["fee_differs"])]
 OUTCOMES: tuple[Outcome, ...] = (
     "match",
     "status_mismatch",
@@ -28,6 +29,7 @@ OUTCOMES: tuple[Outcome, ...] = (
     "duplicate",
     "unknown",
 )
+FEE_DIFFERS = "fee_differs"
 # The status of an item whose side could not be asked about it.
 UNREACHABLE = "unreachable"
 
@@ -35,8 +37,9 @@ UNREACHABLE = "unreachable"
 class Item(Struct, frozen=True, array_like=True, gc=False):
     """One fact of one side: `amount` minor units of `asset`, positive into the account, on `day` (ISO date).
 
-    `name` is what its side calls it. An empty `reference` or `status` says nothing and contradicts nothing.
-    The matching marks as `repeated` what has an earlier item of its reference and amount on its own side.
+    `name` is what its side calls it. An empty `reference` or `status`, or no `fee`, says nothing and
+    contradicts nothing; `fee` is what was taken before `amount` was left. The matching marks as `repeated`
+    what has an earlier item of its reference and amount on its own side.
     """
 
     day: str
@@ -46,6 +49,7 @@ class Item(Struct, frozen=True, array_like=True, gc=False):
     asset: str
     status: str = ""
     repeated: bool = False
+    fee: int | None = None
 
 
 class Rules(Struct, frozen=True):
@@ -66,23 +70,30 @@ class Rules(Struct, frozen=True):
 
 
 class Finding(Struct, frozen=True, gc=False):
-    """What came of some items: those of both sides, and the rule that brought them together."""
+    """What came of some items: those of both sides, and the rule that brought them together.
+
+    `kind` says more than the outcome where there is more to say.
+    """
 
     outcome: Outcome
     rule: Rule
     here: tuple[Item, ...]
     there: tuple[Item, ...]
+    kind: Kind = ""
 
 
 class Tally:
-    """Findings counted by outcome."""
+    """Findings counted by outcome, and by kind where they have one."""
 
     def __init__(self) -> None:
         self.counts: dict[Outcome, int] = dict.fromkeys(OUTCOMES, 0)
+        self.kinds: dict[str, int] = {}
 
     def add(self, finding: Finding) -> None:
         """Count one more."""
         self.counts[finding.outcome] += 1
+        if finding.kind:
+            self.kinds[finding.kind] = self.kinds.get(finding.kind, 0) + 1
 
     @property
     def match_rate(self) -> str:

@@ -9,7 +9,7 @@ side. What a rule keeps in memory is bounded by `Rules`, never by the sides.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from heapq import merge
 from itertools import combinations, groupby
 from pathlib import Path
@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 from msgspec.structs import replace
 
-from ledger.reconciliation.items import UNREACHABLE, Finding, Item, Outcome, Rule, Rules, ordinal
+from ledger.reconciliation.items import FEE_DIFFERS, UNREACHABLE, Finding, Item, Outcome, Rule, Rules, ordinal
 from ledger.reconciliation.sorting import Sorter
 
 # More than this left under one reference, and the reference tells nothing.
@@ -80,16 +80,39 @@ def _sided(side: int, *items: Item) -> tuple[tuple[Item, ...], tuple[Item, ...]]
     return (items, ()) if side == HERE else ((), items)
 
 
-def _finding(outcome: Outcome, rule: Rule, here: Iterable[Item], there: Iterable[Item]) -> Finding:
-    return Finding(outcome, rule, tuple(here), tuple(there))
+def _finding(
+    outcome: Outcome, rule: Rule, here: Iterable[Item], there: Iterable[Item], kind: str = ""
+) -> Finding:
+    return Finding(outcome, rule, tuple(here), tuple(there), kind)
 
 
-def _together(rule: Rule, here: Iterable[Item], there: Iterable[Item]) -> Finding:
-    """Items whose amounts agree: a match, unless their statuses differ."""
+def _together(rule: Rule, here: Sequence[Item], there: Sequence[Item]) -> Finding:
+    """Items whose amounts agree: a match, unless their fees or statuses differ."""
     statuses = {item.status for item in (*here, *there)} - {""}
     if UNREACHABLE in statuses:
         return _finding("unknown", rule, here, there)
+    fees = {_fees(here), _fees(there)}
+    if len(fees) > 1 and None not in fees:
+        return _finding("amount_mismatch", rule, here, there, FEE_DIFFERS)
     return _finding("match" if len(statuses) < 2 else "status_mismatch", rule, here, there)
+
+
+def _apart(rule: Rule, here: Sequence[Item], there: Sequence[Item]) -> Finding:
+    """Items whose amounts differ, perhaps by their fees alone."""
+    fee_here, fee_there = _fees(here), _fees(there)
+    known = fee_here is not None and fee_there is not None
+    by_fees = known and _sum(here) + (fee_here or 0) == _sum(there) + (fee_there or 0)
+    return _finding("amount_mismatch", rule, here, there, FEE_DIFFERS if by_fees else "")
+
+
+def _sum(items: Iterable[Item]) -> int:
+    return sum(item.amount for item in items)
+
+
+def _fees(items: Sequence[Item]) -> int | None:
+    """All fees together; None where one is not known."""
+    fees = [item.fee for item in items if item.fee is not None]
+    return sum(fees) if len(fees) == len(items) else None
 
 
 def _unmatched(side: int, item: Item, rules: Rules) -> Iterator[Finding]:
@@ -180,10 +203,10 @@ class _Group:
             yield from self._leave()
         elif any(item.status == UNREACHABLE for item in (*here, *there)):
             yield _finding("unknown", "reference", here, there)
-        elif sum(item.amount for item in here) == sum(item.amount for item in there):
+        elif _sum(here) == _sum(there):
             yield _together("reference", here, there)
         else:
-            yield _finding("amount_mismatch", "reference", here, there)
+            yield _apart("reference", here, there)
 
 
 # ---------------------------------------------------------------- the amount and the days

@@ -12,14 +12,16 @@ from ledger.reconciliation.items import match_rate
 from ledger.reconciliation.streams import Page, Run, as_data, evolve_page, evolve_run, page_stream
 from ledger.state import Accepted, State
 
+OfRun = c.StartRun | c.RecordItems | c.FinishRun | c.AbandonRun | c.ResolveItem
+
 
 def _needs(state: State, command: Command) -> Needs:
     body = command.body
-    assert isinstance(body, c.StartRun | c.RecordItems | c.FinishRun | c.ResolveItem)
+    assert isinstance(body, OfRun)
     name = f"reconciliation:{body.run}"
     match body:
         case c.StartRun():
-            return Needs([name], [body.account])
+            return Needs([name], [body.account] if body.account is not None else [])
         case c.RecordItems():
             return Needs([name, page_stream(body.run, body.page)])
         case c.ResolveItem():
@@ -37,8 +39,8 @@ def _run(state: State, name: str) -> Run:
 
 def _running(state: State, name: str) -> Run:
     run = _run(state, name)
-    if run.status == "finished":
-        refuse("reconciliation_is_finished", run=name)
+    if run.status != "running":
+        refuse("reconciliation_has_ended", run=name, status=run.status)
     return run
 
 
@@ -46,7 +48,7 @@ def _recorded(
     state: State, command: Command, now: int, type: str, data: dict[str, Any], *pages: str
 ) -> Accepted:
     body = command.body
-    assert isinstance(body, c.StartRun | c.RecordItems | c.FinishRun | c.ResolveItem)
+    assert isinstance(body, OfRun)
     at = effective_moment(state, body, now)
     streams = [f"reconciliation:{body.run}", *pages]
     return record(state, command, type, now, at, (), streams, {"run": body.run, **data})
@@ -58,15 +60,18 @@ def _start(state: State, command: Command, now: int) -> Accepted:
     assert isinstance(body, c.StartRun)
     if state.streams[f"reconciliation:{body.run}"] is not None:
         refuse("reconciliation_exists", run=body.run)
-    if state.accounts[body.account] is None:
-        refuse("account_not_found", account=body.account)
-    data = {
-        "account": body.account,
+    data: dict[str, Any] = {
+        "side": body.side,
         "source": body.source,
         "digest": body.digest,
-        "window_days": body.window_days,
         "known_at": state.seq,
     }
+    if body.account is not None:
+        if state.accounts[body.account] is None:
+            refuse("account_not_found", account=body.account)
+        data["account"] = body.account
+    if body.window_days is not None:
+        data["window_days"] = body.window_days
     return _recorded(state, command, now, "reconciliation_started", data)
 
 
@@ -87,6 +92,7 @@ def _finish(state: State, command: Command, now: int) -> Accepted:
     _running(state, body.run)
     data = {
         "counts": body.counts,
+        "kinds": body.kinds,
         "match_rate": match_rate(body.counts.get("match", 0), sum(body.counts.values())),
         "first_day": body.first_day,
         "last_day": body.last_day,
@@ -94,10 +100,18 @@ def _finish(state: State, command: Command, now: int) -> Accepted:
     return _recorded(state, command, now, "reconciliation_finished", data)
 
 
+def _abandon(state: State, command: Command, now: int) -> Accepted:
+    body = command.body
+    assert isinstance(body, c.AbandonRun)
+    _running(state, body.run)
+    return _recorded(state, command, now, "reconciliation_abandoned", {})
+
+
 def _resolve(state: State, command: Command, now: int) -> Accepted:
     body = command.body
     assert isinstance(body, c.ResolveItem)
-    _run(state, body.run)
+    if _run(state, body.run).status == "abandoned":
+        refuse("reconciliation_has_ended", run=body.run, status="abandoned")
     page, _, number = body.item.partition(".")
     name = page_stream(body.run, int(page))
     stream = state.streams[name]
@@ -131,6 +145,7 @@ RECONCILIATION = Product(
         c.StartRun: _start,
         c.RecordItems: _items,
         c.FinishRun: _finish,
+        c.AbandonRun: _abandon,
         c.ResolveItem: _resolve,
     },
     needs=_needs,

@@ -12,22 +12,25 @@ from ledger.reconciliation.items import Finding, Item, Outcome, Rule
 
 
 class Run(Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """A run: the account at seq `known_at`, compared with `source`.
+    """A run: the ledger at seq `known_at`, or one account of it, compared with a side as `source` has it.
 
-    `unresolved` counts the items that nobody has resolved; `counts` are there once it is finished.
+    `unresolved` counts the items that nobody has resolved; `counts` (by outcome) and `kinds` are there once
+    it is finished. A run is abandoned when it was interrupted and its side tells something else meanwhile.
     """
 
     run: str
-    account: str
+    side: str
     source: str
     digest: str
-    window_days: int
     known_at: int
-    status: Literal["running", "finished"] = "running"
+    account: str = ""
+    window_days: int | None = None
+    status: Literal["running", "finished", "abandoned"] = "running"
     pages: int = 0
     items: int = 0
     unresolved: int = 0
     counts: dict[Outcome, int] = {}
+    kinds: dict[str, int] = {}
     match_rate: str = ""
     first_day: str = ""
     last_day: str = ""
@@ -48,6 +51,7 @@ class PageItem(Struct, frozen=True, omit_defaults=True):
     rule: Rule
     here: tuple[dict[str, str], ...] = ()
     there: tuple[dict[str, str], ...] = ()
+    kind: str = ""
     resolution: Resolution | None = None
 
 
@@ -71,6 +75,7 @@ def shown(item: Item) -> dict[str, str]:
         "day": item.day,
         "amount": str(item.amount),
         "asset": item.asset,
+        "fee": "" if item.fee is None else str(item.fee),
         "reference": item.reference,
         "status": item.status,
     }
@@ -81,6 +86,7 @@ def as_data(finding: Finding) -> dict[str, Any]:
     """A finding as it stands in an event."""
     return {
         "outcome": finding.outcome,
+        **({"kind": finding.kind} if finding.kind else {}),
         "rule": finding.rule,
         "here": [shown(item) for item in finding.here],
         "there": [shown(item) for item in finding.there],
@@ -93,11 +99,12 @@ def evolve_run(run: Run | None, event: Event, stream: str) -> Run:
     if run is None:
         return Run(
             run=data["run"],
-            account=data["account"],
+            side=data["side"],
             source=data["source"],
             digest=data["digest"],
-            window_days=data["window_days"],
             known_at=data["known_at"],
+            account=data.get("account", ""),
+            window_days=data.get("window_days"),
         )
     match event.type:
         case "reconciliation_items_found":
@@ -108,10 +115,13 @@ def evolve_run(run: Run | None, event: Event, stream: str) -> Run:
                 run,
                 status="finished",
                 counts=data["counts"],
+                kinds=data["kinds"],
                 match_rate=data["match_rate"],
                 first_day=data["first_day"],
                 last_day=data["last_day"],
             )
+        case "reconciliation_abandoned":
+            return replace(run, status="abandoned", unresolved=0)
         case "reconciliation_item_resolved":
             return replace(run, unresolved=run.unresolved - 1)
         case _:
@@ -123,7 +133,13 @@ def evolve_page(page: Page | None, event: Event, stream: str) -> Page:
     data = event.data
     if page is None:
         items = (
-            PageItem(each["outcome"], each["rule"], tuple(each["here"]), tuple(each["there"]))
+            PageItem(
+                each["outcome"],
+                each["rule"],
+                tuple(each["here"]),
+                tuple(each["there"]),
+                each.get("kind", ""),
+            )
             for each in data["items"]
         )
         return Page(data["run"], data["page"], tuple(items))

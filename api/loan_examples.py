@@ -150,6 +150,8 @@ LOAN_EXAMPLES: dict[str, dict[str, Any]] = {
     },
     "list_loans": {
         "answer": {
+            "seq": 17,
+            "on": "2026-06-20",
             "loans": [
                 {
                     "loan": "L-1042",
@@ -157,8 +159,38 @@ LOAN_EXAMPLES: dict[str, dict[str, Any]] = {
                     "status": "active",
                     "kredit_status": "IN_ARREARS",
                     "asset": "USD/2",
-                    "outstanding": 2372500,
+                    "requested": 2500000,
+                    "amount": 2500000,
+                    "disbursed": 2500000,
+                    "principal": 2025000,
+                    "interest": 25164,
+                    "fee": 0,
+                    "penalty": 0,
+                    "overpaid": 0,
                     "days_past_due": 5,
+                    "oldest_due": "2026-06-15",
+                    "instalments": 3,
+                    "rate": "12",
+                    "kredit_interest": "DECLINING_BALANCE",
+                    "provider": None,
+                    "submitted_at": "2026-05-15T12:00:00.000000Z",
+                    "seq": 12,
+                }
+            ],
+            "next": None,
+        }
+    },
+    "list_borrowers": {
+        "answer": {
+            "seq": 17,
+            "borrowers": [
+                {
+                    "borrower": "B-7",
+                    "kyc": "verified",
+                    "rating": "low",
+                    "score": 742,
+                    "assessed_at": "2026-05-15T12:00:00.000000Z",
+                    "seq": 3,
                 }
             ],
             "next": None,

@@ -10,11 +10,9 @@ from msgspec import Meta, Struct
 from api import handlers
 from api.access.scopes import Scope
 from api.operation import DATED, POSTING, Operation
-from api.queries import Incarnation, Limit
+from api.queries import Incarnation
 from ledger import loan_reads as reads
 from ledger.loans import commands as c
-from ledger.loans.state import Status
-from ledger.loans.terms import Id
 from ledger.reader import Reader
 from ledger.views import EntryView
 
@@ -42,18 +40,6 @@ class DayQuery(Struct, forbid_unknown_fields=True):
     incarnation: Incarnation | None = None
 
 
-class LoansQuery(Struct, forbid_unknown_fields=True):
-    """Loans by name."""
-
-    borrower: Annotated[Id, Meta(description="Only this borrower's.")] | None = None
-    status: Annotated[Status, Meta(description="Only those of this status.")] | None = None
-    after: Annotated[
-        str, Meta(pattern=r"^[A-Za-z0-9_.\-]{0,64}\Z", description="Go on beyond this name.")
-    ] = ""
-    limit: Limit = 100
-    incarnation: Incarnation | None = None
-
-
 class PlainQuery(Struct, forbid_unknown_fields=True):
     """No more than which life of the ledger is meant."""
 
@@ -62,10 +48,6 @@ class PlainQuery(Struct, forbid_unknown_fields=True):
 
 def _loan(reader: Reader, path: dict[str, Any], query: DayQuery) -> reads.LoanView:
     return reads.loan(reader, path["ledger"], path["loan"], query.on)
-
-
-def _loans(reader: Reader, path: dict[str, Any], query: LoansQuery) -> reads.LoansPage:
-    return reads.loans(reader, path["ledger"], query.after, query.limit, query.borrower, query.status)
 
 
 def _payoff(reader: Reader, path: dict[str, Any], query: DayQuery) -> reads.PayoffView:
@@ -169,7 +151,6 @@ LOAN_OPERATIONS: tuple[Operation, ...] = (
             "loan_exists",
         ),
     ),
-    _read(_LOANS, "list_loans", "Loans by name", _loans, reads.LoansPage, LoansQuery),
     _read(_LOAN, "get_loan", "A loan on a day", _loan, reads.LoanView, DayQuery, "loan_not_found"),
     _read(
         _LOAN + "/payoff",

@@ -14,6 +14,7 @@ from api.access.keys import ApiKeyView, NewApiKey, TenantView
 from api.credit_operations import CREDIT_OPERATIONS
 from api.http import NOTE, OCTETS
 from api.inbox_operations import INBOX
+from api.loan_list_operations import LOAN_LIST_OPERATIONS
 from api.loan_operations import LOAN_OPERATIONS
 from api.operation import DATED, POSTING, Operation
 from api.queries import (
@@ -1170,4 +1171,5 @@ OPERATIONS: tuple[Operation, ...] = (
     *CREDIT_OPERATIONS,
     *VOUCHER_OPERATIONS,
     *LOAN_OPERATIONS,
+    *LOAN_LIST_OPERATIONS,
 )

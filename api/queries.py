@@ -83,7 +83,8 @@ Depth = Annotated[
 ]
 
 
-def _period(start: Any, to: Any) -> tuple[Any, Any]:
+def read_period(start: Any, to: Any) -> tuple[Any, Any]:
+    """The days or moments `from` and `to` (ValueError)."""
     return (
         None if start is None else day_or_moment("from", start),
         None if to is None else day_or_moment("to", to),
@@ -219,7 +220,7 @@ class StatementQuery(Struct, forbid_unknown_fields=True, kw_only=True):
         return self.start is not None or self.to is not None
 
     def __post_init__(self) -> None:
-        self.start, self.to = _period(self.start, self.to)
+        self.start, self.to = read_period(self.start, self.to)
         if isinstance(self.known_at, datetime):
             self.known_at = _utc("known_at", self.known_at)
         if self.over_period:
@@ -255,7 +256,7 @@ class IncomeStatementQuery(Struct, forbid_unknown_fields=True, kw_only=True):
     incarnation: Incarnation | None = None
 
     def __post_init__(self) -> None:
-        self.start, self.to = _period(self.start, self.to)
+        self.start, self.to = read_period(self.start, self.to)
         if isinstance(self.known_at, datetime):
             self.known_at = _utc("known_at", self.known_at)
 
@@ -294,7 +295,7 @@ class ActivityQuery(Struct, forbid_unknown_fields=True, kw_only=True):
     incarnation: Incarnation | None = None
 
     def __post_init__(self) -> None:
-        self.start, self.to = _period(self.start, self.to)
+        self.start, self.to = read_period(self.start, self.to)
         if self.before is not None:
             before(self.before)
 

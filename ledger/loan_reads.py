@@ -42,10 +42,6 @@ from ledger.reader import Reader
 from ledger.text import iso
 from sql import load
 
-# How many loans are looked at for a page of those that a filter lets through.
-LOOKED_AT = 1_000
-
-
 QUERIES = load("loans.sql")
 
 
@@ -147,25 +143,6 @@ class LoanView(Struct, frozen=True, kw_only=True, omit_defaults=True):
     version: int = 0
 
 
-class LoanLine(Struct, frozen=True):
-    """A loan in a list; `outstanding` is principal."""
-
-    loan: str
-    borrower: str
-    status: Status
-    kredit_status: KreditLoan | None
-    asset: str
-    outstanding: int
-    days_past_due: int
-
-
-class LoansPage(Struct, frozen=True):
-    """Loans by name; `next` continues as `after`, null at the end. A filter may let none through."""
-
-    loans: list[LoanLine]
-    next: str | None
-
-
 class PayoffView(Struct, frozen=True):
     """What it takes to settle the loan on a day, and what is overpaid."""
 
@@ -213,7 +190,7 @@ def count(reader: Reader, ledger: str) -> int:
         return int(row[0])
 
 
-def every(reader: Reader, ledger: str, page: int = LOOKED_AT) -> Iterator[list[Loan]]:
+def every(reader: Reader, ledger: str, page: int = 1_000) -> Iterator[list[Loan]]:
     """All loans by name, page by page."""
     after = ""
     while streams := reader.streams(ledger, "loan", after=after, limit=page):
@@ -315,41 +292,6 @@ def _position(kept: Loan, book: Book, day: date) -> LoanPosition:
 def _fact(fact: AnyFact) -> FactView:
     kind: Any = type(fact).__struct_config__.tag
     return FactView(fact.seq, str(kind), fact.day, getattr(fact, "amount", None))
-
-
-def loans(
-    reader: Reader, ledger: str, after: str, limit: int, borrower: str | None, status: Status | None
-) -> LoansPage:
-    """Loans by name, beyond `after`; at most a thousand are looked at."""
-    day = today(reader, ledger)
-    filtered = borrower is not None or status is not None
-    start = loan_stream(after) if after else ""
-    looked_at = LOOKED_AT if filtered else limit
-    lines: list[LoanLine] = []
-    last, seen = "", 0
-    for stream, _ in reader.streams(ledger, "loan", after=start, limit=looked_at):
-        kept: Loan = stream.state
-        last, seen = kept.loan, seen + 1
-        if borrower not in (None, kept.borrower) or status not in (None, kept.status):
-            continue
-        lines.append(_line(_on(kept, day), day))
-        if len(lines) == limit:
-            break
-    more = len(lines) == limit or seen == looked_at
-    return LoansPage(lines, last if more else None)
-
-
-def _line(kept: Loan, day: date) -> LoanLine:
-    book = kept.book
-    return LoanLine(
-        kept.loan,
-        kept.borrower,
-        kept.status,
-        kredit_status(kept, day),
-        kept.asset,
-        0 if book is None else book.outstanding()["principal"],
-        0 if book is None else book.days_past_due(day),
-    )
 
 
 def payoff_of(reader: Reader, ledger: str, name: str, on: date | None) -> PayoffView:

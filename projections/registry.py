@@ -6,6 +6,7 @@ from projections.activity import Activity
 from projections.assertions import Assertions
 from projections.credits import Credits
 from projections.daily_balances import DailyBalances
+from projections.loans import Loans
 from projections.projection import Projection
 from projections.search import Search
 from projections.tiles import Tiles
@@ -19,6 +20,7 @@ PROJECTIONS: tuple[Projection, ...] = (
     Tiles(),
     Credits(),
     Vouchers(),
+    Loans(),
 )
 
 

@@ -187,19 +187,20 @@ class Book(Struct, kw_only=True, omit_defaults=True):
             row.principal > row.principal_done or row.interest > row.interest_done for row in self.rows
         ) or any(extra.amount > extra.done for extra in self.extras)
 
+    @property
+    def oldest_due(self) -> date | None:
+        """The first day on which something that is owed is due, past or to come; None: nothing is owed."""
+        unpaid = (
+            row for row in self.rows if row.principal > row.principal_done or row.interest > row.interest_done
+        )
+        row = next(unpaid, None)
+        dues = [extra.due for extra in self.extras if extra.amount > extra.done]
+        return min(dues if row is None else [row.due, *dues], default=None)
+
     def days_past_due(self, day: date) -> int:
         """Days since the oldest due day that is not paid; 0 until the days of grace are over."""
-        oldest = day
-        for row in self.rows:
-            if row.due >= day:
-                break
-            if row.principal > row.principal_done or row.interest > row.interest_done:
-                oldest = row.due
-                break
-        for extra in self.extras:
-            if extra.due < oldest and extra.amount > extra.done:
-                oldest = extra.due
-        days = (day - oldest).days
+        oldest = self.oldest_due
+        days = 0 if oldest is None else (day - oldest).days
         return days if days > self.policy.grace_days else 0
 
     def accrued_of(self, row: Row, day: date) -> int:

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 from ledger.commands import Command, ProductCommand
 from ledger.days import day_of
 from ledger.entry import effective_moment, refuse
+from ledger.loans.book import Book
 from ledger.loans.commands import Application, LoanCommand
 from ledger.loans.facts import Misfit
 from ledger.loans.history import Entry
@@ -127,11 +128,26 @@ def entered(
     after = loan.at(entry)
     book = after.book
     assert book is not None
-    data |= {"owed": dump({part: n for part, n in book.outstanding().items() if n})}
+    data |= {
+        "owed": dump({part: n for part, n in book.outstanding().items() if n}),
+        "standing": standing(book),
+    }
     if entry.slices:
         data["split"] = explained(entry.slices)
     lines = [*before, *lines_of(loan.asset, entry.lines)]
     return record(state, command, type, now, effective_at, lines, streams_of(loan, after, data), data, ends)
+
+
+def standing(book: Book) -> dict[str, Any]:
+    """What lists tell loans by: money out and in, since when or from when on something is due, what it is."""
+    due, said = book.oldest_due, {"disbursed": book.disbursed, "overpaid": book.overpaid}
+    found: dict[str, Any] = dump({name: amount for name, amount in said.items() if amount})
+    if due is not None:
+        found["oldest_due"] = due.isoformat()
+    for flag in ("non_accrual", "charged_off"):
+        if getattr(book, flag):
+            found[flag] = True
+    return found
 
 
 def streams_of(loan: Loan | None, after: Loan, data: dict[str, Any]) -> list[str]:

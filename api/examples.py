@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from api.arrears_examples import ARREARS_EXAMPLES
 from api.credit_examples import CREDIT_EXAMPLES
 from api.loan_examples import LOAN_EXAMPLES
 from api.voucher_examples import VOUCHER_EXAMPLES
@@ -825,6 +826,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "get_live": {"answer": {"status": "healthy"}},
     "get_ready": {"answer": {"status": "healthy"}},
     **CREDIT_EXAMPLES,
+    **ARREARS_EXAMPLES,
     **LOAN_EXAMPLES,
     **VOUCHER_EXAMPLES,
 }

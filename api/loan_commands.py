@@ -30,10 +30,12 @@ from ledger.loans import commands as loan_commands
 from ledger.loans.state import Loan
 from ledger.reader import Reader
 from ledger.writer import Answer, Writer
+from projections.arrears_reads import portfolio_at_risk
 
 IN_FLIGHT = 4
 SHOWN = 20
 ACTOR = "daybook loans"
+_FIGURES = ("loans", "outstanding", "at risk")
 
 _on = click.option("--on", type=click.DateTime(["%Y-%m-%d"]), help="A day of the ledger's time zone.")
 
@@ -168,3 +170,32 @@ def show_command(settings: Settings, ledger: str, loan: str, on: datetime | None
         ],
         right=("principal", "interest"),
     )
+
+
+@loan_group.command("at-risk")
+@click.argument("ledger")
+@_on
+@as_json
+@click.pass_obj
+def at_risk_command(settings: Settings, ledger: str, on: datetime | None, json_: bool) -> None:
+    """The portfolio at risk and the ageing buckets, today or as of a day."""
+    with reading(settings) as reader:
+        head = reader.ledger(ledger).seq
+        found = portfolio_at_risk(reader, ledger, None if on is None else on.date())
+    if found.seq < head:
+        click.echo(
+            f"From events up to {found.seq} of {head}; `daybook projections run` brings the rest.", err=True
+        )
+    if json_:
+        show_json(found)
+        return
+    rows = []
+    for of in found.assets:
+        total = ("all", of.loans, of.outstanding, "")
+        risked = [(line.name, line.loans, line.outstanding, f"{line.ratio} %") for line in of.at_risk]
+        buckets = [(line.bucket, line.loans, line.outstanding, "") for line in of.buckets]
+        rows += [
+            (of.asset, of.funding, name, str(loans), money(amount, of.asset), ratio)
+            for name, loans, amount, ratio in (total, *risked, *buckets)
+        ]
+    show(("asset", "funding", "past due", "loans", "outstanding", "at risk"), rows, right=_FIGURES)

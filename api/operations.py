@@ -11,6 +11,7 @@ from api.access import approval_handlers
 from api.access import handlers as access
 from api.access.approvals import ApprovalDetails, ApprovalView
 from api.access.keys import ApiKeyView, NewApiKey, TenantView
+from api.arrears_operations import ARREARS_OPERATIONS
 from api.credit_operations import CREDIT_OPERATIONS
 from api.http import NOTE, OCTETS
 from api.inbox_operations import INBOX
@@ -1172,4 +1173,5 @@ OPERATIONS: tuple[Operation, ...] = (
     *VOUCHER_OPERATIONS,
     *LOAN_OPERATIONS,
     *LOAN_LIST_OPERATIONS,
+    *ARREARS_OPERATIONS,
 )

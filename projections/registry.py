@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from projections.activity import Activity
+from projections.arrears import Arrears
 from projections.assertions import Assertions
 from projections.credits import Credits
 from projections.daily_balances import DailyBalances
@@ -21,6 +22,7 @@ PROJECTIONS: tuple[Projection, ...] = (
     Credits(),
     Vouchers(),
     Loans(),
+    Arrears(),
 )
 
 

@@ -9,9 +9,9 @@ import pytest
 
 from ledger.events import Event
 from ledger.loans import accounts as a
-from ledger.loans.book import Row
 from ledger.loans.calendar import DayCount, Every
 from ledger.loans.commands import Chargeback, Liquidation
+from ledger.loans.debt import Row
 from ledger.loans.entering import payoff
 from ledger.loans.schedule import Interest
 from ledger.loans.statuses import instalment_status, kredit_interest, kredit_status

@@ -18,65 +18,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ledger.loans import accounts as a
+from ledger.loans.debt import Exposure, Extra, Row, Split, Tally
 from ledger.loans.schedule import Rounding, share
 from ledger.loans.terms import Offer, Policy
 from ledger.loans.waterfall import PARTS, Item, Part
 
 Lines = list[tuple[str, int]]  # account, amount in minor units: debit positive
-
-
-class Row(Struct, frozen=True, array_like=True):
-    """An instalment: what it asks, and what of that was paid, waived or credited (`done`).
-
-    Its interest accrues evenly by days, from `base` on `base_day` (nothing at `start`) to all of it when due.
-    """
-
-    start: date
-    due: date
-    principal: int
-    interest: int
-    principal_done: int = 0
-    interest_done: int = 0
-    base_day: date | None = None
-    base: int = 0
-
-
-class Extra(Struct, frozen=True, array_like=True):
-    """Something owed beside the instalments: a fee, a penalty, what was charged back."""
-
-    part: Part
-    due: date
-    amount: int
-    done: int = 0
-
-
-class Tally(Struct, frozen=True, array_like=True):
-    """Of one part of the debt. Principal accrues when it is disbursed."""
-
-    accrued: int = 0
-    paid: int = 0
-    waived: int = 0
-
-    @property
-    def net(self) -> int:
-        """What has accrued and is not paid; negative: paid in advance."""
-        return self.accrued - self.paid - self.waived
-
-
-class Split(Struct, frozen=True, array_like=True):
-    """What a repayment paid; `returned` of each was charged back."""
-
-    parts: dict[Part, int]
-    overpaid: int = 0
-    recovered: int = 0
-    serviced: int = 0
-    returned: int = 0
-
-    @property
-    def left(self) -> int:
-        """What was not charged back. Recovered is in the parts, but of a loan that was written off."""
-        whole = sum(self.parts.values()) + self.overpaid + (0 if self.parts else self.recovered)
-        return whole - self.returned
 
 
 class Book(Struct, kw_only=True, omit_defaults=True):
@@ -196,6 +143,11 @@ class Book(Struct, kw_only=True, omit_defaults=True):
         row = next(unpaid, None)
         dues = [extra.due for extra in self.extras if extra.amount > extra.done]
         return min(dues if row is None else [row.due, *dues], default=None)
+
+    def exposure(self) -> Exposure:
+        """What can be at risk, and since when something is owed; time alone does not change it."""
+        principal = self.totals.get(a.PORTFOLIO, 0) + self.totals.get(a.SERVICED, 0)
+        return Exposure(principal, self.oldest_due)
 
     def days_past_due(self, day: date) -> int:
         """Days since the oldest due day that is not paid; 0 until the days of grace are over."""

@@ -12,7 +12,7 @@ from ledger.entry import effective_moment, refuse
 from ledger.loans.book import Book
 from ledger.loans.commands import Application, LoanCommand
 from ledger.loans.facts import Misfit
-from ledger.loans.history import Entry
+from ledger.loans.history import Entry, Exposures
 from ledger.loans.state import (
     FREE,
     POLICY,
@@ -111,6 +111,15 @@ def explained(slices: Iterable[Slice]) -> list[dict[str, str]]:
     ]
 
 
+def _exposures(exposures: Exposures) -> dict[str, Any]:
+    """As the event says them: from which day on, and [day, principal, since when something is owed]."""
+    days = [
+        [day.isoformat(), str(exposure.principal), exposure.oldest_due and exposure.oldest_due.isoformat()]
+        for day, exposure in exposures.days
+    ]
+    return {"from": exposures.since.isoformat(), "days": days}
+
+
 def entered(
     state: State,
     command: Command,
@@ -134,6 +143,8 @@ def entered(
     }
     if entry.slices:
         data["split"] = explained(entry.slices)
+    if entry.exposures is not None:
+        data["exposures"] = _exposures(entry.exposures)
     lines = [*before, *lines_of(loan.asset, entry.lines)]
     return record(state, command, type, now, effective_at, lines, streams_of(loan, after, data), data, ends)
 

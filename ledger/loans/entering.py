@@ -15,7 +15,8 @@ from msgspec.structs import replace
 from ledger.loans import accounts as a
 from ledger.loans import facts as f
 from ledger.loans import losing, paying
-from ledger.loans.book import Book, Extra
+from ledger.loans.book import Book
+from ledger.loans.debt import Extra
 from ledger.loans.facts import misfit
 from ledger.loans.planning import collapse, first_dues, move_arrears, replan
 from ledger.loans.waterfall import Item, Part, Slice, allocate

@@ -12,6 +12,7 @@ from datetime import date
 from typing import NamedTuple
 
 from ledger.loans.book import Book, Lines
+from ledger.loans.debt import Exposure
 from ledger.loans.entering import enter
 from ledger.loans.facts import AnyFact, Disbursed, Misfit, misfit
 from ledger.loans.terms import Offer, Policy
@@ -27,12 +28,26 @@ class History(NamedTuple):
     book: Book | None = None
 
 
+class Exposures(NamedTuple):
+    """What is known anew of a loan's exposure `since` a day: on days of facts, where it changed.
+
+    What was said of that day and later ones before holds no more.
+    """
+
+    since: date
+    days: tuple[tuple[date, Exposure], ...]
+
+
 class Entry(NamedTuple):
-    """A history with one more fact: the lines that it posts, and the split of the fact."""
+    """A history with one more fact, or one less: the lines that it posts, and the split of the fact.
+
+    `exposures` is None where they are as they were.
+    """
 
     history: History
     lines: Lines
     slices: Sequence[Slice] = ()
+    exposures: Exposures | None = None
 
 
 # What was added last: a decision is followed by the fold of its event, which adds the same fact to the same
@@ -58,24 +73,28 @@ def _added(history: History, fact: AnyFact) -> Entry:
     if book is not None and fact.day >= book.accrued_to and key > (facts[-1].at, facts[-1].seq):
         after = book.copy()
         split = enter(after, fact)
-        return _entry(history, (*facts, fact), after, after.lines, split)
+        exposure = after.exposure()
+        exposures = None if exposure == book.exposure() else Exposures(fact.day, ((fact.day, exposure),))
+        return _entry(history, (*facts, fact), after, after.lines, split, exposures)
     place = sum((other.at, other.seq) < key for other in facts)
     facts = (*facts[:place], fact, *facts[place:])
-    after, slices = _made_anew(history, facts, fact)
-    return _entry(history, facts, after, after.lines if book is None else _correction(book, after), slices)
+    after, slices, exposures = _made_anew(history, facts, fact, fact.day)
+    lines = after.lines if book is None else _correction(book, after)
+    return _entry(history, facts, after, lines, slices, exposures)
 
 
 def without(history: History, seq: int, day: date) -> Entry:
     """Accrue to a day and take a fact back (Misfit)."""
-    history, lines, _ = accrued(history, day)
-    facts = tuple(fact for fact in history.facts if fact.seq != seq)
-    if len(facts) == len(history.facts):
+    history, lines, *_ = accrued(history, day)
+    undone = next((fact for fact in history.facts if fact.seq == seq), None)
+    if undone is None:
         misfit("loan_transaction_not_found", transaction=seq)
-    if any(isinstance(fact, Disbursed) and fact.seq == seq for fact in history.facts):
+    if isinstance(undone, Disbursed):
         misfit("disbursement_not_undone", transaction=seq)
-    after, _ = _made_anew(history, facts, None)
+    facts = tuple(fact for fact in history.facts if fact is not undone)
+    after, _, exposures = _made_anew(history, facts, None, undone.day)
     assert history.book is not None
-    return _entry(history, facts, after, [*lines, *_correction(history.book, after)], ())
+    return _entry(history, facts, after, [*lines, *_correction(history.book, after)], (), exposures)
 
 
 def accrued(history: History, to: date) -> Entry:
@@ -88,20 +107,28 @@ def accrued(history: History, to: date) -> Entry:
 
 
 def _entry(
-    history: History, facts: tuple[AnyFact, ...], book: Book, lines: Lines, slices: Sequence[Slice]
+    history: History,
+    facts: tuple[AnyFact, ...],
+    book: Book,
+    lines: Lines,
+    slices: Sequence[Slice],
+    exposures: Exposures | None = None,
 ) -> Entry:
     book.lines = []
-    return Entry(history._replace(facts=facts, book=book), lines, slices)
+    return Entry(history._replace(facts=facts, book=book), lines, slices, exposures)
 
 
 def _made_anew(
-    history: History, facts: tuple[AnyFact, ...], fresh: AnyFact | None
-) -> tuple[Book, Sequence[Slice]]:
-    """The book of facts in order, accrued as far as the old one; and the split of the `fresh` fact."""
+    history: History, facts: tuple[AnyFact, ...], fresh: AnyFact | None, since: date
+) -> tuple[Book, Sequence[Slice], Exposures]:
+    """The book of facts in order, accrued as far as the old one; the split of the `fresh` fact; and the
+    exposures from a day on.
+    """
     if not facts or not isinstance(facts[0], Disbursed):
         misfit("nothing_disbursed")
     book = Book(offer=history.offer, policy=history.policy, accrued_to=facts[0].day)
     found: Sequence[Slice] = ()
+    exposures: dict[date, Exposure] = {}
     for fact in facts:
         try:
             slices = enter(book, fact)
@@ -111,9 +138,21 @@ def _made_anew(
             misfit("later_transaction_conflicts", transaction=fact.seq, because=misfitting.code)
         if fact is fresh:
             found = slices
+        exposures[fact.day] = book.exposure()
     if history.book is not None:
         book.accrue(history.book.accrued_to)
-    return book, found
+    return book, found, _changes(since, exposures)
+
+
+def _changes(since: date, exposures: dict[date, Exposure]) -> Exposures:
+    """Those of days from `since` on that differ from the day before."""
+    days: list[tuple[date, Exposure]] = []
+    before = Exposure(0, None)
+    for day, exposure in exposures.items():
+        if day >= since and exposure != before:
+            days.append((day, exposure))
+        before = exposure
+    return Exposures(since, tuple(days))
 
 
 def _correction(before: Book, after: Book) -> Lines:

@@ -8,7 +8,8 @@ from msgspec.structs import replace
 
 from ledger.loans import accounts as a
 from ledger.loans import facts as f
-from ledger.loans.book import Book, Extra, Split
+from ledger.loans.book import Book
+from ledger.loans.debt import Extra, Split
 from ledger.loans.facts import misfit
 from ledger.loans.losing import percent, released
 from ledger.loans.planning import collapse, replan

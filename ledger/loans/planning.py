@@ -14,7 +14,8 @@ from decimal import localcontext
 from msgspec.structs import replace
 
 from ledger.loans import accounts as a
-from ledger.loans.book import Book, Extra, Row
+from ledger.loans.book import Book
+from ledger.loans.debt import Extra, Row
 from ledger.loans.schedule import EXACT, Dues, Interest, Period, plan
 
 

@@ -170,12 +170,13 @@ def evolve_loan(loan: Loan | None, event: Event, stream: str) -> Loan:
             return replace(loan, approvals=(event.actor,), proposed=restored(data["offer"], Offer))
         case "loan_approved":
             expires = data.get("expires_at")
+            offer, policy = terms_of(event)
             return replace(
                 loan,
                 decided="approved",
                 approvals=(*loan.approvals, event.actor),
-                offer=restored(data["offer"], Offer),
-                policy=restored(data["policy"], Policy),
+                offer=offer,
+                policy=policy,
                 conditions=tuple(data.get("conditions", ())),
                 expires_at=None if expires is None else from_iso(expires),
             )
@@ -192,7 +193,18 @@ def evolve_loan(loan: Loan | None, event: Event, stream: str) -> Loan:
             return loan.at(accrued(loan.history, restored(data["to"], date)))
         case "loan_transaction_undone":
             return loan.at(without(loan.history, int(data["undone"]), restored(data["to"], date)))
-    return loan.at(add(loan.history, restored(data["fact"], AnyFact)))  # type: ignore[arg-type]
+    return loan.at(add(loan.history, fact_of(event)))
+
+
+def terms_of(event: Event) -> tuple[Offer, Policy]:
+    """What an approval fixes."""
+    return restored(event.data["offer"], Offer), restored(event.data["policy"], Policy)
+
+
+def fact_of(event: Event) -> AnyFact:
+    """The fact that an event of a loan brings."""
+    fact: AnyFact = restored(event.data["fact"], AnyFact)  # type: ignore[arg-type]
+    return fact
 
 
 def _with_tranche(loan: Loan, number: int, status: Literal["confirmed", "failed"]) -> Loan:

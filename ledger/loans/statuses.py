@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 from typing import Literal
 
-from ledger.loans.book import Row
+from ledger.loans.debt import Row
 from ledger.loans.schedule import Interest
 from ledger.loans.state import Loan
 

@@ -1,0 +1,73 @@
+"""What a book is made of: instalments, extras, tallies of the parts of the debt, splits of repayments."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import NamedTuple
+
+from msgspec import Struct
+
+from ledger.loans.waterfall import Part
+
+
+class Row(Struct, frozen=True, array_like=True):
+    """An instalment: what it asks, and what of that was paid, waived or credited (`done`).
+
+    Its interest accrues evenly by days, from `base` on `base_day` (nothing at `start`) to all of it when due.
+    """
+
+    start: date
+    due: date
+    principal: int
+    interest: int
+    principal_done: int = 0
+    interest_done: int = 0
+    base_day: date | None = None
+    base: int = 0
+
+
+class Extra(Struct, frozen=True, array_like=True):
+    """Something owed beside the instalments: a fee, a penalty, what was charged back."""
+
+    part: Part
+    due: date
+    amount: int
+    done: int = 0
+
+
+class Tally(Struct, frozen=True, array_like=True):
+    """Of one part of the debt. Principal accrues when it is disbursed."""
+
+    accrued: int = 0
+    paid: int = 0
+    waived: int = 0
+
+    @property
+    def net(self) -> int:
+        """What has accrued and is not paid; negative: paid in advance."""
+        return self.accrued - self.paid - self.waived
+
+
+class Split(Struct, frozen=True, array_like=True):
+    """What a repayment paid; `returned` of each was charged back."""
+
+    parts: dict[Part, int]
+    overpaid: int = 0
+    recovered: int = 0
+    serviced: int = 0
+    returned: int = 0
+
+    @property
+    def left(self) -> int:
+        """What was not charged back. Recovered is in the parts, but of a loan that was written off."""
+        whole = sum(self.parts.values()) + self.overpaid + (0 if self.parts else self.recovered)
+        return whole - self.returned
+
+
+class Exposure(NamedTuple):
+    """What ageing needs of a loan: minor units of principal on the books or serviced, and the earliest due
+    day of anything that is owed.
+    """
+
+    principal: int
+    oldest_due: date | None

@@ -212,6 +212,8 @@ LOAN_EXAMPLES: dict[str, dict[str, Any]] = {
                 "count": 3,
                 "fee": 50000,
             },
+            "funding": "own",
+            "cost": {"interest": 50164, "fee": 50000, "total": 100164},
             "disbursements": [
                 {
                     "seq": 6,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date
-from typing import Any
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -15,8 +15,9 @@ from msgspec import Struct
 
 from ledger.days import day_of
 from ledger.loans.book import Book
+from ledger.loans.costs import OfferCost, cost_of
 from ledger.loans.entering import payoff
-from ledger.loans.facts import AnyFact
+from ledger.loans.facts import AnyFact, Disbursed
 from ledger.loans.state import (
     POLICY,
     Borrower,
@@ -126,7 +127,11 @@ class LoanPosition(Struct, frozen=True, kw_only=True):
 
 
 class LoanView(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A loan from its application on; `position` once something was disbursed."""
+    """A loan from its application on; `position` once something was disbursed.
+
+    `funding` is whose money it is, ours or a provider's. `cost` is what the offer costs in all from its first
+    disbursement on, which is that day's until there is one.
+    """
 
     loan: str
     borrower: str
@@ -136,6 +141,8 @@ class LoanView(Struct, frozen=True, kw_only=True, omit_defaults=True):
     kredit_status: KreditLoan | None = None
     kredit_interest: KreditInterest | None = None
     offer: Offer | None = None
+    funding: Literal["own", "provider"] | None = None
+    cost: OfferCost | None = None
     conditions: tuple[str, ...] = ()
     expires_at: str = ""
     disbursements: list[DisbursementView] = []
@@ -220,12 +227,24 @@ def loan(reader: Reader, ledger: str, name: str, on: date | None) -> LoanView:
         asset=kept.asset,
         requested=kept.requested,
         offer=kept.offer,
+        funding=None if kept.offer is None else funding(kept.offer),
+        cost=None if kept.offer is None else cost_of(kept.offer, _first_day(kept, day)),
         conditions=kept.conditions,
         expires_at="" if kept.expires_at is None else iso(kept.expires_at),
         disbursements=[_disbursement(tranche) for tranche in kept.tranches],
         position=None if kept.book is None else _position(kept, kept.book, day),
         version=version,
     )
+
+
+def _first_day(kept: Loan, day: date) -> date:
+    """When the loan was disbursed first, or would be."""
+    return next((fact.day for fact in kept.facts if isinstance(fact, Disbursed)), day)
+
+
+def funding(offer: Offer) -> Literal["own", "provider"]:
+    """Whose money an offer is."""
+    return "own" if offer.provider is None else "provider"
 
 
 def _on(kept: Loan, day: date) -> Loan:

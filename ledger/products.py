@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from ledger import payments, vouchers
+from ledger import payments, providers, vouchers
 from ledger.chart import AccountPattern
 from ledger.commands import Command, ProductCommand
 from ledger.credits.product import CREDITS
@@ -103,4 +103,4 @@ def kind_of(stream: str) -> str:
     return stream.partition(":")[0]
 
 
-PRODUCTS = Products(CREDITS, LOANS, vouchers.PRODUCT, payments.PRODUCT, RECONCILIATION)
+PRODUCTS = Products(CREDITS, LOANS, vouchers.PRODUCT, payments.PRODUCT, RECONCILIATION, providers.PRODUCT)

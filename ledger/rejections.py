@@ -277,6 +277,84 @@ TABLE: tuple[RejectionCode, ...] = (
     RejectionCode(
         "collateral_not_found", 404, False, "No collateral of this name is locked.", ("collateral",)
     ),
+    RejectionCode("credit_provider_not_found", 404, True, "There is no such credit provider.", ("provider",)),
+    RejectionCode(
+        "credit_provider_exists", 409, False, "A credit provider of this name exists.", ("provider",)
+    ),
+    RejectionCode(
+        "too_many_credit_providers",
+        422,
+        False,
+        "The ledger has as many credit providers as a lead can be sent to.",
+        ("most",),
+    ),
+    RejectionCode(
+        "credit_provider_not_active", 409, True, "The credit provider is not active.", ("provider", "status")
+    ),
+    RejectionCode(
+        "lead_not_found",
+        404,
+        True,
+        "There is no such lead, or it is not one of this credit provider's.",
+        ("lead",),
+    ),
+    RejectionCode("lead_exists", 409, False, "The application was distributed.", ("lead",)),
+    RejectionCode(
+        "lead_not_open",
+        409,
+        False,
+        "The bidding is closed, or this credit provider has answered.",
+        ("lead", "provider", "status", "bidding"),
+    ),
+    RejectionCode(
+        "exceeds_request",
+        422,
+        False,
+        "The offer is more than was applied for.",
+        ("lead", "requested", "amount"),
+    ),
+    RejectionCode(
+        "rate_outside_range",
+        422,
+        True,
+        "The rate is outside the range that the credit provider has declared.",
+        ("rate", "lowest", "highest"),
+    ),
+    RejectionCode(
+        "no_standing_offer",
+        409,
+        True,
+        "The credit provider has no offer on the lead that can be accepted.",
+        ("lead", "provider", "status"),
+    ),
+    RejectionCode(
+        "no_lead_fee",
+        409,
+        False,
+        "The lead has no fee that this can be done with.",
+        ("lead", "provider", "fee"),
+    ),
+    RejectionCode(
+        "provider_invoice_not_found",
+        404,
+        True,
+        "The credit provider has no such invoice.",
+        ("provider", "invoice"),
+    ),
+    RejectionCode(
+        "provider_invoice_exists",
+        409,
+        False,
+        "The credit provider has an invoice of this name.",
+        ("provider", "invoice"),
+    ),
+    RejectionCode("invoice_of_several_assets", 422, False, "An invoice is in one asset.", ("assets",)),
+    RejectionCode(
+        "exceeds_invoice", 422, True, "Less is open on the invoice.", ("invoice", "open", "amount")
+    ),
+    RejectionCode(
+        "exceeds_payable", 422, True, "Less is owed to the credit provider.", ("provider", "asset", "payable")
+    ),
     RejectionCode(
         "effective_at_in_future",
         422,

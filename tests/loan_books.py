@@ -15,6 +15,7 @@ from ledger.events import Event, read_event
 from ledger.loans.product import LOANS
 from ledger.loans.state import Borrower, Loan
 from ledger.product import Kind
+from ledger.providers import PRODUCT as PROVIDERS
 from ledger.rejections import Rejection
 from ledger.state import Accepted, State, evolve
 from ledger.text import SECOND, micros
@@ -26,6 +27,7 @@ CHART = ChartDocument(
     products=("loans",),
 )
 BODIES = {body.operation: body for body in LOANS.deciders}  # type: ignore[attr-defined]
+KINDS: dict[str, Kind] = {**LOANS.kinds, **PROVIDERS.kinds}
 OFFER = {
     "asset": USD,
     "amount": 120_000,
@@ -50,13 +52,13 @@ def at(day: str | date, hour: int = 12) -> int:
 class LoanBooks:
     """One ledger, whose present is 2040; commands are effective on the day that they are given."""
 
-    def __init__(self, time_zone: str = "UTC") -> None:
+    def __init__(self, time_zone: str = "UTC", chart: ChartDocument = CHART) -> None:
         self.state = State(1, "00000000-0000-4000-8000-000000000001", ZoneInfo)
         self.state.accounts = _Known()
         self.state.streams = _Known()
         self.now = at("2040-01-01")
         self.events: list[Event] = []
-        opening = command(LedgerOpening(name="main", chart=CHART, time_zone=time_zone))
+        opening = command(LedgerOpening(name="main", chart=chart, time_zone=time_zone))
         self._keep(decide(self.state, opening, self.now))
 
     def _keep(self, accepted: Accepted | Rejection) -> Event:
@@ -71,7 +73,7 @@ class LoanBooks:
 
     def _check_folds(self, name: str, event: Event, state: Any) -> None:
         """The state that was decided is the one that the stored event makes of the stored state."""
-        kind: Kind = LOANS.kinds[name.partition(":")[0]]
+        kind = KINDS[name.partition(":")[0]]
         before = self.state.streams[name]
         stored = (
             None

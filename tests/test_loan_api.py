@@ -85,6 +85,7 @@ def test_a_loan_is_applied_for_lent_repaid_and_read(book: Book) -> None:
         "IN_ARREARS",
         "DECLINING_BALANCE",
     )
+    assert (loan["funding"], loan["cost"]) == ("own", {"interest": 7_800, "fee": 1_200, "total": 9_000})
     position = loan["position"]
     assert position["owed"] == {
         "principal": 110_000, "interest": 6_600, "fee": 0, "penalty": 0, "total": 116_600,

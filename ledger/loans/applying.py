@@ -46,7 +46,7 @@ def submit(state: State, command: Command, now: int) -> Accepted:
         refuse("asset_not_in_chart", asset=body.asset)
     _check_risk(borrower, body.borrower, policy_of(state))
     loan = Loan(loan=name, borrower=body.borrower, asset=body.asset, requested=int(body.amount))
-    _check_limit(borrower, loan)
+    check_limit(borrower, loan)
     effective_at, _, _ = dated(state, body, now)
     data = {"borrower": body.borrower, "amount": str(body.amount)}
     if body.purpose:
@@ -60,7 +60,7 @@ def _check_risk(borrower: Borrower, name: str, policy: Policy) -> None:
         refuse("rating_refused", borrower=name, rating=borrower.rating)
 
 
-def _check_limit(borrower: Borrower, loan: Loan) -> None:
+def check_limit(borrower: Borrower, loan: Loan) -> None:
     """The loan counts against the limit as it is now, not as it was asked for."""
     others = {name: value for name, value in borrower.taken.items() if name != loan.loan}
     free = replace(borrower, taken=others).free(loan.asset)
@@ -84,7 +84,7 @@ def approve(state: State, command: Command, now: int) -> Accepted:
         refuse("offer_asset_differs", asset=loan.asset, offered=offer.asset)
     borrower, policy = borrower_of(state, loan.borrower), policy_of(state)
     after = replace(loan, decided="approved", offer=offer, policy=policy)
-    _check_limit(borrower, after)
+    check_limit(borrower, after)
     effective_at, _, _ = dated(state, body, now)
     data = {"offer": dump(offer), "policy": dump(policy)}
     limit = policy.four_eyes_above.get(loan.asset)

@@ -62,8 +62,11 @@ def _held(loan: Loan, tranche: Tranche, kind: int) -> list[Line]:
     """The legs of a tranche while it is on its way."""
     assert loan.offer is not None
     provider = loan.offer.provider
-    source = a.PORTFOLIO if provider is None else a.provider_funds(provider)
-    fees = a.DEFERRED_FEES if loan.policy.defer_fees else a.INCOME["fee"]
+    if provider is None:
+        source = a.PORTFOLIO
+        fees = a.DEFERRED_FEES if loan.policy.defer_fees else a.INCOME["fee"]
+    else:
+        source, fees = a.provider_funds(provider), a.provider_payable(provider)
     return [
         Line(source, loan.asset, tranche.amount, kind),
         Line(tranche.account, loan.asset, tranche.fee - tranche.amount, kind),

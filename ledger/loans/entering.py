@@ -56,7 +56,8 @@ def _disbursed(book: Book, fact: f.Disbursed) -> None:
     provider = book.offer.provider
     if provider is not None:
         book.debit(a.provider_funds(provider), fact.amount)
-        book.credit(fact.account, fact.amount)
+        book.credit(fact.account, fact.amount - fact.fee)
+        book.credit(a.provider_payable(provider), fact.fee)
         book.debit(a.SERVICED, fact.amount)
         book.credit(a.SERVICED_OFFSET, fact.amount)
         used = 0
@@ -77,7 +78,7 @@ def _disbursed(book: Book, fact: f.Disbursed) -> None:
         every, count = book.offer.every, book.offer.count
         first_due = fact.first_due or every.after(fact.day, 1)
         replan(book, add=fact.amount - used, dues=first_dues(book, first_due, count), grace=book.offer.grace)
-    if book.policy.defer_fees:
+    if book.policy.defer_fees and provider is None:
         book.defer(fact.fee)
 
 

@@ -180,6 +180,15 @@ def evolve_loan(loan: Loan | None, event: Event, stream: str) -> Loan:
                 conditions=tuple(data.get("conditions", ())),
                 expires_at=None if expires is None else from_iso(expires),
             )
+        case "lead_offer_accepted":
+            return replace(
+                loan,
+                decided="accepted",
+                offer=restored(data["offer"], Offer),
+                policy=restored(data["policy"], Policy),
+                conditions=tuple(data.get("conditions", ())),
+                expires_at=None,
+            )
         case "loan_rejected" | "loan_withdrawn" | "loan_accepted":
             return replace(loan, decided=event.type.removeprefix("loan_"))
         case "loan_disbursement_held":

@@ -82,8 +82,8 @@ class Offer(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True,
     """What a borrower is offered: `amount` minor units of `asset`, in `count` instalments `every` so far
     apart.
 
-    `fee` is taken from the first disbursement. A loan of a `provider` is not our asset: we collect for it and
-    keep `servicing_rate` percent.
+    `fee` is taken from the first disbursement. A loan of a `provider` is not our asset: the fee is the
+    provider's, and of what we collect for it we keep `servicing_rate` percent.
     """
 
     asset: AssetCode
@@ -101,7 +101,5 @@ class Offer(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True,
             raise ValueError("`grace` leaves no instalment that pays principal")
         if self.fee > self.amount:
             raise ValueError("`fee` is more than `amount`")
-        if self.provider is not None and self.fee:
-            raise ValueError("`fee` is not taken from loans of a provider")
         if self.provider is None and self.servicing_rate != "0":
             raise ValueError("`servicing_rate` is of loans of a provider")

@@ -41,6 +41,9 @@ TYPES = [
     "loan_collateral_released",
 ]
 
+# What gives a loan its offer and policy.
+APPROVED = ("loan_approved", "loan_offer_accepted")
+
 # So many loans are folded at once; of more, the events are read again for each part of them.
 PART = 10_000
 
@@ -61,14 +64,14 @@ class Arrears:
 
     def recompute(self, events: Iterable[Event], subject: Subject) -> Iterator[tuple[str, tuple[Any, ...]]]:
         """From the loans' facts, not from what the events say of exposures; in passes over parts of them."""
-        approved = sum(event.type == "loan_approved" for event in events)
+        approved = sum(event.type in APPROVED for event in events)
         parts = -(-approved // PART)
         for part in range(parts):
             loans: dict[str, _Loan] = {}
             for event in events:
                 loan = event.data.get("loan")
                 if event.type.startswith("loan_") and loan and zlib.crc32(loan.encode()) % parts == part:
-                    if event.type == "loan_approved":
+                    if event.type in APPROVED:
                         loans[loan] = _Loan(event)
                     elif loan in loans:
                         loans[loan].apply(event)

@@ -120,7 +120,7 @@ def _fold(loans: dict[str, _Loan], event: Event) -> None:
         loans[data["loan"]] = _Loan(int(data["amount"]), submitted_at, data["borrower"], data["asset"])
     loan = loans[data["loan"]]
     loan.seq, loan.status = event.seq, data["status"]
-    if event.type == "loan_approved":
+    if event.type in ("loan_approved", "loan_offer_accepted"):
         loan.offer, loan.policy = data["offer"], data["policy"]
     if "standing" in data:
         loan.owed, loan.standing = data["owed"], data["standing"]

@@ -1,13 +1,17 @@
 -- The read model of arrears: filled as daybook_projector, read as daybook_reader.
 
 -- name: add_arrears_loans
--- The loans that the range approves.
+-- The loans that the range approves. A credit provider's offer can take the place of ours.
 INSERT INTO projections.arrears_loans (version, ledger_id, grace_days, loan, asset, provider)
-SELECT %(version)s, %(ledger_id)s, coalesce((data -> 'policy' ->> 'grace_days')::integer, 0), data ->> 'loan',
+SELECT DISTINCT ON (data ->> 'loan') %(version)s, %(ledger_id)s, coalesce((data -> 'policy' ->> 'grace_days')::integer, 0), data ->> 'loan',
        data -> 'offer' ->> 'asset', coalesce(data -> 'offer' ->> 'provider', '')
   FROM daybook.events e
  CROSS JOIN LATERAL (SELECT convert_from(e.body, 'UTF8')::jsonb -> 'data' AS data OFFSET 0) d
- WHERE e.ledger_id = %(ledger_id)s AND e.seq > %(after)s AND e.seq <= %(upto)s AND e.type = 'loan_approved';
+ WHERE e.ledger_id = %(ledger_id)s AND e.seq > %(after)s AND e.seq <= %(upto)s
+   AND e.type IN ('loan_approved', 'loan_offer_accepted')
+ ORDER BY data ->> 'loan', e.seq DESC
+    ON CONFLICT (version, ledger_id, loan) DO UPDATE
+   SET grace_days = excluded.grace_days, asset = excluded.asset, provider = excluded.provider;
 
 -- name: drop_exposures
 -- What the range says anew: each event of a loan from a day on.

@@ -18,10 +18,12 @@ SELECT %(version)s, %(ledger_id)s, seq, (data ->> 'amount')::bigint, 0, 0, 0, 0,
 -- name: offer_loans
 -- What the range offers: the terms of loans.
 WITH said AS MATERIALIZED (
-    SELECT d.data ->> 'loan' AS loan, d.data -> 'offer' AS offer, d.data -> 'policy' AS policy
+    SELECT DISTINCT ON (loan) d.data ->> 'loan' AS loan, d.data -> 'offer' AS offer, d.data -> 'policy' AS policy
       FROM daybook.events e
      CROSS JOIN LATERAL (SELECT convert_from(e.body, 'UTF8')::jsonb -> 'data' AS data OFFSET 0) d
-     WHERE e.ledger_id = %(ledger_id)s AND e.seq > %(after)s AND e.seq <= %(upto)s AND e.type = 'loan_approved'
+     WHERE e.ledger_id = %(ledger_id)s AND e.seq > %(after)s AND e.seq <= %(upto)s
+       AND e.type IN ('loan_approved', 'loan_offer_accepted')
+     ORDER BY loan, e.seq DESC
 )
 UPDATE projections.loans l
    SET amount = (offer ->> 'amount')::bigint, instalments = (offer ->> 'count')::integer,

@@ -524,7 +524,7 @@ class Naive:
             case "lead_decided":
                 place = data["provider"], data["lead"]
                 self.taken[place] = int(data["offer"]["amount"]) if "offer" in data else 0
-            case "lead_offer_accepted":
+            case "loan_offer_accepted":
                 self.accepted[data["lead"]] += 1
             case "loan_accepted":
                 self.accepted[data["loan"]] += 1
@@ -619,7 +619,7 @@ def test_whatever_happens_no_capacity_is_exceeded_and_the_fees_are_the_receivabl
             assert invoice.open == sum(invoice.lines.values()) - invoice.paid - invoice.credited >= 0
     assert not [loan for loan, times in naive.accepted.items() if times > 1]
     assert accepted["refused"] > 10
-    for type in ("lead_distributed", "lead_decided", "lead_offer_accepted", "lead_bidding_closed",
+    for type in ("lead_distributed", "lead_decided", "loan_offer_accepted", "lead_bidding_closed",
                  "lead_offers_expired", "credit_provider_invoiced", "provider_invoice_paid"):  # fmt: skip
         assert accepted[type], (type, accepted)
 

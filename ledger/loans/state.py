@@ -180,12 +180,13 @@ def evolve_loan(loan: Loan | None, event: Event, stream: str) -> Loan:
                 conditions=tuple(data.get("conditions", ())),
                 expires_at=None if expires is None else from_iso(expires),
             )
-        case "lead_offer_accepted":
+        case "loan_offer_accepted":
+            offer, policy = terms_of(event)
             return replace(
                 loan,
                 decided="accepted",
-                offer=restored(data["offer"], Offer),
-                policy=restored(data["policy"], Policy),
+                offer=offer,
+                policy=policy,
                 conditions=tuple(data.get("conditions", ())),
                 expires_at=None,
             )

@@ -230,7 +230,7 @@ def accept(state: State, command: Command, now: int) -> Accepted:
         data["conditions"] = list(bid.conditions)
     streams = streams_of(loan, after, data) + _streams(lead, (*_names(ended), body.provider))
     at = effective_moment(state, body, now)
-    return record(state, command, "lead_offer_accepted", now, at, (), streams, data)
+    return record(state, command, "loan_offer_accepted", now, at, (), streams, data)
 
 
 def _others(lead: Lead, provider: str) -> list[tuple[str, Bid]]:

@@ -201,7 +201,7 @@ def evolve_lead(lead: Lead | None, event: Event, stream: str) -> Lead:
             return _with(lead, data["provider"], fee_status="reversed")
         case "credit_provider_invoiced":
             return _with(lead, data["provider"], fee_status="invoiced", invoice=data["invoice"])
-        case "lead_offer_accepted":
+        case "loan_offer_accepted":
             lead = replace(_with(lead, data["provider"], status="accepted"), status="accepted")
         case "lead_closed" | "lead_bidding_closed":
             lead = replace(lead, status="closed")

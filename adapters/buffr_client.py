@@ -122,20 +122,22 @@ class BuffrClient:
             return Declined(f"Buffr answered {status}: {why}"[:1_000])
         return Later(f"Buffr answered {status}")
 
-    def status(self, voucher: str) -> dict[str, Any] | None:
-        """What Buffr says of a voucher (`status`, and what else it says); None: it knows none (Unknown)."""
+    def records(self, voucher: str) -> list[dict[str, Any]]:
+        """What Buffr says of a voucher, with a `status`: one, none, or several by mistake (Unknown)."""
         answer = self._ask("GET", STATUS + voucher, b"", {})
         if isinstance(answer, str):
             raise Unknown(answer)
         status, body = answer
         if status == 404:
-            return None
+            return []
         said = _object(body)
         inner = said.get("data")
-        said = inner if isinstance(inner, dict) and "status" in inner else said
-        if status != 200 or not isinstance(said.get("status"), str):
+        whole = not isinstance(inner, dict) or "status" not in inner
+        records: list[Any] = inner if isinstance(inner, list) else [said if whole else inner]
+        told = all(isinstance(one, dict) and isinstance(one.get("status"), str) for one in records)
+        if status != 200 or not told:
             raise Unknown(f"Buffr answered {status} without a status")
-        return said
+        return records
 
     def _ask(self, method: str, path: str, body: bytes, more: dict[str, str]) -> tuple[int, bytes] | str:
         """The answer, or why there is none after all tries."""

@@ -38,7 +38,7 @@ def reconcile_group() -> None:
 
 
 @contextmanager
-def _sentences(file: Path | None = None) -> Iterator[None]:
+def sentences(file: Path | None = None) -> Iterator[None]:
     """Says what went wrong, in one sentence."""
     try:
         yield
@@ -88,18 +88,18 @@ def bank_command(
     The same file with the same options is one run, however often the command is given: to compare it anew,
     name another run.
     """
-    with writing(settings) as (writer, reader), _sentences(file):
+    with writing(settings) as (writer, reader), sentences(file):
         columns = None if mapping is None else read_columns(mapping.read_text("utf-8"))
         statement = Statement(file=file, title=file.name, columns=columns, of_account=statement_account)
         comparison = BankComparison(reader, ledger, account, statement, window_days)
         run = msgspec.convert(name or run_name(comparison.about, statement), RunName)
-        with _compared() as compared, TemporaryDirectory(prefix="daybook-reconcile-") as folder:
-            done = reconciling.run(writer, reader, ledger, run, comparison, Path(folder), compared)
-    _show_run(done, json_)
+        with compared() as progress, TemporaryDirectory(prefix="daybook-reconcile-") as folder:
+            done = reconciling.run(writer, reader, ledger, run, comparison, Path(folder), progress)
+    show_run(done, json_)
 
 
 @contextmanager
-def _compared() -> Iterator[Callable[[int], None]]:
+def compared() -> Iterator[Callable[[int], None]]:
     """Shows how many items of both sides were read."""
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
@@ -108,7 +108,7 @@ def _compared() -> Iterator[Callable[[int], None]]:
         yield lambda count: progress.update(task, completed=count)
 
 
-def _show_run(run: Run, json_: bool) -> None:
+def show_run(run: Run, json_: bool) -> None:
     if json_:
         show_json(run)
         return
@@ -161,7 +161,7 @@ def list_command(settings: Settings, ledger: str, json_: bool) -> None:
 @click.pass_obj
 def show_command(settings: Settings, ledger: str, run: str, only_open: bool, json_: bool) -> None:
     """Show what did not match in a run."""
-    with reading(settings) as reader, _sentences():
+    with reading(settings) as reader, sentences():
         found = (item for item in reads.items(reader, ledger, run) if not (only_open and item.resolution))
         if json_:
             for item in found:
@@ -202,7 +202,7 @@ def resolve_command(
     """Settle an item by a correcting transaction, an explanation, or both."""
     asked = {"run": run, "item": item, "transaction": transaction, "explanation": explanation}
     body = msgspec.convert(asked, ResolveItem)
-    with writing(settings) as (writer, reader), _sentences():
+    with writing(settings) as (writer, reader), sentences():
         if transaction is not None:
             reader.transaction(ledger, transaction)
         [outcome] = writer.execute(ledger, Request([c.command(body, actor=reconciling.ACTOR)]))

@@ -62,7 +62,7 @@ def run(
             digest=about.digest,
             window_days=about.window_days,
         )
-        _done(writer, ledger, start, "start")
+        record(writer, ledger, start, "start")
         begun = reads.run(reader, ledger, name)
     if not _same(begun, about):
         raise RunRefused(Rejection("reconciliation_exists", {"run": name}))
@@ -71,7 +71,7 @@ def run(
     tally = Tally()
     findings = comparison.findings(begun.known_at, folder, _Count(progress).passing)
     for page, items in enumerate(_pages(findings, tally), 1):
-        _done(writer, ledger, RecordItems(run=name, page=page, items=items), f"page:{page}")
+        record(writer, ledger, RecordItems(run=name, page=page, items=items), f"page:{page}")
     finish = FinishRun(
         run=name,
         counts=tally.counts,
@@ -79,7 +79,7 @@ def run(
         first_day=about.first_day,
         last_day=about.last_day,
     )
-    _done(writer, ledger, finish, "finish")
+    record(writer, ledger, finish, "finish")
     return reads.run(reader, ledger, name)
 
 
@@ -104,7 +104,7 @@ def run_next(
         if begun is not None and begun.status == "finished" and not anew:
             return begun
         if begun is not None and begun.status == "running" and not _same(begun, comparison.about):
-            _done(writer, ledger, AbandonRun(run=name), "abandon")
+            record(writer, ledger, AbandonRun(run=name), "abandon")
         elif begun is None or begun.status == "running":
             return run(writer, reader, ledger, name, comparison, folder, progress)
     raise AssertionError("names do not end")
@@ -160,9 +160,10 @@ def _pages(findings: Iterable[Finding], tally: Tally) -> Iterator[tuple[Finding,
         yield tuple(page)
 
 
-def _done(
+def record(
     writer: Writer, ledger: str, body: StartRun | RecordItems | FinishRun | AbandonRun, step: str
 ) -> None:
+    """One step of a run, once however often it is recorded (RunRefused)."""
     command = c.command(body, key=f"reconcile:{body.run}:{step}", actor=ACTOR)
     outcome: Outcome
     [outcome] = writer.execute(ledger, Request([command]))

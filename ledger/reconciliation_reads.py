@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
@@ -11,7 +12,8 @@ from msgspec import Struct
 from ledger.reader import QUERIES as READER_QUERIES
 from ledger.reader import Reader, find_account
 from ledger.reconciliation.items import Item, Outcome, Rule
-from ledger.reconciliation.streams import Page, Resolution, Run
+from ledger.reconciliation.streams import REPORTS_STREAM, Page, Resolution, Run
+from ledger.wire import Connection
 from sql import load as load_queries
 
 QUERIES = load_queries("reconciliation.sql")
@@ -68,6 +70,14 @@ def items(reader: Reader, ledger: str, name: str, after_page: int = 0) -> Iterat
                     resolution=each.resolution,
                 )
         after = found[-1][0].name
+
+
+def open_discrepancies(connection: Connection, parameters: Mapping[str, Any]) -> int:
+    """What differs from Buffr and nobody has resolved: in the last finished run, and in reports."""
+    wanted = {**parameters, "side": "buffr", "standing": REPORTS_STREAM}
+    row = connection.execute(QUERIES["open_differences"], wanted).fetchone()
+    assert row is not None
+    return int(row[0])
 
 
 def account_items(

@@ -7,6 +7,7 @@ from typing import Any
 from msgspec import Struct
 
 from ledger.reader import Reader
+from ledger.reconciliation_reads import open_discrepancies
 from ledger.text import iso, micros
 from ledger.vouchers.streams import Status
 from projections.reading import position
@@ -43,7 +44,8 @@ class VoucherCounts(Struct, frozen=True):
     """How many were issued; of those that have a distributor, how many it took and how many it declined.
 
     `success_rate`: taken in percent of taken and declined, two decimals; None before there is any.
-    `discrepancies`: reports that contradict the book.
+    `discrepancies`: items that nobody has resolved, of the last comparison with Buffr and of reports that
+    contradict the book.
     """
 
     seq: int
@@ -96,8 +98,9 @@ def counts(reader: Reader, ledger: str, min_seq: int | None = None) -> VoucherCo
     with reader.snapshot(ledger) as (connection, parameters):
         at = position(connection, parameters["ledger_id"], "vouchers", min_seq)
         row = connection.execute(QUERIES["voucher_metrics"], {**parameters, "version": at.version}).fetchone()
+        discrepancies = open_discrepancies(connection, parameters)
     assert row is not None
-    issued, to_distribute, distributed, declined, discrepancies = map(int, row)
+    issued, to_distribute, distributed, declined = map(int, row)
     return VoucherCounts(
         at.seq, issued, to_distribute, distributed, declined, percent(distributed, declined), discrepancies
     )

@@ -103,6 +103,13 @@ SELECT number, endpoint::text, provider, event_id, type, subject, state, reason,
 -- name: counts
 SELECT state, count(*), min(received_at) FROM inbox.webhooks WHERE ledger = %(ledger)s GROUP BY state;
 
+-- name: strangers
+-- What parked webhooks of a provider are about, for a reason; by name, beyond one.
+SELECT DISTINCT subject COLLATE "C" AS subject FROM inbox.webhooks
+ WHERE ledger = %(ledger)s AND provider = %(provider)s AND state = 'parked' AND reason = %(reason)s
+   AND subject COLLATE "C" > %(after)s
+ ORDER BY subject LIMIT %(limit)s;
+
 -- name: replay
 -- Of those that were not posted: one, or all that are parked for a reason.
 UPDATE inbox.webhooks

@@ -8,3 +8,16 @@ SELECT p.seq, p.leg, p.amount, p.effective_at, s.asset, convert_from(e.body, 'UT
   JOIN daybook.assets s ON s.ledger_id = p.ledger_id AND s.asset_id = p.asset_id
  WHERE p.ledger_id = %(ledger_id)s AND p.account_id = %(account_id)s AND p.kind = 0 AND p.seq <= %(known_at)s
    AND p.effective_at >= %(from)s::timestamptz AND p.effective_at < %(to)s::timestamptz;
+
+-- name: open_differences
+-- Items that nobody has resolved: of the last run of a side that was finished, and of one run that never is.
+WITH runs AS MATERIALIZED (
+    SELECT stream, state::jsonb AS state FROM daybook.streams
+     WHERE ledger_id = %(ledger_id)s AND kind = 'reconciliation' AND kind <> 'transaction'
+), counted AS (
+    (SELECT state FROM runs WHERE state ->> 'side' = %(side)s AND state ->> 'status' = 'finished'
+      ORDER BY (state ->> 'known_at')::bigint DESC LIMIT 1)
+    UNION ALL
+    SELECT state FROM runs WHERE stream = %(standing)s
+)
+SELECT coalesce(sum((state ->> 'unresolved')::bigint), 0) FROM counted;

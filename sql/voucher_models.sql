@@ -79,8 +79,7 @@ SELECT voucher, programme, asset, beneficiary, status, amount, redeemed, remaini
 
 -- name: voucher_metrics
 SELECT count(*), count(*) FILTER (WHERE distributor <> ''), count(*) FILTER (WHERE distributed_at IS NOT NULL),
-       count(*) FILTER (WHERE distributed_at IS NULL AND failures > 0 AND distributor <> ''),
-       coalesce(sum(contradictions), 0)
+       count(*) FILTER (WHERE distributed_at IS NULL AND failures > 0 AND distributor <> '')
   FROM projections.vouchers WHERE version = %(version)s AND ledger_id = %(ledger_id)s;
 
 -- name: to_distribute

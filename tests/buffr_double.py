@@ -26,6 +26,11 @@ class Buffr:
     distributions: Counter[str] = field(default_factory=Counter)
     answers: dict[str, dict[str, Any]] = field(default_factory=dict)  # by key
     statuses: dict[str, str] = field(default_factory=dict)
+    records: dict[str, Any] = field(
+        default_factory=dict
+    )  # answered about a voucher in the place of its status
+    silent: set[str] = field(default_factory=set)  # about these it fails
+    asked_about: list[str] = field(default_factory=list)
     failing: list[int] = field(default_factory=list)  # statuses of the next answers, before anything is done
     declines: set[str] = field(default_factory=set)
     distributed: Callable[[str], None] = lambda voucher: None  # after distributing, before answering
@@ -66,8 +71,17 @@ def buffr() -> Iterator[Buffr]:
         def do_GET(self) -> None:
             if not self._allowed():
                 return
-            status = state.statuses.get(self.path.removeprefix("/api/v1/vouchers/"))
-            self._answer(*((404, {"error": "unknown"}) if status is None else (200, {"status": status})))
+            name = self.path.removeprefix("/api/v1/vouchers/")
+            state.asked_about.append(name)
+            status = state.statuses.get(name)
+            if name in state.silent:
+                self._answer(503, {"error": "not now"})
+            elif name in state.records:
+                self._answer(200, state.records[name])
+            elif status is None:
+                self._answer(404, {"error": "unknown"})
+            else:
+                self._answer(200, {"status": status})
 
         def _allowed(self) -> bool:
             allowed = self.headers.get("Authorization") == f"Bearer {API_KEY}"

@@ -124,10 +124,10 @@ def test_a_voucher_that_buffr_does_not_know_is_none_and_no_answer_is_unknown() -
     """Three answers that a reconciliation must tell apart."""
     with buffr() as double:
         double.statuses["V1"] = "redeemed"
-        assert client(double).status("V1") == {"status": "redeemed"}
-        assert client(double).status("V2") is None
+        assert client(double).records("V1") == [{"status": "redeemed"}]
+        assert client(double).records("V2") == []
     with pytest.raises(Unknown):
-        client(double).status("V1")
+        client(double).records("V1")
 
 
 def test_settings_name_both_or_none() -> None:

@@ -251,7 +251,7 @@ def test_what_cannot_be_gone_on_with_is_abandoned(
     there = [Item("2026-01-05", f"x{n}", f"X{n}", 10_000_000 + n, "EUR/2") for n in range(2)]
     with closing(Reader(book)) as reader, writing(book) as writer:
         with monkeypatch.context() as patch:
-            patch.setattr(reconciling, "_done", until(2, reconciling._done))
+            patch.setattr(reconciling, "record", until(2, reconciling.record))
             with pytest.raises(Cut):
                 compare_next(writer, reader, there, tmp_path)
         first = reads.run(reader, "main", "daily")
@@ -285,7 +285,7 @@ def test_a_run_that_ended_on_the_way_is_gone_on_with(
     with closing(Reader(book)) as reader, writing(book) as writer:
         for pages in (1, 3):
             with monkeypatch.context() as patch:
-                patch.setattr(reconciling, "_done", until(pages, reconciling._done))
+                patch.setattr(reconciling, "record", until(pages, reconciling.record))
                 with pytest.raises(Cut):
                     compare(writer, reader, "r", there, tmp_path)
             move(writer, 5, 10_000_003, "X3")

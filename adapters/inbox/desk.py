@@ -120,6 +120,15 @@ def figures(connection: Connection, ledger: str, provider: str) -> WebhookFigure
     )
 
 
+def strangers(
+    connection: Connection, ledger: str, provider: str, reason: str, after: str, limit: int
+) -> list[str]:
+    """What a provider's webhooks that are parked for a reason are about, by name, beyond one."""
+    with _work(connection, ledger) as named:
+        page = {**named, "provider": provider, "reason": reason, "after": after, "limit": limit}
+        return [subject for (subject,) in connection.execute(QUERIES["strangers"], page)]
+
+
 def counts(connection: Connection, ledger: str) -> list[StateCount]:
     """How many webhooks there are in each state that has some."""
     with _work(connection, ledger) as named:

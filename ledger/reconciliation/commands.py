@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar
 
-from msgspec import Meta
+from msgspec import Meta, field
 
 from ledger.chart import MAX_AMOUNT
 from ledger.commands import Address, ProductCommand
@@ -41,11 +41,17 @@ class StartRun(_OfRun, forbid_unknown_fields=True, omit_defaults=True, kw_only=T
 
 
 class RecordItems(_OfRun, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
-    """A page of findings that are no match; pages are numbered from 1."""
+    """A page of findings that are no match; pages are numbered from 1.
+
+    A run that cannot be computed again says with each page, which may be empty, how far it has come:
+    `through` which name, with how many findings of each outcome.
+    """
 
     operation: ClassVar[str] = "record_reconciliation_items"
     page: int
-    items: Annotated[tuple[Finding, ...], Meta(min_length=1, max_length=999)]
+    items: Annotated[tuple[Finding, ...], Meta(max_length=999)]
+    through: Annotated[str, Meta(max_length=255)] = ""
+    counts: dict[Outcome, int] = field(default_factory=dict)
 
 
 class FinishRun(_OfRun, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):

@@ -9,7 +9,15 @@ from ledger.entry import effective_moment, refuse
 from ledger.product import Kind, Needs, Product, record
 from ledger.reconciliation import commands as c
 from ledger.reconciliation.items import match_rate
-from ledger.reconciliation.streams import Page, Run, as_data, evolve_page, evolve_run, page_stream
+from ledger.reconciliation.streams import (
+    REPORTS,
+    Page,
+    Run,
+    as_data,
+    evolve_page,
+    evolve_run,
+    page_stream,
+)
 from ledger.state import Accepted, State
 
 OfRun = c.StartRun | c.RecordItems | c.FinishRun | c.AbandonRun | c.ResolveItem
@@ -58,7 +66,7 @@ def _start(state: State, command: Command, now: int) -> Accepted:
     """The seq at which the ledger is compared is that of the decision."""
     body = command.body
     assert isinstance(body, c.StartRun)
-    if state.streams[f"reconciliation:{body.run}"] is not None:
+    if body.run == REPORTS or state.streams[f"reconciliation:{body.run}"] is not None:
         refuse("reconciliation_exists", run=body.run)
     data: dict[str, Any] = {
         "side": body.side,
@@ -81,7 +89,9 @@ def _items(state: State, command: Command, now: int) -> Accepted:
     run = _running(state, body.run)
     if body.page != run.pages + 1:
         refuse("reconciliation_page_out_of_order", run=body.run, page=body.page, expected=run.pages + 1)
-    data = {"page": body.page, "items": [as_data(finding) for finding in body.items]}
+    data: dict[str, Any] = {"page": body.page, "items": [as_data(finding) for finding in body.items]}
+    if body.through:
+        data |= {"through": body.through, "counts": body.counts}
     page = page_stream(body.run, body.page)
     return _recorded(state, command, now, "reconciliation_items_found", data, page)
 

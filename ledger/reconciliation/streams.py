@@ -9,13 +9,19 @@ from msgspec.structs import replace
 
 from ledger.events import Event
 from ledger.reconciliation.items import Finding, Item, Outcome, Rule
+from ledger.state import Stream
+
+# The run that nobody starts and that never ends: what was reported of vouchers and contradicts the book.
+REPORTS = "reports"
+REPORTS_STREAM = f"reconciliation:{REPORTS}"
 
 
 class Run(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """A run: the ledger at seq `known_at`, or one account of it, compared with a side as `source` has it.
 
     `unresolved` counts the items that nobody has resolved; `counts` (by outcome) and `kinds` are there once
-    it is finished. A run is abandoned when it was interrupted and its side tells something else meanwhile.
+    it is finished; a run that goes by names has counts of all `through` one of them before. A run is
+    abandoned when it was interrupted and its side tells something else meanwhile.
     """
 
     run: str
@@ -29,6 +35,7 @@ class Run(Struct, frozen=True, omit_defaults=True, kw_only=True):
     pages: int = 0
     items: int = 0
     unresolved: int = 0
+    through: str = ""
     counts: dict[Outcome, int] = {}
     kinds: dict[str, int] = {}
     match_rate: str = ""
@@ -61,6 +68,11 @@ class Page(Struct, frozen=True):
     run: str
     page: int
     items: tuple[PageItem, ...]
+
+
+def next_report(reports: Stream | None) -> int:
+    """The page that the next report which contradicts a voucher is, alone."""
+    return 1 if reports is None else reports.state.pages + 1
 
 
 def page_stream(run: str, page: int) -> str:
@@ -97,19 +109,22 @@ def evolve_run(run: Run | None, event: Event, stream: str) -> Run:
     """A run after one more event."""
     data = event.data
     if run is None:
-        return Run(
-            run=data["run"],
-            side=data["side"],
-            source=data["source"],
-            digest=data["digest"],
-            known_at=data["known_at"],
-            account=data.get("account", ""),
-            window_days=data.get("window_days"),
-        )
+        run = _begun(event)
     match event.type:
+        case "reconciliation_started":
+            return run
+        case "voucher_contradicted":
+            return replace(run, pages=data["page"], items=run.items + 1, unresolved=run.unresolved + 1)
         case "reconciliation_items_found":
             new = len(data["items"])
-            return replace(run, pages=data["page"], items=run.items + new, unresolved=run.unresolved + new)
+            return replace(
+                run,
+                pages=data["page"],
+                items=run.items + new,
+                unresolved=run.unresolved + new,
+                through=data.get("through", ""),
+                counts=data.get("counts", {}),
+            )
         case "reconciliation_finished":
             return replace(
                 run,
@@ -128,9 +143,27 @@ def evolve_run(run: Run | None, event: Event, stream: str) -> Run:
             raise ValueError(f"{event.type} is no event of a reconciliation")
 
 
+def _begun(event: Event) -> Run:
+    data = event.data
+    if event.type == "voucher_contradicted":
+        source = "what is reported of vouchers"
+        return Run(run=REPORTS, side="buffr", source=source, digest="", known_at=event.seq)
+    return Run(
+        run=data["run"],
+        side=data["side"],
+        source=data["source"],
+        digest=data["digest"],
+        known_at=data["known_at"],
+        account=data.get("account", ""),
+        window_days=data.get("window_days"),
+    )
+
+
 def evolve_page(page: Page | None, event: Event, stream: str) -> Page:
     """A page after one more event."""
     data = event.data
+    if event.type == "voucher_contradicted":
+        return Page(REPORTS, data["page"], (_contradiction(data),))
     if page is None:
         items = (
             PageItem(
@@ -147,3 +180,12 @@ def evolve_page(page: Page | None, event: Event, stream: str) -> Page:
     resolution = Resolution(event.seq, data.get("transaction"), data.get("explanation", ""))
     resolved = replace(page.items[at], resolution=resolution)
     return replace(page, items=(*page.items[:at], resolved, *page.items[at + 1 :]))
+
+
+def _contradiction(data: dict[str, Any]) -> PageItem:
+    """A report beside the voucher as it was: the same state with another amount, or another state."""
+    same = {"id": data["voucher"], "reference": data["voucher"], "asset": data["asset"], "day": data["day"]}
+    here = same | {"amount": data["remaining"], "status": data["status"]}
+    there = same | {"amount": data.get("amount", data["remaining"]), "status": data["said"]}
+    exceeds = data["said"] == "redeemed" and (data["remaining"] != "0" or data["status"] == "redeemed")
+    return PageItem("amount_mismatch" if exceeds else "status_mismatch", "reference", (here,), (there,))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ledger.commands import Command
 from ledger.product import Needs
+from ledger.reconciliation.streams import REPORTS, REPORTS_STREAM, next_report, page_stream
 from ledger.state import State
 from ledger.vouchers import accounts as a
 from ledger.vouchers import commands as c
@@ -31,14 +32,24 @@ def needs(state: State, command: Command) -> Needs:
             return Needs(streams, [a.fund(body.programme), a.outstanding(body.programme)])
         case c.Redemption():
             name = f"voucher:{subject}" if subject else _of_code(state, body.code_hash)
-            return _voucher(state, name, [f"code:{body.code_hash}"] if body.code_hash else [], body)
+            streams = [f"code:{body.code_hash}"] if body.code_hash else []
+            return _voucher(state, name, streams + _reports(state, body), body)
         case c.Reissue():
             streams = [f"voucher:{body.replacement}", f"code:{body.code_hash}"]
             return _voucher(state, f"voucher:{subject}", streams, None)
         case c.OfVoucher():
-            return _voucher(state, f"voucher:{subject}", [], None)
+            return _voucher(state, f"voucher:{subject}", _reports(state, body), None)
         case _:
             return _voucher(state, subject, [], None)
+
+
+def _reports(state: State, body: c.OfVoucher) -> list[str]:
+    """What a report becomes an item of, if it contradicts the voucher."""
+    if not body.reported:
+        return []
+    if REPORTS_STREAM not in state.streams:
+        return [REPORTS_STREAM]
+    return [REPORTS_STREAM, page_stream(REPORTS, next_report(state.streams[REPORTS_STREAM]))]
 
 
 def _of_code(state: State, code_hash: str | None) -> str:

@@ -2,8 +2,8 @@
 
 What somebody outside reports (`reported`) has happened, whatever the book thinks of it. A report that the
 state of the voucher allows is posted like a command; one that contradicts a final state becomes
-`voucher_contradicted`, which changes nothing and is reconciled by people; except that a redemption which
-happened before the voucher expired takes back the expiry.
+`voucher_contradicted`, which changes nothing and opens an item of the reconciliation `reports`; except that a
+redemption which happened before the voucher expired takes back the expiry.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from ledger.days import day_of
 from ledger.entry import effective_moment, refuse
 from ledger.periods import start_of
 from ledger.product import Line, credit, debit, record
+from ledger.reconciliation.streams import REPORTS, REPORTS_STREAM, next_report, page_stream
 from ledger.state import Accepted, State
 from ledger.text import iso, micros, moment
 from ledger.vouchers import accounts as a
@@ -262,11 +263,23 @@ def _contradicted(
     said: str,
     about: dict[str, str],
 ) -> Accepted:
-    """A report that cannot be: kept, and nothing changes. What is not a report is refused."""
+    """A report that cannot be: an item for people to reconcile, and nothing changes. No report: refused."""
     assert isinstance(body, c.OfVoucher)
     if not body.reported:
         refuse("voucher_not_open", voucher=voucher.voucher, status=voucher.status)
-    data = {"voucher": voucher.voucher, "said": said, "status": voucher.status, **about}
-    data |= _happened(body, now)
     at = effective_moment(state, body, now)
-    return record(state, command, "voucher_contradicted", now, at, [], [_stream(voucher)], data)
+    happened_at = at if body.happened_at is None else micros(body.happened_at)
+    page = next_report(state.streams[REPORTS_STREAM])
+    data: dict[str, Any] = {
+        "voucher": voucher.voucher,
+        "said": said,
+        "status": voucher.status,
+        "remaining": str(voucher.remaining),
+        "asset": voucher.asset,
+        "day": day_of(moment(happened_at), state.zone).isoformat(),
+        "page": page,
+        **about,
+        **_happened(body, now),
+    }
+    streams = [_stream(voucher), REPORTS_STREAM, page_stream(REPORTS, page)]
+    return record(state, command, "voucher_contradicted", now, at, [], streams, data)

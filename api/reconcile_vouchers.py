@@ -1,0 +1,58 @@
+"""`daybook reconcile vouchers`: the vouchers beside what Buffr says of them."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from zoneinfo import ZoneInfo
+
+import click
+import msgspec
+
+from adapters.buffr_client import CONNECTIONS, BuffrClient
+from adapters.inbox import desk
+from adapters.inbox.connections import connect
+from api import buffr_side
+from api.data_commands import as_json
+from api.database import opened
+from api.reconcile_commands import compared, sentences, show_run
+from api.settings import Settings
+from ledger.days import day_of
+from ledger.reader import Reader
+from ledger.reconciliation.commands import RunName
+from ledger.writer import Writer
+
+
+@click.command("vouchers")
+@click.argument("ledger")
+@click.option("--run", "name", help="Names the run; by today's date if absent.")
+@as_json
+@click.pass_obj
+def vouchers_command(settings: Settings, ledger: str, name: str | None, json_: bool) -> None:
+    """Ask Buffr about every voucher that it distributes, and compare.
+
+    BUFFR_API_URL and BUFFR_API_KEY say where. There is one run a day unless you name another. A run that was
+    interrupted is gone on with by its name; what Buffr does not answer is `unknown`.
+    """
+    access = settings.work.buffr
+    if access is None:
+        raise click.ClickException("BUFFR_API_URL says where Buffr is, and it is not set.")
+    with (
+        opened(settings) as database,
+        closing(Reader(database.conninfo, connections=1)) as reader,
+        closing(Writer(database.conninfo, connections=1)) as writer,
+        closing(connect(database.conninfo)) as inbox,
+        closing(BuffrClient(access.url, access.key)) as client,
+        ThreadPoolExecutor(CONNECTIONS) as pool,
+        sentences(),
+        compared() as progress,
+    ):
+        today = day_of(reader.clock(), ZoneInfo(reader.ledger(ledger).time_zone)).isoformat()
+        run = msgspec.convert(name or f"buffr-{today}", RunName)
+
+        def strangers(after: str, limit: int) -> list[str]:
+            return desk.strangers(inbox, ledger, buffr_side.SIDE, "voucher_not_found", after, limit)
+
+        asked = buffr_side.Vouchers(reader, ledger, client, strangers, today, pool)
+        done = buffr_side.run(writer, asked, run, progress)
+    show_run(done, json_)

@@ -101,6 +101,10 @@ class Told:
         """When the object was made, by Stripe's clock; None: it does not say."""
         return moment(self.event, at(self.object, "created"))
 
+    def happened(self) -> datetime | None:
+        """When what the event tells happened; None: it does not say."""
+        return moment(self.event, at(self.event.body, "created"))
+
 
 def currency_of(body: Any) -> str:
     """A currency in capitals (Misread)."""
@@ -260,8 +264,9 @@ def refund(told: Told) -> Translation:
     id, payment = told.id(), told.payment()
     stage: Stage = "failed" if failed else "made"
     amount, asset = told.amount("amount", operation="refund"), told.asset()
+    when = told.happened() if failed else told.when()
     cash = RecordRefund(
-        refund=id, payment=payment, amount=amount, asset=asset, stage=stage, effective_at=told.when()
+        refund=id, payment=payment, amount=amount, asset=asset, stage=stage, effective_at=when
     )
     product = None if failed else RefundPurchase(payment=payment, amount=amount, refund=id)
     return _post(f"{id}:{stage}", cash, then=product)
@@ -275,11 +280,13 @@ def dispute(told: Told) -> Translation:
     id, payment = told.id(), told.payment()
     listed = at(told.object, "balance_transactions")
     found = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+    moved = [moment(told.event, one.get("created")) for one in found]
     cash = RecordDispute(
         dispute=id,
         payment=payment,
         status=status,
         settlements=tuple(_settlement(told, one) for one in found),
+        effective_at=max(filter(None, moved), default=told.happened()),
     )
     product: ProductCommand | None = None
     if status == "lost":
@@ -319,7 +326,7 @@ def payout(told: Told) -> Translation:
         amount=told.amount("amount", operation="payout"),
         asset=told.asset(),
         stage=stage,
-        effective_at=told.when(),
+        effective_at=told.happened() if failed else told.when(),
     )
     return _post(f"{id}:{stage}", body)
 

@@ -103,18 +103,27 @@ def pages(client: StripeClient, start: datetime, end: datetime) -> Iterator[list
     """What Stripe's balance moved by from `start` until before `end`, day by day (stripe.StripeError)."""
     while start < end:
         until = min(start + DAY, end)
-        after: dict[str, Any] = {}
-        while True:
-            created = {"gte": int(start.timestamp()), "lt": int(until.timestamp())}
-            asked: Any = {"limit": PAGE, "created": created, "expand": ["data.source"], **after}
-            answer = client.v1.balance_transactions.list(asked)
-            page = [one.to_dict() for one in answer.data]
-            if page:
-                yield page
-            if not answer.has_more or not page:
-                break
-            after = {"starting_after": page[-1]["id"]}
+        asked = {"created": created(start, until), "expand": ["data.source"]}
+        yield from listed(client.v1.balance_transactions.list, asked)
         start = until
+
+
+def created(start: datetime, end: datetime) -> dict[str, int]:
+    """Stripe's filter for what was made from `start` until before `end`."""
+    return {"gte": int(start.timestamp()), "lt": int(end.timestamp())}
+
+
+def listed(ask: Callable[[Any], Any], asked: dict[str, Any]) -> Iterator[list[dict[str, Any]]]:
+    """The pages of a list of Stripe's, the newest first (stripe.StripeError)."""
+    after: dict[str, Any] = {}
+    while True:
+        answer = ask({"limit": PAGE, **asked, **after})
+        page = [one.to_dict() for one in answer.data]
+        if page:
+            yield page
+        if not answer.has_more or not page:
+            break
+        after = {"starting_after": page[-1]["id"]}
 
 
 def fetch(

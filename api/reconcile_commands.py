@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -18,16 +19,18 @@ from api import reconciling
 from api.bank_side import BankComparison, Statement, run_name
 from api.console import explain, show, show_json
 from api.data_commands import as_json
-from api.database import reading, writing
+from api.database import opened, reading, writing
 from api.import_files import InputError
 from api.settings import Settings
+from api.sides import Asking, SideUnavailable, name_of, period_of, sides_of
 from ledger import commands as c
 from ledger import reconciliation_reads as reads
 from ledger.batch import Refusal, Request
-from ledger.reader import TransactionNotFound
+from ledger.reader import Reader, TransactionNotFound
 from ledger.reconciliation.commands import ResolveItem, RunName
 from ledger.reconciliation.items import OUTCOMES
 from ledger.reconciliation.streams import Run
+from ledger.writer import Writer
 
 PAGE = 100
 
@@ -95,6 +98,43 @@ def bank_command(
         run = msgspec.convert(name or run_name(comparison.about, statement), RunName)
         with compared() as progress, TemporaryDirectory(prefix="daybook-reconcile-") as folder:
             done = reconciling.run(writer, reader, ledger, run, comparison, Path(folder), progress)
+    show_run(done, json_)
+
+
+@reconcile_group.command("stripe")
+@click.argument("ledger")
+@click.option(
+    "--from", "first", type=click.DateTime(["%Y-%m-%d"]), required=True, help="From a day of the ledger's on."
+)
+@click.option("--to", "last", type=click.DateTime(["%Y-%m-%d"]), help="To the end of a day (the first day).")
+@click.option("--run", "name", help="Names the run; by the days if absent.")
+@as_json
+@click.pass_obj
+def stripe_command(
+    settings: Settings, ledger: str, first: datetime, last: datetime | None, name: str | None, json_: bool
+) -> None:
+    """Compare clearing and payouts with Stripe's balance, balance transactions and payouts.
+
+    Each time is a new run, `NAME.2` after `NAME`; one that was interrupted is gone on with.
+    """
+    with opened(settings) as database:
+        side = sides_of(settings.work, database.conninfo).get("stripe")
+        if side is None:
+            raise click.ClickException("STRIPE_SECRET_KEY is not set: Stripe answers nobody without it.")
+        with (
+            closing(Reader(database.conninfo, 1)) as reader,
+            closing(Writer(database.conninfo, connections=2)) as writer,
+            sentences(),
+            compared() as progress,
+        ):
+            start, end = first.date(), (last or first).date()
+            zone = reader.ledger(ledger).time_zone
+            try:
+                period = period_of(start, end, zone, datetime.now(UTC))
+                base = msgspec.convert(name or name_of("stripe", start, end), RunName)
+                done = side.run(Asking(writer, reader, ledger, *period, base, True, progress))
+            except (ValueError, SideUnavailable) as error:
+                raise click.ClickException(f"{error}") from error
     show_run(done, json_)
 
 

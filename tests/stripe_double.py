@@ -17,10 +17,16 @@ KEY = "sk_test_of_the_double"
 
 
 class StripeDouble:
-    """`objects`: what there is, by list; `asked`: paths and queries; `failures`: of so many requests."""
+    """`objects`: what there is, by list; `asked`: paths and queries; `failures`: of so many requests.
+
+    `compositions`: the balance transactions that each payout paid out. `balance_off`: by how much the balance
+    is not what its transactions add up to.
+    """
 
     def __init__(self) -> None:
         self.objects: dict[str, list[dict[str, Any]]] = {"balance_transactions": [], "payouts": []}
+        self.compositions: dict[str, list[str]] = {}
+        self.balance_off = 0
         self.asked: list[str] = []
         self.failures = 0
         self.address = ""
@@ -35,9 +41,26 @@ class StripeDouble:
             return 500, {"error": {"type": "api_error", "message": "something is wrong at the double"}}
         url = urlsplit(path)
         name = url.path.removeprefix("/v1/")
+        if name == "balance":
+            return 200, self._balance()
         if name not in self.objects:
             return 404, {"error": {"type": "invalid_request_error", "message": f"no {url.path}"}}
         return 200, self._list(name, {key: values[-1] for key, values in parse_qs(url.query).items()})
+
+    def _balance(self) -> dict[str, Any]:
+        """Half of what the transactions leave is available, the rest pending."""
+        sums: dict[str, int] = {}
+        for one in self.objects["balance_transactions"]:
+            sums[one["currency"]] = sums.get(one["currency"], self.balance_off) + one["net"]
+        parts = {
+            "available": {c: n // 2 for c, n in sums.items()},
+            "pending": {c: n - n // 2 for c, n in sums.items()},
+        }
+        lists = {
+            part: [{"amount": amount, "currency": currency} for currency, amount in amounts.items()]
+            for part, amounts in parts.items()
+        }
+        return {"object": "balance", "livemode": False, **lists}
 
     def _list(self, name: str, query: dict[str, str]) -> dict[str, Any]:
         """The newest first, as Stripe lists."""
@@ -47,6 +70,9 @@ class StripeDouble:
             for one in found
             if int(query.get("created[gte]", 0)) <= one["created"] < int(query.get("created[lt]", 2**40))
         ]
+        if "payout" in query:
+            paid_out = self.compositions.get(query["payout"], ())
+            found = [one for one in found if one["id"] in paid_out]
         after = query.get("starting_after")
         if after is not None:
             found = found[[one["id"] for one in found].index(after) + 1 :]

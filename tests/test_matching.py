@@ -222,6 +222,25 @@ def test_memory_stays_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert large < small + 4_000_000
 
 
+def test_memory_stays_bounded_where_nothing_matches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many unmatched items of one day are let go as they come, though one of the other side still waits."""
+    monkeypatch.setattr(sorting, "RUN", 2_000)
+    here = [Item("2026-01-05", "h", "", -1, "EUR/2")]
+
+    def peak(count: int) -> int:
+        there = (Item("2026-01-05", f"t{n}", "", n + 1, "EUR/2") for n in range(count))
+        tracemalloc.start()
+        try:
+            found = sum(1 for _ in reconcile(here, there, Rules(most_waiting=50), tmp_path))
+            assert found == count + 1
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    small, large = peak(2_000), peak(8_000)
+    assert large < small + 1_500_000
+
+
 def test_the_match_rate_is_rounded_half_to_even() -> None:
     """Two decimals of matches in a hundred findings."""
     rates = [match_rate(*of) for of in ((0, 0), (1, 3), (2, 3), (1, 800), (3, 800), (8, 8))]

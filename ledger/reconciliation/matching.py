@@ -268,6 +268,9 @@ def _by_parts(
                 yield from _let_go(waiting[side].popleft(), left)
             waiting[side].append(new)
             undecided.append(new)
+            if len(undecided) > 4 * rules.most_waiting:
+                # No more than those that wait are not used: the rest was let go.
+                undecided = deque(one for one in undecided if not one.used)
         for one in undecided:
             yield from _sum_of(one, waiting, rules, window)
         for items in waiting:

@@ -12,14 +12,14 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from adapters.statements.amounts import one_line
+from adapters.statements.amounts import StatementError, minor_units, one_line
 from adapters.statements.camt import CamtStatement
 from adapters.statements.csv_file import CsvColumns, CsvStatement
 from ledger import reconciliation_reads as reads
 from ledger.reader import Reader
 from ledger.reconciliation.items import Finding, Item, Rules
 from ledger.reconciliation.matching import reconcile
-from ledger.reconciliation.sides import About, Passing
+from ledger.reconciliation.sides import About, Passing, ToldBalance
 
 SIDE = "bank"
 
@@ -27,13 +27,15 @@ SIDE = "bank"
 class Statement(Struct, frozen=True, kw_only=True):
     """A statement file and how it is read. `columns` None: camt.053. `of_account`: which one of several.
 
-    `title` names the file to people.
+    `title` names the file to people. `closing`: what the account held at the end of its last day, as a
+    decimal number, of a file that does not say it.
     """
 
     file: Path
     title: str
     columns: CsvColumns | None = None
     of_account: str = ""
+    closing: str = ""
 
 
 class BankComparison:
@@ -48,6 +50,7 @@ class BankComparison:
         self._statement = statement
         self._assets = {asset.partition("/")[0]: asset for asset in reader.chart(ledger).chart.assets}
         self._told = "", ""
+        self._closing: dict[tuple[str, str], int] = {}
         with statement.file.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         self._seen: set[str] = set()
@@ -64,6 +67,7 @@ class BankComparison:
             window_days=window_days,
             first_day=first if last else "",
             last_day=last,
+            balances=self._balances(last),
         )
 
     def findings(self, known_at: int, folder: Path, passing: Passing) -> Iterator[Finding]:
@@ -71,6 +75,17 @@ class BankComparison:
         about = self.about
         rules = Rules(window_days=about.window_days, first_day=about.first_day, last_day=about.last_day)
         return reconcile(passing(self._here(known_at)), passing(self._items()), rules, folder)
+
+    def _balances(self, last_day: str) -> tuple[ToldBalance, ...]:
+        if not self._statement.closing:
+            return tuple(ToldBalance(day, asset, amount) for (asset, day), amount in self._closing.items())
+        if len(self._seen) != 1:
+            raise StatementError("a closing balance is of a statement with entries in one currency.")
+        [asset] = self._seen
+        try:
+            return (ToldBalance(last_day, asset, minor_units(self._statement.closing, asset)),)
+        except ValueError as error:
+            raise StatementError(f"the closing balance: {error}.") from None
 
     def _here(self, known_at: int) -> Iterator[Item]:
         about = self.about
@@ -91,6 +106,7 @@ class BankComparison:
                 yield from camt
                 # What it says itself of its days is known at its end.
                 self._told = camt.first_day, camt.last_day
+                self._closing = camt.closing
         else:
             with self._statement.file.open(encoding=columns.encoding, newline="") as text:
                 yield from CsvStatement(text, columns, self._assets)
@@ -99,4 +115,5 @@ class BankComparison:
 def run_name(about: About, statement: Statement) -> str:
     """The name of the run of a file with its options: the same for the same."""
     options = f"{about.digest} {about.account} {about.window_days} {statement.of_account} {statement.columns}"
+    options += f" {statement.closing}" if statement.closing else ""
     return f"bank-{hashlib.sha256(options.encode()).hexdigest()[:16]}"

@@ -72,6 +72,13 @@ def sentences(file: Path | None = None) -> Iterator[None]:
     show_default=True,
     help="How many days the ledger and the bank may be apart, where no reference tells.",
 )
+@click.option(
+    "--closing-balance",
+    "closing",
+    default="",
+    metavar="AMOUNT",
+    help="What the account held at the end of the statement's last day, where the file does not say it.",
+)
 @click.option("--run", "name", help="Names the run; by the file and the options if absent.")
 @as_json
 @click.pass_obj
@@ -83,6 +90,7 @@ def bank_command(
     mapping: Path | None,
     statement_account: str,
     window_days: int,
+    closing: str,
     name: str | None,
     json_: bool,
 ) -> None:
@@ -93,7 +101,13 @@ def bank_command(
     """
     with writing(settings) as (writer, reader), sentences(file):
         columns = None if mapping is None else read_columns(mapping.read_text("utf-8"))
-        statement = Statement(file=file, title=file.name, columns=columns, of_account=statement_account)
+        statement = Statement(
+            file=file,
+            title=file.name,
+            columns=columns,
+            of_account=statement_account,
+            closing=closing,
+        )
         comparison = BankComparison(reader, ledger, account, statement, window_days)
         run = msgspec.convert(name or run_name(comparison.about, statement), RunName)
         with compared() as progress, TemporaryDirectory(prefix="daybook-reconcile-") as folder:

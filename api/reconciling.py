@@ -10,18 +10,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from itertools import count
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import msgspec
 
 from ledger import commands as c
 from ledger import reconciliation_reads as reads
 from ledger.batch import Outcome, Refusal, Request
+from ledger.days import day_of
 from ledger.reader import Reader
 from ledger.reconciliation.commands import AbandonRun, FinishRun, RecordItems, StartRun
 from ledger.reconciliation.items import Finding, Item, Tally
 from ledger.reconciliation.sides import About, Comparison
 from ledger.reconciliation.streams import Run, as_data
 from ledger.rejections import Rejection
+from ledger.text import iso, micros
 from ledger.writer import Writer
 
 PAGE_BYTES = 40_000
@@ -68,6 +71,7 @@ def run(
         raise RunRefused(Rejection("reconciliation_exists", {"run": name}))
     if begun.status != "running":
         return begun
+    assert_balances(writer, reader, ledger, name, about)
     tally = Tally()
     findings = comparison.findings(begun.known_at, folder, _Count(progress).passing)
     for page, items in enumerate(_pages(findings, tally), 1):
@@ -81,6 +85,33 @@ def run(
     )
     record(writer, ledger, finish, "finish")
     return reads.run(reader, ledger, name)
+
+
+def assert_balances(writer: Writer, reader: Reader, ledger: str, name: str, about: About) -> None:
+    """Keep what the other side says the account held: each a balance assertion (RunRefused).
+
+    Of the day that is not over, it is what the account holds by now; nobody says what it will hold later.
+    """
+    if not about.balances:
+        return
+    now = reader.clock()
+    today = day_of(now, ZoneInfo(reader.ledger(ledger).time_zone)).isoformat()
+    for told in about.balances:
+        if told.day > today:
+            continue
+        body = c.BalanceAssertion(
+            account=about.account,
+            asset=told.asset,
+            at=told.day if told.day < today else iso(micros(now)),
+            expected=told.amount,
+            source=about.source,
+            reference=name,
+        )
+        key = f"reconcile:{name}:balance:{told.asset}:{told.day}"
+        [outcome] = writer.execute(ledger, Request([c.command(body, key=key, actor=ACTOR)]))
+        # The second time, it is another moment of today.
+        if isinstance(outcome, Refusal) and outcome.rejection.code != "idempotency_key_reused":
+            raise RunRefused(outcome.rejection)
 
 
 def run_next(

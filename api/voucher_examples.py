@@ -31,6 +31,21 @@ def _entry(
 
 
 _PROGRAMME = {"programme": "relief", "name": "Drought relief", "asset": "NAD/2", "sponsor": "Ministry"}
+_TRUST = {
+    "programme": "relief",
+    "asset": "NAD/2",
+    "day": "2026-11-20",
+    "status": "failing",
+    "bank": 95_750,
+    "bank_day": "2026-11-19",
+    "since": 0,
+    "outstanding": 6_000,
+    "unsettled": 0,
+    "fund": 90_000,
+    "deficiency": 250,
+    "book": 96_000,
+    "failing_since": "2026-11-19",
+}
 _FIGURES = {
     **_PROGRAMME,
     "seq": 8,
@@ -204,6 +219,9 @@ VOUCHER_EXAMPLES: dict[str, dict[str, Any]] = {
             "webhook_latency_mean_ms": 14.2,
             "webhook_latency_p95_ms": 40.9,
         }
+    },
+    "get_trust_report": {
+        "answer": {"seq": 12, "programmes": [_TRUST], "in_all": [{**_TRUST, "programme": ""}]}
     },
     "register_beneficiary": {
         "body": _PERSON,

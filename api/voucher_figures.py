@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct, structs
@@ -13,7 +14,7 @@ from api.queries import Incarnation, Limit, MinSeq
 from ledger.reader import Reader
 from ledger.vouchers.commands import Id
 from ledger.vouchers.streams import Status
-from projections import voucher_reads
+from projections import trust, voucher_reads
 from projections.voucher_reads import VoucherCounts, VoucherLines, percent
 
 
@@ -27,6 +28,17 @@ class VouchersQuery(Struct, forbid_unknown_fields=True):
         str, Meta(pattern=r"^[A-Za-z0-9_.\-]{0,64}\Z", description="Go on beyond this name.")
     ] = ""
     limit: Limit = 100
+    min_seq: MinSeq | None = None
+    incarnation: Incarnation | None = None
+
+
+class TrustQuery(Struct, forbid_unknown_fields=True):
+    """Days of the ledger's calendar."""
+
+    to: Annotated[date, Meta(description="The last day; today by default.")] | None = None
+    days: Annotated[int, Meta(ge=1, le=366, description="So many days, up to and with the last.")] = 1
+    programme: Annotated[Id, Meta(description="Only this programme.")] | None = None
+    status: Annotated[trust.Status, Meta(description="Only lines of this status.")] | None = None
     min_seq: MinSeq | None = None
     incarnation: Incarnation | None = None
 
@@ -56,6 +68,19 @@ def vouchers(reader: Reader, path: dict[str, Any], query: VouchersQuery) -> Vouc
         beneficiary=query.beneficiary,
         after=query.after,
         limit=query.limit,
+        min_seq=query.min_seq,
+    )
+
+
+def trust_report(reader: Reader, path: dict[str, Any], query: TrustQuery) -> trust.TrustReport:
+    """What the bank holds and what is owed from it."""
+    return trust.trust_report(
+        reader,
+        path["ledger"],
+        to=query.to,
+        days=query.days,
+        programme=query.programme,
+        status=query.status,
         min_seq=query.min_seq,
     )
 

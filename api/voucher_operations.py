@@ -14,6 +14,7 @@ from ledger import voucher_reads as reads
 from ledger.reader import Reader
 from ledger.views import Acknowledged, EntryView
 from ledger.vouchers import commands as v
+from projections.trust import TrustReport
 from projections.voucher_reads import VoucherLines
 
 _LEDGER = "/v1/ledgers/{ledger}"
@@ -170,6 +171,21 @@ VOUCHER_OPERATIONS: tuple[Operation, ...] = (
         scope="ledger:read",
         handler=voucher_figures.metrics,
         answer=voucher_figures.VoucherMetrics,
+    ),
+    Operation(
+        "GET",
+        _LEDGER + "/trust-report",
+        "get_trust_report",
+        "Whether the bank holds what is owed from each trust account, day by day",
+        description=(
+            "By the last balance that the bank has told, and what was moved since. A programme fails from "
+            "the first day on which its bank lacks something, `failing_since`."
+        ),
+        tag="Vouchers",
+        scope="ledger:read",
+        handler=handlers.read(voucher_figures.trust_report),
+        query=voucher_figures.TrustQuery,
+        answer=TrustReport,
     ),
     Operation(
         "PUT",

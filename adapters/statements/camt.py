@@ -1,7 +1,8 @@
 """camt.053, the bank-to-customer statement of ISO 20022, in every version of its schema.
 
-Elements are those of the message definition report: `Document/BkToCstmrStmt/Stmt`, in it `Acct`, `FrToDt` and
-entries, `Ntry`, with `Amt` and its `Ccy`, `CdtDbtInd`, `Sts`, `BookgDt`, `AcctSvcrRef`, `NtryDtls/TxDtls`.
+Elements are those of the message definition report: `Document/BkToCstmrStmt/Stmt`, in it `Acct`, `FrToDt`,
+closing balances, `Bal` of the type `CLBD`, and entries, `Ntry`, with `Amt` and its `Ccy`, `CdtDbtInd`, `Sts`,
+`BookgDt`, `AcctSvcrRef`, `NtryDtls/TxDtls`.
 `CdtDbtInd` alone says the direction: `RvslInd` tells why, and changes no sign.
 
 Hostile XML: a statement needs no document type, so one that has any is refused before an entity is declared.
@@ -57,6 +58,7 @@ class CamtStatement:
         """`assets` are the ledger's by currency; `account` (IBAN or other id) chooses among statements."""
         self.first_day = self.last_day = ""
         self.accounts: set[str] = set()
+        self.closing: dict[tuple[str, str], int] = {}  # by asset and day, as far as it was read
         self._file = file
         self._assets = assets
         self._account = account
@@ -144,11 +146,15 @@ class CamtStatement:
                 self.last_day = max(self.last_day, self._days[1])
         elif node.name == "FrToDt":
             self._days = iso_day(_needed(node, "FrDtTm")), iso_day(_needed(node, "ToDtTm"))
-        elif node.name == "Ntry" and self._chosen:
+        elif node.name in ("Ntry", "Bal") and self._chosen:
             try:
-                self._ready += self._items(node)
+                if node.name == "Ntry":
+                    self._ready += self._items(node)
+                elif node.text_at("Tp/CdOrPrtry/Cd") == "CLBD":
+                    asset, amount = self._signed(node, node)
+                    self.closing[asset, iso_day(_needed(node, "Dt/Dt", "Dt/DtTm"))] = amount
             except ValueError as error:
-                raise StatementError(f"`Ntry` of line {self._line}: {error}.") from None
+                raise StatementError(f"`{node.name}` of line {self._line}: {error}.") from None
 
     def _items(self, entry: _Node) -> list[Item]:
         """An entry; by its transactions if it is a batch of which each has its amount (ValueError)."""

@@ -18,6 +18,14 @@ from ledger.reconciliation.items import Finding, Item
 Passing = Callable[[Iterable[Item]], Iterator[Item]]
 
 
+class ToldBalance(Struct, frozen=True):
+    """What the other side says the account held at the end of a day: minor units, a debit positive."""
+
+    day: str
+    asset: str
+    amount: int
+
+
 class About(Struct, frozen=True, kw_only=True):
     """What a comparison is of. `digest`: SHA-256 over all that the other side says, in hex.
 
@@ -32,6 +40,7 @@ class About(Struct, frozen=True, kw_only=True):
     window_days: int | None = None
     first_day: str = ""
     last_day: str = ""
+    balances: tuple[ToldBalance, ...] = ()
 
 
 class Comparison(Protocol):

@@ -35,7 +35,7 @@ from api.period_commands import assert_command, period_group
 from api.projection_commands import projections
 from api.proof_commands import proof, tree_head_command, verifier_key_command
 from api.reconcile_commands import reconcile_group
-from api.reconcile_vouchers import vouchers_command
+from api.reconcile_vouchers import three_way_command, vouchers_command
 from api.report_commands import (
     balance_sheet_command,
     income_statement_command,
@@ -151,6 +151,7 @@ def doctor_command(settings: Settings, json_: bool) -> None:
 
 audit.add_command(export_command)
 reconcile_group.add_command(vouchers_command)
+reconcile_group.add_command(three_way_command)
 
 _COLOURS = {"ok": "green", "note": "yellow", "problem": "red"}
 

@@ -1,7 +1,8 @@
-"""`daybook reconcile vouchers`: the vouchers beside what Buffr says of them."""
+"""`daybook reconcile vouchers` and `three-way`: vouchers beside Buffr, and both beside the bank."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from zoneinfo import ZoneInfo
@@ -13,13 +14,15 @@ from adapters.buffr_client import CONNECTIONS, BuffrClient
 from adapters.inbox import desk
 from adapters.inbox.connections import connect
 from api import buffr_side
+from api.console import money, show, show_json
 from api.data_commands import as_json
-from api.database import opened
+from api.database import opened, reading
 from api.reconcile_commands import compared, sentences, show_run
 from api.settings import Settings
 from ledger.days import day_of
 from ledger.reader import Reader
 from ledger.reconciliation.commands import RunName
+from ledger.three_way import ThreeWayLine, Word, three_way
 from ledger.writer import Writer
 
 
@@ -56,3 +59,40 @@ def vouchers_command(settings: Settings, ledger: str, name: str | None, json_: b
         asked = buffr_side.Vouchers(reader, ledger, client, strangers, today, pool)
         done = buffr_side.run(writer, asked, run, progress)
     show_run(done, json_)
+
+
+@click.command("three-way")
+@click.argument("ledger")
+@as_json
+@click.pass_obj
+def three_way_command(settings: Settings, ledger: str, json_: bool) -> None:
+    """Where ledger, Buffr and bank do not say the same of a voucher, a settlement, the trust account.
+
+    By the last run against Buffr and the statements of the trust accounts. Exit code 1 when there is any
+    (JSON: one a line).
+    """
+    found = 0
+    with reading(settings) as reader:
+
+        def lines() -> Iterator[ThreeWayLine]:
+            nonlocal found
+            for line in three_way(reader, ledger):
+                found += 1
+                yield line
+
+        if json_:
+            for line in lines():
+                show_json(line)
+        else:
+            show(("subject", "name", "programme", "ledger", "buffr", "bank"), map(_row, lines()))
+    if found:
+        raise click.ClickException(f"{found:,} differ.")
+
+
+def _row(line: ThreeWayLine) -> tuple[str, ...]:
+    said = (_word(word, line.asset) for word in (line.ledger, line.buffr, line.bank))
+    return (line.subject, line.name, line.programme, *said)
+
+
+def _word(word: Word, asset: str) -> str:
+    return word.status if word.amount is None or not asset else f"{word.status} {money(word.amount, asset)}"

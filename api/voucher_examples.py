@@ -223,6 +223,22 @@ VOUCHER_EXAMPLES: dict[str, dict[str, Any]] = {
     "get_trust_report": {
         "answer": {"seq": 12, "programmes": [_TRUST], "in_all": [{**_TRUST, "programme": ""}]}
     },
+    "get_three_way_differences": {
+        "answer": {
+            "differences": [
+                {
+                    "subject": "voucher",
+                    "name": "V-1042",
+                    "programme": "relief",
+                    "asset": "NAD/2",
+                    "ledger": {"status": "redeemed", "amount": 10_000},
+                    "buffr": {"status": "delivered", "amount": 10_000},
+                    "bank": {"status": "paid", "amount": 10_000},
+                }
+            ],
+            "more": False,
+        }
+    },
     "register_beneficiary": {
         "body": _PERSON,
         "answer": {"seq": 4, "type": "beneficiary_registered", "recorded_at": _AT},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from itertools import islice
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct, structs
@@ -10,8 +11,10 @@ from msgspec import Meta, Struct, structs
 from adapters.inbox import desk
 from api.bridge import Bridge
 from api.handlers import Call, Reply
+from api.http import NoQuery
 from api.queries import Incarnation, Limit, MinSeq
 from ledger.reader import Reader
+from ledger.three_way import ThreeWayLine, three_way
 from ledger.vouchers.commands import Id
 from ledger.vouchers.streams import Status
 from projections import trust, voucher_reads
@@ -83,6 +86,22 @@ def trust_report(reader: Reader, path: dict[str, Any], query: TrustQuery) -> tru
         status=query.status,
         min_seq=query.min_seq,
     )
+
+
+MOST_DIFFERENCES = 1_000
+
+
+class Differences(Struct, frozen=True):
+    """What ledger, Buffr and bank do not say alike; `more`: there are more than fit an answer."""
+
+    differences: list[ThreeWayLine]
+    more: bool
+
+
+def differences(reader: Reader, path: dict[str, Any], query: NoQuery) -> Differences:
+    """The first of them."""
+    found = list(islice(three_way(reader, path["ledger"]), MOST_DIFFERENCES + 1))
+    return Differences(found[:MOST_DIFFERENCES], len(found) > MOST_DIFFERENCES)
 
 
 async def metrics(call: Call) -> Reply:

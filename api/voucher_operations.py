@@ -188,6 +188,20 @@ VOUCHER_OPERATIONS: tuple[Operation, ...] = (
         answer=TrustReport,
     ),
     Operation(
+        "GET",
+        _LEDGER + "/three-way",
+        "get_three_way_differences",
+        "Where ledger, Buffr and bank do not say the same",
+        description=(
+            "Of vouchers, settlements and other postings of trust accounts, by the last run against Buffr "
+            "and the bank's statements. At most 1,000; the console has all."
+        ),
+        tag="Vouchers",
+        scope="ledger:read",
+        handler=handlers.read(voucher_figures.differences),
+        answer=voucher_figures.Differences,
+    ),
+    Operation(
         "PUT",
         _BENEFICIARY,
         "register_beneficiary",

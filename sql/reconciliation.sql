@@ -47,3 +47,12 @@ SELECT s.asset, sum(p.amount)
  WHERE p.ledger_id = %(ledger_id)s AND a.address = %(account)s AND p.kind = 0 AND p.seq <= %(known_at)s
    AND p.effective_at < %(end)s
  GROUP BY s.asset;
+
+-- name: events_of_streams
+-- The events of a type on some streams, in the order of their recording.
+SELECT s.stream, e.body
+  FROM unnest(%(streams)s::text[]) w(stream)
+  JOIN daybook.event_streams s ON s.ledger_id = %(ledger_id)s AND s.stream = w.stream
+  JOIN daybook.events e ON e.ledger_id = s.ledger_id AND e.seq = s.seq
+ WHERE e.type = %(type)s
+ ORDER BY e.seq;

@@ -8,12 +8,13 @@ is known. Stripe's texts and amounts are not trusted to be there: versions of it
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
 
 from adapters.adapter import Adapter, Event, Ignore, NoSettings, Park, Post, Translation, at, members, text_at
-from adapters.exponents import NotWhole, asset_of, minor
+from adapters.exponents import NotWhole, minor
 from adapters.signatures import STRIPE
+from adapters.stripe_objects import PROVIDER, Misread, Told, moment
+from adapters.stripe_transactions import recorded
 from ledger.commands import ProductCommand, command
 from ledger.credits.purchase_commands import (
     DeclineOrder,
@@ -22,18 +23,20 @@ from ledger.credits.purchase_commands import (
     LoseDispute,
     OrderCredits,
     RefundPurchase,
+    ReversePurchaseRefund,
     UnfreezePurchase,
 )
 from ledger.payments.commands import (
+    RecordBalanceTransaction,
     RecordCharge,
     RecordDispute,
     RecordPayout,
     RecordRefund,
+    RecordRefundedTotal,
     Settlement,
     Stage,
 )
 
-PROVIDER = "stripe"
 # Objects whose events move no money by themselves, whatever they tell.
 _SILENT = (
     "account.", "application_fee.", "balance.", "billing_portal.", "capability.", "cash_balance.", "coupon.",
@@ -42,83 +45,6 @@ _SILENT = (
     "promotion_code.", "quote.", "radar.", "reporting.", "review.", "setup_intent.", "source.",
     "subscription_schedule.", "tax.", "tax_rate.", "test_helpers.",
 )  # fmt: skip
-
-
-class Misread(Exception):
-    """The object is not what this event type tells of: the message says what is missing."""
-
-
-class Told:
-    """An event's object, read with care."""
-
-    def __init__(self, event: Event) -> None:
-        self.event = event
-        self.object = at(event.body, "data", "object")
-
-    def text(self, *path: str) -> str:
-        """A text; empty where there is none."""
-        return text_at(self.object, *path)
-
-    def id(self, name: str = "id") -> str:
-        """The id of the object or of one that it names, expanded or not (Misread)."""
-        found = self.link(name)
-        if not found:
-            raise Misread(f"`{name}` is missing")
-        return found
-
-    def link(self, name: str) -> str:
-        """The id of an object that this one names, expanded or not; empty: none."""
-        return self.text(name) or self.text(name, "id")
-
-    def payment(self) -> str:
-        """The open item: the PaymentIntent, else the charge (Misread)."""
-        return self.link("payment_intent") or self.id("charge")
-
-    def number(self, *path: str) -> int:
-        """A whole number (Misread)."""
-        found = at(self.object, *path)
-        if not isinstance(found, int) or isinstance(found, bool):
-            raise Misread(f"`{'.'.join(path)}` is not a whole number")
-        return found
-
-    def currency(self) -> str:
-        """In capitals (Misread)."""
-        return currency_of(self.object)
-
-    def asset(self) -> str:
-        """Of the object's currency (Misread)."""
-        return asset_of(PROVIDER, self.currency())
-
-    def amount(self, *path: str, operation: str = "charge") -> int:
-        """In minor units of the asset (Misread, NotWhole)."""
-        return minor(PROVIDER, self.currency(), operation, self.number(*path))
-
-    def or_zero(self, *path: str) -> int:
-        """An amount that may be null."""
-        return 0 if at(self.object, *path) is None else self.amount(*path)
-
-    def when(self) -> datetime | None:
-        """When the object was made, by Stripe's clock; None: it does not say."""
-        return moment(self.event, at(self.object, "created"))
-
-    def happened(self) -> datetime | None:
-        """When what the event tells happened; None: it does not say."""
-        return moment(self.event, at(self.event.body, "created"))
-
-
-def currency_of(body: Any) -> str:
-    """A currency in capitals (Misread)."""
-    found = text_at(body, "currency").upper()
-    if len(found) != 3 or not (found.isascii() and found.isalpha()):
-        raise Misread("`currency` is missing")
-    return found
-
-
-def moment(event: Event, seconds: Any) -> datetime | None:
-    """Seconds since 1970 as a moment that is not in the future."""
-    if not isinstance(seconds, int) or isinstance(seconds, bool) or not 0 < seconds < 2**33:
-        return None
-    return event.not_later(datetime.fromtimestamp(seconds, UTC))
 
 
 def translate(event: Event, settings: NoSettings) -> Translation:
@@ -157,9 +83,18 @@ def charge(told: Told) -> Translation:
         payment=told.link("payment_intent") or id,
         amount=told.amount(captured),
         asset=told.asset(),
+        order=told.reference("metadata", "order"),
         effective_at=told.when(),
     )
-    return _post(id, body)
+    return _post(id, body, then=_brought(told))
+
+
+def _brought(told: Told) -> RecordBalanceTransaction | None:
+    """The balance transaction of a charge, where it came along and is not just named."""
+    brought = at(told.object, "balance_transaction")
+    if not isinstance(brought, dict):
+        return None
+    return recorded({**brought, "source": told.object}, told.event.received_at)
 
 
 def session_paid(told: Told) -> Translation:
@@ -268,7 +203,11 @@ def refund(told: Told) -> Translation:
     cash = RecordRefund(
         refund=id, payment=payment, amount=amount, asset=asset, stage=stage, effective_at=when
     )
-    product = None if failed else RefundPurchase(payment=payment, amount=amount, refund=id)
+    product: ProductCommand = (
+        ReversePurchaseRefund(payment=payment, refund=id)
+        if failed
+        else RefundPurchase(payment=payment, amount=amount, refund=id)
+    )
     return _post(f"{id}:{stage}", cash, then=product)
 
 
@@ -332,8 +271,14 @@ def payout(told: Told) -> Translation:
 
 
 def cumulative(told: Told) -> Translation:
-    """charge.refunded tells how much was refunded in all: its refunds are told one by one."""
-    return Ignore("It says how much was refunded in all; each refund is told by an event of its own.")
+    """charge.refunded tells how much was refunded in all: what its refunds, told one by one, come to."""
+    id, amount = told.id(), told.amount("amount_refunded")
+    if not amount:
+        return Ignore("Nothing of it was refunded.")
+    body = RecordRefundedTotal(
+        charge=id, payment=told.link("payment_intent") or id, amount=amount, asset=told.asset()
+    )
+    return _post(f"{id}:refunded:{amount}", body)
 
 
 Rule = Callable[[Told], Translation]

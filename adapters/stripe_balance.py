@@ -12,13 +12,14 @@ from typing import Any, NamedTuple
 
 from stripe import StripeClient
 
-from adapters.adapter import Event, text_at
+from adapters.adapter import text_at
 from adapters.exponents import NotWhole
 from adapters.inbox.settling import SIGNATURE
-from adapters.stripe import PROVIDER, Misread, Told
+from adapters.stripe_objects import Misread
+from adapters.stripe_transactions import recorded
 from ledger.batch import Outcome, Refusal, Request
 from ledger.commands import command
-from ledger.payments.commands import Kind, RecordBalanceTransaction, Settlement
+from ledger.payments.commands import RecordBalanceTransaction
 from ledger.reader import Reader
 
 PAGE = 100
@@ -26,16 +27,6 @@ DAY = timedelta(days=1)
 ATTEMPTS = 3
 ACTOR = "stripe:balance"
 
-KINDS: dict[str, Kind] = {
-    "charge": "charge",
-    "payment": "charge",
-    "refund": "refund",
-    "payment_refund": "refund",
-    "refund_failure": "refund_failure",
-    "payout": "payout",
-    "payout_failure": "payout_failure",
-    "payout_cancel": "payout_failure",
-}
 Execute = Callable[[str, Request], Sequence[Outcome]]
 
 
@@ -65,38 +56,6 @@ def client_of(key: str, address: str | None = None) -> StripeClient:
     """The official client; `address` instead of Stripe's own."""
     addresses = None if address is None else {"api": address}
     return StripeClient(key, base_addresses=addresses, max_network_retries=ATTEMPTS)  # type: ignore[arg-type]
-
-
-def recorded(body: dict[str, Any], now: datetime) -> RecordBalanceTransaction:
-    """A balance transaction, with its source in it, as the ledger is told of it (Misread, NotWhole)."""
-    txn = Told(_event(body, now))
-    source = Told(_event(body.get("source") if isinstance(body.get("source"), dict) else {}, now))
-    type, source_id = txn.text("type"), txn.link("source")
-    kind: Kind = KINDS.get(type, "other")
-    if type == "adjustment" and source_id.startswith(("dp_", "du_")):
-        kind = "dispute"
-    amount, asset = txn.amount("amount", operation="balance"), txn.asset()
-    figures: dict[str, Any] = {}
-    payment = ""
-    if kind in ("charge", "refund", "refund_failure", "dispute"):
-        own = source.id() if kind == "charge" else source.id("charge")
-        payment = source.link("payment_intent") or own
-        if source.asset() != asset:
-            captured = kind == "charge" and source.object.get("amount_captured") is not None
-            there = source.amount("amount_captured" if captured else "amount")
-            figures = {"source_amount": there if amount > 0 else -there, "source_asset": source.asset()}
-    return RecordBalanceTransaction(
-        kind=kind,
-        type=type,
-        settlement=Settlement(txn=txn.id(), amount=amount, fee=txn.or_zero("fee"), asset=asset, **figures),
-        source=source_id,
-        payment=payment,
-        effective_at=txn.when(),
-    )
-
-
-def _event(body: Any, now: datetime) -> Event:
-    return Event(PROVIDER, "", "", "", now, {"data": {"object": body}})
 
 
 def pages(client: StripeClient, start: datetime, end: datetime) -> Iterator[list[dict[str, Any]]]:

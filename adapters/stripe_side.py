@@ -19,8 +19,8 @@ from stripe import StripeClient
 
 from adapters.adapter import Event, at
 from adapters.exponents import NotWhole, asset_of, minor
-from adapters.stripe import PROVIDER, Misread, Told, currency_of
 from adapters.stripe_balance import created, listed
+from adapters.stripe_objects import PROVIDER, Misread, Told, currency_of
 from ledger import clearing_reads as reads
 from ledger.clearing_reads import FAILED, MADE, UNCLASSIFIED, Extent
 from ledger.payments.accounts import CLEARING

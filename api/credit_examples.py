@@ -189,6 +189,10 @@ CREDIT_EXAMPLES: dict[str, dict[str, Any]] = {
         "body": {"order": "order-1845", "amount": 500},
         "answer": {**_PAID, "id": "order-1845", "refunded": 500, "retired": 46},
     },
+    "reverse_purchase_refund": {
+        "body": {"order": "order-1849", "refund": "re_1849"},
+        "answer": {**_PAID, "id": "order-1849"},
+    },
     "freeze_purchase": {
         "body": {"order": "order-1846", "dispute": "dp_1846"},
         "answer": {**_PAID, "id": "order-1846", "dispute": "dp_1846"},

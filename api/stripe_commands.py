@@ -89,8 +89,9 @@ def open_command(settings: Settings, ledger: str, kind: tuple[Kind, ...], json_:
             show_json(each)
         return
     rows = [
-        (item.item, str(amount), asset, item.order, item.status, str(item.last_seq))
+        (item.item, str(amount), asset, item.order, status, str(item.last_seq))
         for item in found
-        for asset, amount in item.balance.items()
+        for amounts, status in ((item.balance, item.status), (item.refunds_missing, "refunds missing"))
+        for asset, amount in amounts.items()
     ]
     show(("item", "balance", "asset", "order", "status", "last seq"), rows, ("balance", "last seq"))

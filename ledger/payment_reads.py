@@ -17,11 +17,14 @@ KINDS: tuple[Kind, ...] = ("charge", "dispute", "payment", "payout", "txn")
 class OpenItem(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """An item that is not zero: debits less credits of its account by asset, as its last event has left it.
 
-    `order`: what was bought with a payment; `status`: a dispute's, in Stripe's words.
+    `order`: what was bought with its payment, else what its charge says that it is for, as far as that was
+    known by then; `status`: a dispute's, in Stripe's words. `refunds_missing`: what a charge says was
+    refunded, and no refund tells of.
     """
 
     item: str
     balance: dict[str, int]
+    refunds_missing: dict[str, int] = {}
     last_seq: int
     order: str = ""
     status: str = ""
@@ -34,9 +37,15 @@ def open_items(
     found: list[OpenItem] = []
     for stream, seq in reader.open_items(ledger, kinds, after=after, limit=limit):
         state: Item = stream.state
-        order = state.order if isinstance(state, Payment) else ""
-        status = state.status if stream.kind == "dispute" else ""
+        payment = state if isinstance(state, Payment) else Payment()
         found.append(
-            OpenItem(item=stream.name, balance=state.balance, last_seq=seq, order=order, status=status)
+            OpenItem(
+                item=stream.name,
+                balance=state.balance,
+                refunds_missing=payment.refunds_missing,
+                last_seq=seq,
+                order=payment.order or state.said_order,
+                status=state.status if stream.kind == "dispute" else "",
+            )
         )
     return found

@@ -447,7 +447,7 @@ TABLE: tuple[RejectionCode, ...] = (
     RejectionCode(
         "refund_exceeds_purchase",
         422,
-        False,
+        True,
         "More would be given back than was paid.",
         (
             "order",

@@ -25,6 +25,7 @@ SELECT %(version)s, %(ledger_id)s, seq, effective_at, (data ->> 'amount')::bigin
                  WHEN 'credit_hold_released' THEN 'release'
                  WHEN 'credits_expired' THEN 'expiry'
                  WHEN 'purchase_refunded' THEN 'purchase_refund'
+                 WHEN 'purchase_refund_reversed' THEN 'refund_reversal'
                  WHEN 'purchase_frozen' THEN 'freeze'
                  WHEN 'purchase_unfrozen' THEN 'unfreeze'
                  WHEN 'dispute_lost' THEN 'dispute' END,

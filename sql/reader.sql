@@ -106,11 +106,11 @@ SELECT stream, version, last_seq, state_version, state
  ORDER BY stream COLLATE "C" LIMIT %(limit)s;
 
 -- name: open_items
--- Streams of payments whose balance is not zero: a state without one has no such member.
+-- Streams of payments whose balance is not zero, or that miss refunds: a state without has no such member.
 SELECT stream, version, last_seq, state_version, state
   FROM daybook.streams
  WHERE ledger_id = %(ledger_id)s AND kind = ANY(%(kinds)s) AND kind <> 'transaction'
-   AND position('"balance":{"' in state) > 0 AND stream COLLATE "C" > %(after)s
+   AND (position('"balance":{"' in state) > 0 OR position('"refunds_missing":{"' in state) > 0) AND stream COLLATE "C" > %(after)s
  ORDER BY stream COLLATE "C" LIMIT %(limit)s;
 
 -- name: stream_bodies

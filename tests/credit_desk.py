@@ -17,7 +17,7 @@ from ledger.credits.streams import Order, wallet_stream
 from ledger.credits.wallet import NO_WALLET, Wallet
 from ledger.decide import needs
 from ledger.events import Event
-from ledger.state import State
+from ledger.state import KeyOutcome, State
 from ledger.text import SECOND, from_iso
 
 START = from_iso("2026-11-01T00:00:00.000000Z")
@@ -34,6 +34,7 @@ class CreditDesk:
         self.state = State(1, "00000000-0000-4000-8000-000000000001", ZoneInfo)
         self.now = 0.0
         self.events: list[Event] = []
+        self.keys: dict[str, KeyOutcome] = {}
         self.run(c.LedgerOpening(name="main", chart=chart))
 
     def run(self, body: Any) -> Outcome:
@@ -42,21 +43,26 @@ class CreditDesk:
 
     def batch(self, bodies: list[Any], atomic: bool = False) -> list[Outcome]:
         """Several commands in one batch."""
-        self.now += 0.001
         commands = [c.command(body) for body in bodies]
-        for command in commands:
-            self._fetch(command)
+        if atomic:
+            return self.ask(Request(commands, atomic=True))
+        return self.ask(*(Request([command]) for command in commands))
+
+    def ask(self, *requests: Request) -> list[Outcome]:
+        """Requests with keys or without, in one batch; keys are remembered as the ledger does."""
+        self.now += 0.001
+        for request in requests:
+            for command in request.commands:
+                self._fetch(command)
         now = START + round(self.now * SECOND)
         waiting: list[Due] = sorted(
             (s.due, s.name) for s in self.state.streams.values() if s is not None and s.due is not None
         )
         due: list[Due] = [(at, name) for at, name in waiting if at <= now]
         rest = [at for at, _ in waiting if at > now]
-        if atomic:
-            requests = [Request(commands, atomic=True)]
-        else:
-            requests = [Request([command]) for command in commands]
-        plan = decide_batch(self.state, requests, {}, now, due, rest[0] if rest else None, self._fetch)
+        next_due = rest[0] if rest else None
+        plan = decide_batch(self.state, requests, self.keys, now, due, next_due, self._fetch)
+        self.keys |= plan.keys
         self.events += [accepted.event for accepted in plan.accepted]
         return [outcome for outcomes in plan.outcomes for outcome in outcomes]
 

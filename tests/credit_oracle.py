@@ -49,14 +49,34 @@ class Used:
 
 
 @dataclass
+class Gone:
+    """Units of one lot that refunds have retired."""
+
+    lot: Grant
+    units: int = 0
+    cost: int = 0
+    total: int = 0  # of the lot afterwards
+
+
+@dataclass
 class Paid:
     units: int
     price: int
     tax: int
     refunded: int = 0
+    kept: int = 0
     tax_back: int = 0
-    retired: int = 0
     disputed: bool = False
+    gone: list[Gone] = field(default_factory=list)  # what was retired last comes back first
+    refunds: dict[str, tuple[int, int, str] | None] = field(default_factory=dict)  # None: reversed
+
+    @property
+    def retired(self) -> int:
+        return sum(g.units for g in self.gone)
+
+    @property
+    def retirable(self) -> int:
+        return half_even(self.units * (self.refunded - self.kept), self.price + self.tax)
 
 
 class Refused(Exception):
@@ -124,35 +144,36 @@ class Oracle:
             raise Refused("usage_already_refunded")
         for g, _, _, _ in used.parts:
             paid = self.orders.get(g.order)
-            if (
-                paid is not None
-                and half_even(paid.units * paid.refunded, paid.price + paid.tax) > paid.retired
-            ):
+            if paid is not None and paid.retirable > paid.retired:
                 raise Refused("purchase_refunded")
         used.refunded = True
         for g, units, cost, total in used.parts:
             self.money["revenue"] -= cost
-            locked = g.order in self.orders and self.orders[g.order].disputed
-            if g.until <= at:
-                if not self.restore_seconds:
-                    self.money[self.broken] += cost
-                    continue
-                self.numbers += 1
-                g = Grant(
-                    self.numbers, 0, 0, cost, g.source, g.priority, at, at + self.restore_seconds, g.order
-                )
-                g.locked = locked
-                self.grants.append(g)
-            elif not g.units:
-                g.total, g.cost = total, 0
-            if locked:
-                g.frozen += units
-                g.locked = True
-            else:
-                g.free += units
-            g.cost += cost
-            self.money["liability"] += cost
+            self._come_back(g, units, cost, total, at)
         self._settle()
+
+    def _come_back(self, g: Grant, units: int, cost: int, total: int, at: float, unearned: int = 0) -> None:
+        """Units to their lot, or to a new one when that has expired; the cost is the caller's to pay."""
+        locked = g.order in self.orders and self.orders[g.order].disputed
+        if g.until <= at:
+            if not self.restore_seconds:
+                self.money[self.broken] += cost
+                return
+            self.numbers += 1
+            g = Grant(self.numbers, 0, 0, cost, g.source, g.priority, at, at + self.restore_seconds, g.order)
+            g.locked = locked
+            self.grants.append(g)
+        else:
+            if not g.units:
+                g.total, g.cost = total, 0
+            g.total += unearned
+        if locked:
+            g.frozen += units
+            g.locked = True
+        else:
+            g.free += units
+        g.cost += cost
+        self.money["liability"] += cost
 
     def take(self, units: int, to: str) -> None:
         if self.available < units:
@@ -229,38 +250,97 @@ class Oracle:
         self.money["unapplied"] -= tax
         self.money["tax"] += tax
 
-    def money_back(self, name: str, amount: int, at: float, *, lost: bool = False) -> None:
+    def money_back(
+        self,
+        name: str,
+        amount: int,
+        at: float,
+        *,
+        lost: bool = False,
+        claim: bool = False,
+        keep: bool = False,
+        refund: str = "",
+    ) -> None:
         paid = self.orders[name]
         whole = paid.price + paid.tax
-        if amount > whole - paid.refunded:
+        if refund in paid.refunds:
+            raise Refused("already_recorded")
+        if amount > whole - paid.refunded or whole == paid.refunded:
             raise Refused("refund_exceeds_purchase")
+        rest = "loss" if lost else "receivable" if claim else "refunds"
+        if refund:
+            paid.refunds[refund] = amount, amount * keep, rest
         paid.refunded += amount
+        paid.kept += amount * keep
         tax = half_even(paid.tax * paid.refunded, whole) - paid.tax_back
         paid.tax_back += tax
-        units = max(half_even(paid.units * paid.refunded, whole) - paid.retired, 0)
+        cost = 0 if keep else self._retire(name, paid, max(paid.retirable - paid.retired, 0))
+        self.money["tax"] -= tax
+        self.money["disputes" if lost else "unapplied"] += amount
+        self.money[rest] -= amount - tax - cost
+        if lost:
+            self.thaw(name, at)
+        self._settle()
+
+    def _retire(self, name: str, paid: Paid, units: int) -> int:
+        """What is free, lot by lot, else frozen; then what is held, hold by hold; its cost."""
         cost = 0
         own = [g for g in self._in_order() if g.order == name]
         for g in own:
             for place in ("free", "frozen"):
                 part = min(getattr(g, place), units)
                 if part:
-                    cost += self._leave(g, part, "", False)
+                    cost += self._go(paid, g, part)
                     setattr(g, place, getattr(g, place) - part)
                     units -= part
-                    paid.retired += part
         for hold in self.holds:
             for g in own:
                 part = min(g.held[hold], units)
                 if part:
-                    cost += self._leave(g, part, "", False)
+                    cost += self._go(paid, g, part)
                     g.held[hold] -= part
                     units -= part
-                    paid.retired += part
+        return cost
+
+    def _go(self, paid: Paid, g: Grant, units: int) -> int:
+        """Units of a lot are about to be retired: all that is gone of it costs its share of the whole."""
+        before = next((one for one in paid.gone if one.lot is g), Gone(g))
+        share = half_even((g.cost + before.cost) * (before.units + units), g.units + before.units)
+        cost = g.cost if units == g.units else min(max(share - before.cost, 0), g.cost)
+        g.cost -= cost
+        g.total -= cost
+        self.money["liability"] -= cost
+        paid.gone = [one for one in paid.gone if one.lot is not g]
+        paid.gone.append(Gone(g, before.units + units, before.cost + cost, g.total))
+        return cost
+
+    def reverse(self, name: str, refund: str, at: float) -> None:
+        """A refund has failed."""
+        paid = self.orders[name]
+        made = paid.refunds.get(refund, (0, 0, "refunds"))
+        if made is None:
+            raise Refused("already_recorded")
+        paid.refunds[refund] = None
+        amount, kept, rest = made
+        paid.refunded -= amount
+        paid.kept -= kept
+        tax = half_even(paid.tax * paid.refunded, paid.price + paid.tax) - paid.tax_back
+        paid.tax_back += tax
+        units = max(paid.retired - paid.retirable, 0) if amount else 0
+        total = 0
+        for gone in reversed(paid.gone):
+            part = min(gone.units, units)
+            if part:
+                g, left = gone.lot, gone.units - part
+                whole = half_even((g.cost + gone.cost) * left, g.units + gone.units)
+                cost = min(max(gone.cost - whole, 0), gone.cost) if left else gone.cost
+                gone.units, gone.cost = left, gone.cost - cost
+                units, total = units - part, total + cost
+                self._come_back(g, part, cost, gone.total, at, unearned=cost)
+        paid.gone = [gone for gone in paid.gone if gone.units]
         self.money["tax"] -= tax
-        self.money["disputes" if lost else "unapplied"] += amount
-        self.money["loss" if lost else "refunds"] -= amount - tax - cost
-        if lost:
-            self.thaw(name, at)
+        self.money["unapplied"] -= amount
+        self.money[rest] += amount + tax - total
         self._settle()
 
     def freeze(self, name: str) -> None:
@@ -358,6 +438,7 @@ NAMES = {
     "credits:adjustments:enrichment": "adjustments",
     "credits:refunds:enrichment": "refunds",
     "credits:dispute_loss:enrichment": "loss",
+    "customers:42:credits_receivable": "receivable",
     "payments:unapplied": "unapplied",
     "payments:disputes_receivable": "disputes",
     "tax:payable": "tax",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from contextlib import closing
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -14,13 +14,13 @@ from adapters.inbox import desk
 from adapters.inbox.connections import utc_now
 from adapters.inbox.door import Letter, receive
 from adapters.inbox.endpoints import EndpointOpening, create
-from adapters.inbox.settling import Settler, Submit
+from adapters.inbox.settling import Settler
 from ledger import commands as c
 from ledger.batch import Outcome, Recorded, Request
 from ledger.chart import AccountPattern, ChartDocument
 from ledger.credits.commands import CreatePackage, DeductCredits
-from ledger.credits.purchase_commands import OrderCredits
-from ledger.payments.items import Item
+from ledger.credits.purchase_commands import FulfilOrder, OrderCredits
+from ledger.payment_reads import open_items
 from ledger.reader import Reader
 from ledger.vault import Vault
 from ledger.wire import Connection
@@ -65,20 +65,23 @@ def session(type: str = "checkout.session.completed", status: str = "paid", **mo
     return event(type, **told | more)
 
 
-def refund(type: str, id: str = "re_1", amount: int = 1_000, status: str = "succeeded") -> Event:
+def refund(type: str, id: str = "re_1", amount: int = 1_000, status: str = "succeeded", **more: Any) -> Event:
+    told = {
+        "id": id, "amount": amount, "status": status, "charge": "ch_1", "payment_intent": "pi_1",
+        "balance_transaction": f"txn_{id}",
+    }  # fmt: skip
+    return event(type, **told | more)
+
+
+def withdrawal(
+    amount: int = -1_000, fee: int = 1_500, id: str = "txn_w", currency: str = "usd"
+) -> dict[str, Any]:
+    return {"id": id, "amount": amount, "fee": fee, "net": amount - fee, "currency": currency}
+
+
+def dispute(what: str, status: str, *transactions: dict[str, Any], amount: int = 1_000) -> Event:
     return event(
-        type, id=id, amount=amount, status=status, charge="ch_1", payment_intent="pi_1",
-        balance_transaction=f"txn_{id}",
-    )  # fmt: skip
-
-
-def withdrawal(amount: int = -1_000, fee: int = 1_500, id: str = "txn_w") -> dict[str, Any]:
-    return {"id": id, "amount": amount, "fee": fee, "net": amount - fee, "currency": "usd"}
-
-
-def dispute(what: str, status: str, *transactions: dict[str, Any]) -> Event:
-    return event(
-        f"charge.dispute.{what}", id="dp_1", amount=1_000, status=status, charge="ch_1",
+        f"charge.dispute.{what}", id="dp_1", amount=amount, status=status, charge="ch_1",
         payment_intent="pi_1", balance_transactions=list(transactions),
     )  # fmt: skip
 
@@ -87,12 +90,22 @@ def payout(what: str, status: str) -> Event:
     return event(f"payout.{what}", id="po_1", amount=1_100, status=status, balance_transaction="txn_po")
 
 
-def invoice(type: str, id: str = "in_1") -> Event:
+def invoice(type: str, amount: int = 1_000, tax: int = 0) -> Event:
     metadata = {"userId": "42", "packageId": "p"}
     return event(
-        type, id=id, amount_paid=1_000, payment_intent="pi_1",
-        parent={"subscription_details": {"metadata": metadata}}, total_taxes=[], total_discount_amounts=[],
+        type, id="in_1", amount_paid=amount, payment_intent="pi_1",
+        parent={"subscription_details": {"metadata": metadata}}, total_taxes=[{"amount": tax}],
+        total_discount_amounts=[],
     )  # fmt: skip
+
+
+def txn(type: str, amount: int, fee: int, source: Any, **more: Any) -> dict[str, Any]:
+    """A balance transaction as Stripe lists it."""
+    id = more.pop("id", f"txn_{type}")
+    return {
+        "id": id, "object": "balance_transaction", "type": type, "amount": amount, "fee": fee,
+        "net": amount - fee, "currency": "usd", "created": CREATED, "source": source,
+    } | more  # fmt: skip
 
 
 class Crash(BaseException):
@@ -102,8 +115,8 @@ class Crash(BaseException):
 class Shop:
     """A ledger that sells 100 credits for 1,000, and an inbox that Stripe's events are delivered to.
 
-    `use` credits are used as soon as there are any; whenever `unlucky()` says so, the process ends after
-    something was posted and before it is written down.
+    `use` credits are used as soon as there are any. Whenever `unlucky()` says so the process ends: before or
+    after something is posted, or before it is written down what became of it.
     """
 
     def __init__(
@@ -114,48 +127,56 @@ class Shop:
         connection: Connection,
         use: int = 0,
         unlucky: Callable[[], bool] = lambda: False,
+        package: dict[str, Any] | None = None,
+        ordered: bool = True,
     ) -> None:
         self.database, self.writer, self.connection = database, writer, connection
         self.name = f"shop-{next(_numbers)}"
         self.now = utc_now()
         self._vault, self._use, self._unlucky = Vault(keys), use, unlucky
-        self._settler = Settler(self._submitting(), lambda: self.now, lambda: 1.0)
-        for body in (
+        self._settler = Settler(self._submit, self._clock, lambda: 1.0)
+        terms = {"credit_amount": 100, "price": 1_000} | (package or {})
+        bodies = [
             c.LedgerOpening(name=self.name, chart=CHART),
-            CreatePackage(
-                package="p", name="P", credit_type="enrichment", credit_amount=100, price=1_000, asset="USD/2"
-            ),
+            CreatePackage(package="p", name="P", credit_type="enrichment", asset="USD/2", **terms),
             OrderCredits(owner="42", package="p", order="o"),
-        ):
+        ]
+        for body in bodies if ordered else bodies[:-1]:
             assert isinstance(self.ask(body), Recorded)
         opening = EndpointOpening("stripe", secret=SECRETS["stripe"])
         self._endpoint = create(connection, self._vault, self.name, opening).endpoint.id
 
-    def ask(self, body: Any) -> Outcome:
+    def ask(self, body: Any, key: str | None = None) -> Outcome:
         """A command and its outcome."""
-        [outcome] = self.writer.execute(self.name, Request([c.command(body)]))
+        [outcome] = self.writer.execute(self.name, Request([c.command(body, key=key)]))
         return outcome
 
     def deliver(self, told: Event) -> int:
         """An event comes in and is worked on."""
+        number = self.store(told)
+        self.settle()
+        return number
+
+    def store(self, told: Event) -> int:
+        """An event comes in, signed; its number."""
         body = json.dumps(told).encode()
         headers = [(name.lower(), value) for name, value in signed("stripe", body).items()]
         stored = receive(self.connection, self._vault, "stripe", self._endpoint, Letter(headers, body))
-        self.now = max(self.now, utc_now())
-        self.settle()
         return stored.received.number
 
     def settle(self) -> None:
         """Work on what waits now; after a crash, again."""
+        self.now = max(self.now, utc_now())
+        self.surely(lambda: self._settler.settle(self.connection, "default"))
+
+    def surely(self, work: Callable[[], object]) -> None:
+        """Do something again for as long as the process ends in the middle of it."""
         while True:
             try:
-                self._settler.settle(self.connection, "default")
-                break
+                work()
+                return
             except Crash:
                 continue
-        if self._use:
-            used = self.ask(DeductCredits(owner="42", credit_type="enrichment", amount=self._use))
-            self._use = 0 if isinstance(used, Recorded) else self._use
 
     def end(self) -> None:
         """Time passes until nothing waits any more."""
@@ -172,34 +193,41 @@ class Shop:
     def found(self, number: int) -> desk.WebhookView:
         return desk.webhook(self.connection, self.name, number).webhook
 
-    def balances(self) -> dict[tuple[str, str], int]:
-        """Posted balances that are not zero, by account and asset."""
+    def balances(self, debits: bool = False) -> dict[tuple[str, str], int]:
+        """Posted balances that are not zero; as the account counts, or debits positive."""
         with closing(Reader(self.database, 1)) as reader:
             addresses = [a.address for a in reader.accounts(self.name, 0, 1_000, None, None)[0]]
             return {
-                (address, row.asset): row.posted
+                (address, row.asset): row.debits_posted - row.credits_posted if debits else row.posted
                 for address in addresses
                 for row in reader.balances(self.name, address).balances
                 if row.posted
             }
 
     def open_items(self) -> dict[str, dict[str, int]]:
-        """What is open, by stream."""
-        found: dict[str, dict[str, int]] = {}
+        """What is open, by stream: the work list."""
         with closing(Reader(self.database, 1)) as reader:
-            for kind in ("payment", "charge", "dispute", "payout", "txn"):
-                for stream, _ in reader.streams(self.name, kind, limit=100):
-                    assert isinstance(stream.state, Item)
-                    if stream.state.balance:
-                        found[stream.name] = stream.state.balance
-        return found
+            return {
+                one.item: {**one.refunds_missing, **one.balance}
+                for one in open_items(reader, self.name, limit=100)
+            }
 
-    def _submitting(self) -> Submit:
-        def submit(ledger: str, request: Request, answer: Callable[[Answer], None]) -> None:
-            if not self._unlucky():
-                self.writer.submit(ledger, request, answer)
-                return
-            self.writer.execute(ledger, request)
+    def seam(self) -> None:
+        """A place at which the process may end."""
+        if self._unlucky():
             raise Crash
 
-        return submit
+    def _clock(self) -> datetime:
+        # The settler asks when it begins, and when it is about to write down what became of a webhook.
+        self.seam()
+        return self.now
+
+    def _submit(self, ledger: str, request: Request, answer: Callable[[Answer], None]) -> None:
+        self.seam()
+        outcomes = self.writer.execute(ledger, request)
+        for command, outcome in zip(request.commands, outcomes, strict=False):
+            if isinstance(command.body, FulfilOrder) and isinstance(outcome, Recorded) and self._use:
+                used = self.ask(DeductCredits(owner="42", credit_type="enrichment", amount=self._use))
+                assert isinstance(used, Recorded), used
+        self.seam()
+        answer(outcomes)

@@ -203,12 +203,14 @@ def everything(book: Book) -> dict[str, tuple[str, str, Any]]:
     base = f"{book.path}/credits"
     holds = [ask(book, "/holds", {**WALLET, "amount": 5})["id"] for _ in range(3)]
     use = ask(book, "/deduct", {**WALLET, "amount": 5})["id"]
-    for name in ("fulfil", "decline", "refund", "freeze", "unfreeze", "lose"):
+    for name in ("fulfil", "decline", "refund", "reverse", "freeze", "unfreeze", "lose"):
         ask(book, "/purchases", {"userId": "42", "packageId": "starter", "order": name})
         if name not in ("fulfil", "decline"):
             ask(book, "/orders/fulfil", {"order": name, "amount": 1_000, "asset": "USD/2"})
         if name in ("unfreeze", "lose"):
             ask(book, "/orders/freeze", {"order": name, "dispute": "dp"})
+        if name == "reverse":
+            ask(book, "/orders/refund", {"order": name, "refund": "re"})
     settings = {"creditType": "calling", "settings": {"lowBalance": 5, "rollover": {"max": 5, "days": 3}}}
     return {
         "add_credits": ("POST", f"{base}/add", {**WALLET, "amount": 5, "cost": 7, "asset": "USD/2"}),
@@ -227,6 +229,9 @@ def everything(book: Book) -> dict[str, tuple[str, str, Any]]:
         ),
         "decline_order": ("POST", f"{base}/orders/decline", {"order": "decline", "reason": "expired"}),
         "refund_purchase": ("POST", f"{base}/orders/refund", {"order": "refund", "keepCredits": True}),
+        "reverse_purchase_refund": (
+            "POST", f"{base}/orders/refund/reverse", {"order": "reverse", "refund": "re"},
+        ),
         "freeze_purchase": ("POST", f"{base}/orders/freeze", {"order": "freeze", "dispute": "dp"}),
         "unfreeze_purchase": ("POST", f"{base}/orders/unfreeze", {"order": "unfreeze", "dispute": "dp"}),
         "lose_dispute": ("POST", f"{base}/orders/lose", {"order": "lose", "dispute": "dp"}),

@@ -26,6 +26,7 @@ from ledger.credits.purchase_commands import (
     LoseDispute,
     OrderCredits,
     RefundPurchase,
+    ReversePurchaseRefund,
     Rollover,
     SetCreditSettings,
     TypeSettings,
@@ -104,6 +105,7 @@ def hold_of(units: int, **terms: Any) -> HoldCredits:
 HOLD = 5
 ELEVEN_DAYS = timedelta(days=11)
 FREEZE = FreezePurchase(order="order", dispute="dp")
+FAIL = ReversePurchaseRefund(order="order", refund="re_1")
 WIN = UnfreezePurchase(order="order", dispute="dp")
 
 SCENARIOS: dict[str, Scenario] = {
@@ -152,6 +154,23 @@ SCENARIOS: dict[str, Scenario] = {
     "refund a purchase of 2000 and tax of 160": bought(RefundPurchase(order="order"), price=2_000, tax=160),
     "refund a purchase of which 10 % were expected to break and 45 are used": bought(
         45, RefundPurchase(order="order"), rules=TENTH
+    ),
+    "its refund fails when 40 are used": bought(40, RefundPurchase(order="order", refund="re_1"), FAIL),
+    "the first of two refunds fails": bought(
+        40,
+        RefundPurchase(order="order", amount=600, refund="re_1"),
+        RefundPurchase(order="order", amount=400, refund="re_2"),
+        FAIL,
+    ),
+    "a refund fails whose lot has expired": bought(
+        40, RefundPurchase(order="order", refund="re_1"), ELEVEN_DAYS, FAIL
+    ),
+    "a refund fails whose lot has expired, with no days to restore": bought(
+        40,
+        RefundPurchase(order="order", refund="re_1"),
+        ELEVEN_DAYS,
+        FAIL,
+        rules=TypeSettings(restore_days=0),
     ),
     "freeze the purchase of which 40 are used": bought(40, FREEZE),
     "lose its dispute": bought(40, FREEZE, LoseDispute(order="order", dispute="dp")),

@@ -28,6 +28,7 @@ from ledger.credits.purchase_commands import (
     LoseDispute,
     OrderCredits,
     RefundPurchase,
+    ReversePurchaseRefund,
     Rollover,
     SetCreditSettings,
     TypeSettings,
@@ -39,13 +40,14 @@ from ledger.state import Stream
 from ledger.text import SECOND, moment
 from tests.credit_desk import START, CreditDesk
 from tests.credit_oracle import FOREVER, Oracle, Refused, add_postings
+from tests.exhaustive import EXHAUSTIVE
 
 W: dict[str, Any] = {"owner": "42", "credit_type": "enrichment"}
 DAY = 86_400
-LENGTH = 1_000
+LENGTH = 10_000 if EXHAUSTIVE else 1_000
 STEPS = (
     "add", "use", "use", "use", "refund", "adjust", "hold", "alter", "capture", "release",
-    "buy", "money_back", "freeze", "thaw",
+    "buy", "money_back", "refund_failed", "freeze", "thaw",
 )  # fmt: skip
 RULES: dict[str, tuple[TypeSettings, dict[str, Any]]] = {
     "remote": (TypeSettings(), {"restore_seconds": 30 * DAY}),
@@ -85,6 +87,7 @@ class Run:
         self.desk.done(SetCreditSettings(credit_type="enrichment", settings=settings))
         self.orders = 0
         self.disputes: dict[str, str] = {}
+        self.refunds: list[tuple[str, str]] = []
         self.seen: set[str] = set()
 
     @property
@@ -258,11 +261,27 @@ class Run:
         if not amount:
             return None, None
         if paid.disputed:
-            body: Any = LoseDispute(order=name, amount=amount, dispute=self.disputes[name])
-        else:
-            body = RefundPurchase(order=name, amount=amount)
-        lost = paid.disputed
-        return body, lambda: self.oracle.money_back(name, amount, at, lost=lost)
+            lost = LoseDispute(order=name, amount=amount, dispute=self.disputes[name])
+            return lost, lambda: self.oracle.money_back(name, amount, at, lost=True)
+        claim, keep = self.random.choice(((False, False), (False, False), (True, False), (False, True)))
+        told_before = [refund for of, refund in self.refunds if of == name]
+        refund = f"re_{self.seq}"
+        if told_before and self.random.random() < 0.1:
+            refund = self.random.choice(told_before)
+        self.refunds.append((name, refund))
+        body = RefundPurchase(order=name, amount=amount, claim=claim, keep_credits=keep, refund=refund)
+        return body, lambda: self.oracle.money_back(name, amount, at, claim=claim, keep=keep, refund=refund)
+
+    def _refund_failed(self) -> Any:
+        at, r = self.next_now, self.random
+        if not self.refunds:
+            return None, None
+        name, refund = r.choice(self.refunds[-6:])
+        if r.random() < 0.2:
+            refund = f"{refund}_early"
+            self.refunds.append((name, refund))
+        body = ReversePurchaseRefund(order=name, refund=refund)
+        return body, lambda: self.oracle.reverse(name, refund, at)
 
     def _freeze(self) -> Any:
         name = self._order(disputed=False)
@@ -288,9 +307,12 @@ def test_lots_units_and_money_agree_after_every_step(rules: str) -> None:
     assert run.seen >= {
         "credits_added", "credits_used", "usage_refunded", "credits_adjusted", "credits_held",
         "credit_hold_changed", "credit_hold_captured", "credit_hold_released", "purchase_fulfilled",
-        "purchase_refunded", "purchase_frozen", "purchase_unfrozen", "dispute_lost", "insufficient_credits",
-        "usage_already_refunded", "usage_not_found",
+        "purchase_refunded", "purchase_refund_reversed", "purchase_frozen", "purchase_unfrozen",
+        "dispute_lost", "insufficient_credits", "usage_already_refunded", "usage_not_found",
+        "already_recorded", "refund_exceeds_purchase",
     }  # fmt: skip
+    said = {name for event in run.desk.events for name in event.data}
+    assert said >= {"claim", "kept", "returned", "holds"}  # claims, credits kept, units back, holds timed out
     assert any(event.type == "credits_expired" for event in run.desk.events)
     streams = {name: stream for name, stream in run.desk.state.streams.items() if stream is not None}
     assert streams == {name: refolded(run.desk, name) for name in streams}

@@ -20,6 +20,7 @@ from ledger.credits.purchase_commands import (
     LoseDispute,
     OrderCredits,
     RefundPurchase,
+    ReversePurchaseRefund,
     UnfreezePurchase,
 )
 from ledger.events import Event
@@ -32,10 +33,12 @@ from ledger.payments.commands import (
     RecordDispute,
     RecordPayout,
     RecordRefund,
+    RecordRefundedTotal,
     Settlement,
 )
 from ledger.payments.items import Item, Payment
 from tests.credit_desk import CreditDesk
+from tests.exhaustive import EXHAUSTIVE
 from tests.postings import catalogue, entry
 
 USD = "USD/2"
@@ -216,7 +219,7 @@ KINDS = {
     "dispute": DISPUTES,
     "txn": UNCLASSIFIED,
 }
-ORDERS = 150
+ORDERS = factorial(6) if EXHAUSTIVE else 60
 
 
 def orders(count: int, chance: random.Random) -> Iterator[tuple[int, ...]]:
@@ -349,6 +352,72 @@ def test_what_is_unclassified_is_said_once_and_not_to_a_products_account() -> No
     assert open_items(desk) == {}
 
 
+def in_all(amount: int) -> RecordRefundedTotal:
+    """What `ch_1` says was refunded of it."""
+    return RecordRefundedTotal(charge="ch_1", payment="pi_1", amount=amount, asset=USD)
+
+
+def missing(desk: CreditDesk) -> dict[str, int]:
+    stream = desk.state.streams["payment:pi_1"]
+    assert stream is not None
+    found: dict[str, int] = stream.state.refunds_missing
+    return found
+
+
+def test_a_payment_is_open_while_more_was_refunded_of_it_than_its_refunds_tell() -> None:
+    """A cross-check: it posts nothing, and is over when the refunds that were missing are told."""
+    desk = CreditDesk(CHART)
+    assert desk.done(in_all(500)).postings == []
+    assert missing(desk) == {USD: 500}
+    desk.done(refund(amount=300))
+    assert missing(desk) == {USD: 200}
+    for told_before in (500, 300):
+        assert desk.refused(in_all(told_before))[0] == "already_recorded"
+    # A refund that failed was made all the same, and one may be known by its balance transaction alone.
+    desk.done(refund("failed", amount=300))
+    figures = Settlement(txn="txn_2", amount=-850, asset="MYR/2", source_amount=-200, source_asset=USD)
+    desk.done(
+        RecordBalanceTransaction(
+            kind="refund", type="refund", source="re_2", payment="pi_1", settlement=figures
+        )
+    )
+    assert missing(desk) == {}
+    assert desk.refused(in_all(500))[0] == "already_recorded"
+    desk.done(in_all(501))
+    assert missing(desk) == {USD: 1}
+
+
+def test_what_refunds_come_to_does_not_depend_on_who_tells_it_first() -> None:
+    """In every order: nothing is missing at the end, whether it was noted before or not."""
+    facts = [in_all(1_000), in_all(600), refund(amount=600), refund("failed", amount=600),
+             refund(amount=400, refund="re_2")]  # fmt: skip
+    for order in permutations(facts):
+        desk = CreditDesk(CHART)
+        for fact in order:
+            tell(desk, fact)
+        assert missing(desk) == {}, order
+
+
+def test_an_item_names_its_order_as_soon_as_anybody_does() -> None:
+    """The charge says what it is for; what was bought with it knows better."""
+    desk = CreditDesk(CHART)
+    bought(desk)
+    desk.done(RecordCharge(charge="ch_1", payment="pi_1", amount=2_160, asset=USD, order="said"))
+    desk.done(dispute("needs_response", WITHDRAWN))
+
+    def said(name: str) -> tuple[str, str]:
+        stream = desk.state.streams[name]
+        assert stream is not None
+        return stream.state.said_order, getattr(stream.state, "order", "")
+
+    assert [said(name) for name in ("payment:pi_1", "charge:ch_1", "dispute:dp_1")] == [("said", "")] * 3
+    # Nothing is decided by it: a refund still waits for what was bought.
+    early = RefundPurchase(payment="pi_1", amount=1, refund="re_1")
+    assert desk.refused(early) == ("nothing_bought", {"payment": "pi_1"})
+    desk.done(FULFIL)
+    assert said("payment:pi_1") == ("said", "o")
+
+
 # ---------------------------------------------------------------- what was bought, found by its payment
 
 
@@ -379,6 +448,66 @@ def test_a_refund_is_taken_once_by_its_name() -> None:
     assert desk.refused(again) == ("already_recorded", {"what": "re_1 of order:o"})
     desk.done(RefundPurchase(payment="pi_1", amount=500, refund="re_2"))
     assert desk.order("o").refunded == 1_000
+
+
+def test_a_refund_that_failed_is_taken_back_whole_and_once() -> None:
+    """Units, cost and tax are as if it had never been; it cannot be made again, nor fail again."""
+    desk = paid()
+    desk.done(USE)
+    before, wallet = desk.balances(), desk.wallet()
+    desk.done(RefundPurchase(payment="pi_1", refund="re_1"))
+    desk.done(fail := ReversePurchaseRefund(payment="pi_1", refund="re_1"))
+    assert desk.balances() == before
+    assert desk.wallet() == wallet
+    assert (desk.order("o").refunded, desk.order("o").retired, desk.order("o").retirements) == (0, 0, ())
+    assert desk.refused(fail)[0] == "already_recorded"
+    assert desk.refused(RefundPurchase(payment="pi_1", refund="re_1"))[0] == "already_recorded"
+    desk.done(RefundPurchase(payment="pi_1", refund="re_2"))
+    assert desk.wallet().available == 0
+
+
+def test_a_refund_that_is_known_to_have_failed_is_not_made() -> None:
+    """Its failure comes first: nothing moves, then or when it is told that it was made."""
+    desk = paid()
+    before = desk.balances()
+    assert desk.done(ReversePurchaseRefund(payment="pi_1", refund="re_1")).postings == []
+    made = RefundPurchase(payment="pi_1", refund="re_1")
+    assert desk.refused(made) == ("already_recorded", {"what": "re_1 of order:o"})
+    assert desk.balances() == before
+
+
+def test_what_comes_back_is_frozen_while_the_purchase_is_disputed() -> None:
+    """A failed refund does not free what a dispute holds."""
+    desk = paid()
+    desk.done(RefundPurchase(payment="pi_1", refund="re_1"))
+    desk.done(FreezePurchase(payment="pi_1", dispute="dp_1"))
+    desk.done(ReversePurchaseRefund(payment="pi_1", refund="re_1"))
+    assert (desk.wallet().available, desk.wallet().frozen) == (0, 100)
+    desk.done(UnfreezePurchase(payment="pi_1", dispute="dp_1"))
+    assert (desk.wallet().available, desk.wallet().frozen) == (100, 0)
+
+
+def test_a_dispute_is_told_of_again_and_again() -> None:
+    """It freezes once; another one of the same purchase has to wait."""
+    desk = paid()
+    desk.done(FreezePurchase(payment="pi_1", dispute="dp_1"))
+    assert desk.refused(FreezePurchase(payment="pi_1", dispute="dp_1"))[0] == "already_recorded"
+    assert desk.refused(FreezePurchase(payment="pi_1", dispute="dp_2"))[0] == "purchase_frozen"
+
+
+@pytest.mark.parametrize("parts", [(333, 334, 335), (1, 2, 1_000), (539, 541, 3)])
+def test_the_parts_of_a_refund_cost_what_the_whole_would(parts: tuple[int, ...]) -> None:
+    """In every order, and with one of them failing: the same units, cost and tax, to the minor unit."""
+    whole = paid()
+    whole.done(RefundPurchase(payment="pi_1", amount=sum(parts), refund="re"))
+    named = [RefundPurchase(payment="pi_1", amount=n, refund=f"re_{n}") for n in parts]
+    failed = [RefundPurchase(payment="pi_1", amount=777, refund="x"),
+              ReversePurchaseRefund(payment="pi_1", refund="x")]  # fmt: skip
+    for order in permutations([*named, *failed]):
+        desk = paid()
+        for body in order:
+            tell(desk, body)
+        assert desk.balances() == whole.balances(), order
 
 
 @pytest.mark.parametrize("won", [True, False])

@@ -36,6 +36,7 @@ from tests.stripe_events import (
     payout,
     refund,
     session,
+    txn,
     withdrawal,
 )
 from tests.waiting import until
@@ -74,15 +75,6 @@ def shop(database: str, writer: Writer, connection: Connection, tmp_path: Path) 
     return Shop(database, tmp_path, writer, connection)
 
 
-def txn(type: str, amount: int, fee: int, source: Any, **more: Any) -> dict[str, Any]:
-    """A balance transaction as Stripe lists it."""
-    id = more.pop("id", f"txn_{type}")
-    return {
-        "id": id, "object": "balance_transaction", "type": type, "amount": amount, "fee": fee,
-        "net": amount - fee, "currency": "usd", "created": CREATED, "source": source,
-    } | more  # fmt: skip
-
-
 def source(told: Event) -> dict[str, Any]:
     """The object that an event tells of."""
     found: dict[str, Any] = told["data"]["object"]
@@ -115,6 +107,18 @@ def test_a_charge_is_settled_and_its_fee_is_known(shop: Shop, double: StripeDoub
     assert shop.open_items() == {}
     assert fetched(shop, double) == Fetched(0, 1, ())
     assert shop.balances() == balances
+
+
+def test_a_charge_brings_its_balance_transaction_along(shop: Shop, double: StripeDouble) -> None:
+    """charge.updated, with the transaction in it rather than its id: settled at once, and only once."""
+    shop.deliver(charge())
+    brought = txn("charge", 1_000, 59, "ch_1")
+    number = shop.deliver(charge("charge.updated", balance_transaction=brought))
+    assert len(shop.found(number).seqs or []) == 2
+    assert shop.balances()["stripe:clearing", USD] == 941
+    double.objects["balance_transactions"] = [PURCHASE]
+    assert fetched(shop, double) == Fetched(0, 1, ())
+    assert shop.open_items() == {"payment:pi_1": {USD: -1_000}}
 
 
 def test_a_balance_of_many_pages_is_fetched_whole(shop: Shop, double: StripeDouble) -> None:
@@ -254,24 +258,32 @@ def test_what_is_open_is_shown_to_whoever_works_on_it(shop: Shop) -> None:
     shop.deliver(charge())
     shop.deliver(dispute("created", "needs_response", withdrawal()))
     shop.deliver(payout("created", "pending"))
-    shop.deliver(charge(id="ch_2", payment_intent="pi_2", amount_captured=7))
+    shop.deliver(charge(id="ch_2", payment_intent="pi_2", amount_captured=7, metadata={"order": "o-2"}))
+    shop.deliver(charge("charge.refunded", amount_refunded=300))
     with closing(Reader(shop.database, 1)) as reader:
         whole = open_items(reader, shop.name, limit=100)
         paged: list[OpenItem] = []
         while page := open_items(reader, shop.name, after=paged[-1].item if paged else "", limit=2):
             paged += page
         payments = open_items(reader, shop.name, ["payment"], limit=100)
-    assert {one.item: one.balance for one in whole} == shop.open_items()
-    assert [one.item for one in whole] == [
-        "charge:ch_1",
-        "charge:ch_2",
-        "dispute:dp_1",
-        "payment:pi_2",
-        "payout:po_1",
+    assert [(one.item, one.order) for one in whole] == [
+        ("charge:ch_1", "o"),
+        ("charge:ch_2", "o-2"),
+        ("dispute:dp_1", "o"),
+        ("payment:pi_1", "o"),
+        ("payment:pi_2", "o-2"),
+        ("payout:po_1", ""),
     ]
     assert paged == whole
-    assert [(one.item, one.balance) for one in payments] == [("payment:pi_2", {USD: -7})]
+    assert [(one.item, one.balance, one.refunds_missing) for one in payments] == [
+        ("payment:pi_1", {}, {USD: 300}),
+        ("payment:pi_2", {USD: -7}, {}),
+    ]
     assert whole[2].status == "needs_response"
     said = succeeds(shop.database, "stripe", "open", shop.name, "--kind", "payment", "--kind", "dispute")
-    rows = [line.split("\t")[:3] for line in said.splitlines()[1:]]
-    assert rows == [["dispute:dp_1", "1000", USD], ["payment:pi_2", "-7", USD]]
+    rows = [line.split("\t")[:5] for line in said.splitlines()[1:]]
+    assert rows == [
+        ["dispute:dp_1", "1000", USD, "o", "needs_response"],
+        ["payment:pi_1", "300", USD, "o", "refunds missing"],
+        ["payment:pi_2", "-7", USD, "o-2", ""],
+    ]

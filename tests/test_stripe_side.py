@@ -27,8 +27,8 @@ from tests.bookkeeping import writing
 from tests.conftest import NewDatabase
 from tests.daybook_command import environment
 from tests.stripe_double import KEY, StripeDouble, stripe_double
-from tests.stripe_events import CREATED, Shop, charge, dispute, refund, session, withdrawal
-from tests.test_stripe_balance import END, START, fetched, source, txn
+from tests.stripe_events import CREATED, Shop, charge, dispute, refund, session, txn, withdrawal
+from tests.test_stripe_balance import END, START, fetched, source
 
 LATER = int(END.timestamp()) + 3_600
 

@@ -60,7 +60,9 @@ class Later(NamedTuple):
     detail: str
 
 
-class _Webhook(NamedTuple):
+class Claimed(NamedTuple):
+    """A webhook to be worked on, as it is stored; its row is locked."""
+
     number: int
     ledger: str
     provider: str
@@ -95,14 +97,14 @@ class Settler:
         """Work on what waits, some of it, or on one; how many there were (psycopg.Error: nothing is lost)."""
         with working_for(connection, tenant):
             asked = {"now": self._now(), "number": number, "most": TURN}
-            claimed = [_Webhook(*row) for row in connection.execute(QUERIES["claim"], asked, binary=True)]
-            ends = [self._begin(tenant, webhook) for webhook in claimed]
+            claimed = [Claimed(*row) for row in connection.execute(QUERIES["claim"], asked, binary=True)]
+            ends = [self.begin(tenant, webhook) for webhook in claimed]
             for webhook, end in zip(claimed, ends, strict=True):
                 self._write_down(connection, webhook, end())
         return len(claimed)
 
-    def _begin(self, tenant: str, webhook: _Webhook) -> Callable[[], Settled | Later]:
-        """Translate and submit; the function that is returned waits for the answer."""
+    def begin(self, tenant: str, webhook: Claimed) -> Callable[[], Settled | Later]:
+        """Translate and submit; the function that is returned waits for what became of it."""
         try:
             translation = _translated(webhook)
         except Exception as error:
@@ -121,7 +123,7 @@ class Settler:
             future.set_result(error)
         return lambda: self._then(name, webhook, translation, _outcome(webhook, future.result()))
 
-    def _then(self, ledger: str, webhook: _Webhook, post: Post, first: Settled | Later) -> Settled | Later:
+    def _then(self, ledger: str, webhook: Claimed, post: Post, first: Settled | Later) -> Settled | Later:
         """What follows from what was posted: tried for a while if it is too early for it."""
         if post.then is None or not isinstance(first, Settled) or first.state != "posted":
             return first
@@ -144,7 +146,7 @@ class Settler:
             return Later(end.reason or "", detail)
         return end._replace(detail=detail)
 
-    def _write_down(self, connection: Connection, webhook: _Webhook, end: Settled | Later) -> None:
+    def _write_down(self, connection: Connection, webhook: Claimed, end: Settled | Later) -> None:
         now = self._now()
         named: dict[str, Any] = {**end._asdict(), "number": webhook.number, "now": now}
         if isinstance(end, Settled):
@@ -169,7 +171,7 @@ def key_of(provider: str, name: str, refusals: int = 0) -> str:
     return f"{key}~{refusals + 1}" if refusals else key
 
 
-def _translated(webhook: _Webhook) -> Post | Ignore | Park:
+def _translated(webhook: Claimed) -> Post | Ignore | Park:
     known = adapter(webhook.provider)
     try:
         settings = checked(webhook.provider, msgspec.json.decode(webhook.settings))
@@ -203,12 +205,12 @@ def _set_aside(translation: Ignore | Park) -> Settled:
 SIGNATURE = "signature"
 
 
-def _request(webhook: _Webhook, translation: Post) -> Request:
+def _request(webhook: Claimed, translation: Post) -> Request:
     key = key_of(webhook.provider, translation.once or webhook.event_id, webhook.refusals)
     return _keyed(webhook, translation.commands, key)
 
 
-def _keyed(webhook: _Webhook, asked: Sequence[Command], key: str) -> Request:
+def _keyed(webhook: Claimed, asked: Sequence[Command], key: str) -> Request:
     mark = sha256(f"webhook\n{key}".encode()).digest()
     for command in asked:
         command.key, command.fingerprint = key, mark
@@ -220,7 +222,7 @@ def _keyed(webhook: _Webhook, asked: Sequence[Command], key: str) -> Request:
     return Request(commands, atomic=True, key=key, fingerprint=mark)
 
 
-def _outcome(webhook: _Webhook, answer: Answer) -> Settled | Later:
+def _outcome(webhook: Claimed, answer: Answer) -> Settled | Later:
     match answer:
         case LedgerNotFound():
             return Settled("parked", "ledger_not_found", CODES["ledger_not_found"].sentence)

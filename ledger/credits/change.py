@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from msgspec.structs import replace
+
 from ledger.credits.accounts import Accounts
 from ledger.credits.lots import INSIDE, Lot, Outside, Place, Slice, moved, take
 from ledger.credits.wallet import Wallet
@@ -32,9 +34,17 @@ class Change:
         """A lot as it is by now."""
         return self._lots.get(number) or self.wallet.lot(number)
 
-    def move(self, lot: Lot, source: Place, target: Place | Outside, units: int, hold: int = 0) -> Slice:
-        """Move units of a lot."""
-        after, taken = moved(self._lots.get(lot.number, lot), source, target, units, hold)
+    def move(
+        self,
+        lot: Lot,
+        source: Place,
+        target: Place | Outside,
+        units: int,
+        hold: int = 0,
+        cost: int | None = None,
+    ) -> Slice:
+        """Move units of a lot; out of it at `cost`, or at their share of what is left."""
+        after, taken = moved(self._lots.get(lot.number, lot), source, target, units, hold, cost)
         self._lots[lot.number] = after
         self.slices.append(taken)
         return taken
@@ -45,15 +55,21 @@ class Change:
             self.move(lot, "available", target, taken, hold)
 
     def restore(
-        self, lot: Lot, target: Place | Outside, units: int, cost: int, terms: dict[str, Any]
+        self,
+        source: Outside,
+        lot: Lot,
+        target: Place | Outside,
+        units: int,
+        cost: int,
+        terms: dict[str, Any],
     ) -> None:
-        """Bring back what was used, at the cost that it was used at."""
+        """Bring back what was consumed or retired, at the cost that it left at."""
         now = self.lot(lot.number) or lot
-        after, back = moved(now, "consumed", target, units, cost=cost)
+        after, back = moved(now, source, target, units, cost=cost)
         if target in INSIDE:
             self._lots[lot.number] = after
         else:
-            back = Slice(now, "consumed", target, units, cost)
+            back = Slice(now, source, target, units, cost)
         self.terms[len(self.slices)] = terms
         self.slices.append(back)
 
@@ -103,6 +119,8 @@ class Change:
             data["hold"] = taken.hold
         if taken.target == "consumed":
             data["terms"] = terms_data(taken.lot)
+        elif taken.target == "retired":
+            data["terms"] = terms_data(replace(taken.lot, total=taken.lot.total - taken.cost))
         elif index in self.terms:
             data["terms"] = self.terms[index]
         return data
@@ -122,7 +140,7 @@ class Change:
             if taken.cost:
                 if taken.source in INSIDE:
                     post(accounts.liability, lot.asset, taken.cost)
-                else:
+                elif taken.source == "consumed":
                     post(accounts.revenue, lot.asset, taken.cost)
                 target = self._cost_account(taken, forfeited)
                 if target is not None:
@@ -150,7 +168,7 @@ class Change:
         return self.accounts.available if place == "rolled" else str(getattr(self.accounts, place))
 
     def _cost_account(self, taken: Slice, forfeited: bool) -> str | None:
-        """What cost goes to; None: the command says so itself (retired units)."""
+        """What cost goes to; None: the command says so itself (retired units, also when they come back)."""
         accounts = self.accounts
         if taken.target in INSIDE or taken.target == "rolled":
             return accounts.liability

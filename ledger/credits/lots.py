@@ -82,6 +82,18 @@ def cost_of(lot: Lot, units: int) -> int:
     return lot.cost if units == lot.units else round_half_even(lot.cost * units, lot.units)
 
 
+def cost_retired(lot: Lot, units: int, before: tuple[int, int]) -> int:
+    """What goes with `units` that refunds of a purchase retire, after `before` (units, cost) of the lot.
+
+    In all it is what one refund of the whole would take, so refunds in parts cost the same in any order.
+    """
+    if units == lot.units:
+        return lot.cost
+    gone, cost = before
+    whole = round_half_even((lot.cost + cost) * (gone + units), lot.units + gone)
+    return min(max(whole - cost, 0), lot.cost)
+
+
 def recognisable(lot: Lot) -> int:
     """Breakage to have been earned by now: in proportion to what customers used, at most what is left.
 
@@ -111,14 +123,21 @@ class Slice(Struct, frozen=True, gc=False):
 
 
 def moved(
-    lot: Lot, source: Place | Outside, target: Place | Outside, units: int, hold: int = 0, cost: int = 0
+    lot: Lot,
+    source: Place | Outside,
+    target: Place | Outside,
+    units: int,
+    hold: int = 0,
+    cost: int | None = None,
 ) -> tuple[Lot, Slice]:
     """A lot after units of it moved within its wallet or out of it, and the slice that says so.
 
-    Units that come back to it (from `consumed`) do so at the `cost` that they were used at.
+    Units that come back to it (from `consumed` or `retired`) do so at the `cost` that they left at.
     """
-    if source in INSIDE:
-        cost = 0 if target in INSIDE else cost_of(lot, units)
+    if source in INSIDE and target in INSIDE:
+        cost = 0
+    elif cost is None:
+        cost = cost_of(lot, units)
     after = shifted(lot, source, target, units, cost)
     recognised = recognisable(after) - lot.recognised
     if recognised:
@@ -132,6 +151,7 @@ def shifted(lot: Lot, source: str, target: str, units: int, cost: int) -> Lot:
     leaving = units if target not in INSIDE else 0
     # What expires, is retired or corrected was not earned by use.
     unearned = cost if leaving and target != "consumed" else 0
+    unearned -= cost if entering and source != "consumed" else 0
     return replace(
         lot,
         units=lot.units + entering - leaving,

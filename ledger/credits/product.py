@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from ledger.commands import Command, StreamDue
-from ledger.credits import holding, lapsing, offering, purchasing, using
+from ledger.credits import disputing, holding, lapsing, offering, purchasing, using
 from ledger.credits.accounts import DISPUTES, PATTERNS, TAX_PAYABLE, UNAPPLIED, accounts_of
 from ledger.credits.commands import (
     AddCredits,
@@ -29,6 +29,7 @@ from ledger.credits.purchase_commands import (
     LoseDispute,
     OrderCredits,
     RefundPurchase,
+    ReversePurchaseRefund,
     SetCreditSettings,
     SetWalletSettings,
     UnfreezePurchase,
@@ -138,7 +139,7 @@ CREDITS = Product(
         "wallet": Kind(Wallet, 1, evolve, due, claims),
         "usage": Kind(Usage, 1, evolve_usage),
         "package": Kind(Package, 1, evolve_package),
-        "order": Kind(Order, 1, evolve_order),
+        "order": Kind(Order, 2, evolve_order),
         "credits": Kind(Settings, 1, evolve_settings),
     },
     deciders={
@@ -158,8 +159,9 @@ CREDITS = Product(
         DeclineOrder: purchasing.decline,
         FulfilOrder: purchasing.fulfil,
         RefundPurchase: purchasing.refund,
-        FreezePurchase: purchasing.freeze,
-        UnfreezePurchase: purchasing.unfreeze,
+        ReversePurchaseRefund: purchasing.reverse,
+        FreezePurchase: disputing.freeze,
+        UnfreezePurchase: disputing.unfreeze,
         LoseDispute: purchasing.lose,
     },
     needs=needs,

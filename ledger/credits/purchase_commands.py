@@ -15,6 +15,7 @@ from ledger.text import check_text
 # They name streams of payments.
 Item = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.\-]*\Z", max_length=200, examples=["pi_1"])]
 Dispute = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.\-]+\Z", max_length=200, examples=["dp_1"])]
+RefundId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.\-]+\Z", max_length=200, examples=["re_1"])]
 Window = Literal["minute", "hour", "day", "month"]
 
 
@@ -108,6 +109,18 @@ class RefundPurchase(
             self.amount = _integer("amount", self.amount, 1)
         if self.claim and self.keep_credits:
             raise ValueError("`claim` and `keepCredits` exclude each other")
+
+
+class ReversePurchaseRefund(
+    _OfPurchase, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, rename="camel"
+):
+    """A provider's `refund` has failed: units, cost and tax that it took come back; its money waits again.
+
+    Once. Told before the refund was taken from the purchase, it keeps it from ever being taken.
+    """
+
+    operation: ClassVar[str] = "reverse_purchase_refund"
+    refund: RefundId
 
 
 class FreezePurchase(

@@ -1,4 +1,4 @@
-"""Purchases: ordered, paid, refunded, disputed.
+"""Purchases: ordered, paid, refunded, lost. What a dispute freezes is in `disputing`.
 
 Cash posts apart, and meets these events in `payments:unapplied`.
 """
@@ -22,7 +22,7 @@ from ledger.credits.deciding import (
     settings_of,
 )
 from ledger.credits.lapsing import order_data
-from ledger.credits.lots import Lot, round_half_even
+from ledger.credits.lots import round_half_even
 from ledger.credits.purchase_commands import (
     DeclineOrder,
     FreezePurchase,
@@ -30,15 +30,17 @@ from ledger.credits.purchase_commands import (
     LoseDispute,
     OrderCredits,
     RefundPurchase,
+    ReversePurchaseRefund,
     TypeSettings,
     UnfreezePurchase,
 )
-from ledger.credits.streams import Order, wallet_stream
+from ledger.credits.retiring import give_back, retire, thaw
+from ledger.credits.streams import Order, Refund, Retired, wallet_stream
 from ledger.entry import effective_moment, refuse
 from ledger.product import Line, credit, debit, record
 from ledger.state import Accepted, State
 
-Purchase = RefundPurchase | FreezePurchase | UnfreezePurchase | LoseDispute
+Purchase = RefundPurchase | ReversePurchaseRefund | FreezePurchase | UnfreezePurchase | LoseDispute
 
 
 def item_of(body: object, name: str, order: Order) -> str:
@@ -46,7 +48,7 @@ def item_of(body: object, name: str, order: Order) -> str:
     match body:
         case FulfilOrder():
             return f"payment:{body.payment or name}"
-        case RefundPurchase():
+        case RefundPurchase() | ReversePurchaseRefund():
             return f"payment:{body.payment or order.payment}"
         case LoseDispute():
             return f"dispute:{body.dispute}"
@@ -190,7 +192,7 @@ def refund(state: State, command: Command, now: int) -> Accepted:
     """
     body = command.body
     assert isinstance(body, RefundPurchase)
-    name, order = _paid(state, body)
+    name, order = paid(state, body)
     if body.refund and body.refund in order.refunds:
         refuse("already_recorded", what=f"{body.refund} of order:{name}")
     change = begin(state, order.owner, order.credit_type)
@@ -210,12 +212,72 @@ def refund(state: State, command: Command, now: int) -> Accepted:
     )
 
 
+def reverse(state: State, command: Command, now: int) -> Accepted:
+    """A refund that failed: what it took comes back, and its money waits again; it cannot be made any more.
+
+    What is known to have failed before it was taken moves nothing, now or later.
+    """
+    body = command.body
+    assert isinstance(body, ReversePurchaseRefund)
+    name, order = paid(state, body)
+    made = order.refunds.get(body.refund, Refund())
+    if made.reversed:
+        refuse("already_recorded", what=f"{body.refund} of order:{name}, reversed")
+    at = effective_moment(state, body, now)
+    change = begin(state, order.owner, order.credit_type)
+    refunded, kept = order.refunded - made.amount, order.kept - made.kept
+    tax = order.tax_refunded - (round_half_even(order.tax * refunded, order.paid) if order.paid else 0)
+    units = max(order.retired - order.retirable(refunded - kept), 0) if made.amount else 0
+    back = give_back(change, settings_of(state, order.credit_type), order, units, at, now)
+    cost = sum(returned.cost for returned in back)
+    accounts = change.accounts
+    extra = [
+        debit(UNAPPLIED, order.asset, made.amount),
+        credit(TAX_PAYABLE, order.asset, tax),
+        credit(
+            accounts.receivable if made.claim else accounts.refunds, order.asset, made.amount - tax - cost
+        ),
+    ]
+    data: dict[str, Any] = {
+        "payment": body.payment or order.payment,
+        "refund": body.refund,
+        "order": name,
+        "package": order.package,
+        "asset": order.asset,
+        "refunded": str(-made.amount),
+        "tax": str(-tax),
+        "retired": str(-sum(returned.units for returned in back)),
+    }
+    if made.kept:
+        data["kept"] = str(-made.kept)
+    if back:
+        data["returned"] = [_returned(each) for each in back]
+    return record_change(
+        state,
+        command,
+        "purchase_refund_reversed",
+        now,
+        at,
+        change,
+        order.owner,
+        order.credit_type,
+        data,
+        streams=[f"order:{name}", item_of(body, name, order)],
+        extra=extra,
+    )
+
+
+def _returned(back: Retired) -> dict[str, Any]:
+    found: dict[str, Any] = {"lot": back.lot, "units": str(back.units)}
+    return found | ({"cost": str(back.cost)} if back.cost else {})
+
+
 def lose(state: State, command: Command, now: int) -> Accepted:
     """A dispute lost: DR contract liability for what is retired, loss for the rest / CR disputes."""
     body = command.body
     assert isinstance(body, LoseDispute)
-    name, order = _paid(state, body)
-    _undecided(name, order, body.dispute)
+    name, order = paid(state, body)
+    undecided(name, order, body.dispute)
     change = begin(state, order.owner, order.credit_type)
     amount = _left(name, order, body.amount)
     lines = [credit(DISPUTES, order.asset, amount)]
@@ -245,10 +307,10 @@ def _money_back(
     tax = round_half_even(order.tax * refunded, order.paid) - order.tax_refunded
     retired = 0
     if "kept" not in data:
-        retired = _retire(change, name, max(order.retirable(refunded) - order.retired, 0))
+        retired = retire(change, name, order, max(order.retirable(refunded - order.kept) - order.retired, 0))
     cost = sum(taken.cost for taken in change.slices if taken.target == "retired")
     if type == "dispute_lost":
-        _thaw(change, name, now)
+        thaw(change, name, now)
     # Rounding can make the cost of a part a minor unit more than its money: `rest` takes the difference.
     uncovered = amount - tax - cost
     extra = [*lines, debit(TAX_PAYABLE, order.asset, tax), debit(rest, order.asset, uncovered)]
@@ -275,95 +337,7 @@ def _money_back(
     )
 
 
-def _retire(change: Change, order: str, units: int) -> int:
-    """Retire units of a purchase's lots: what is free or frozen first, then what is held; how many."""
-    asked = units
-    for lot in _lots(change, order):
-        free, frozen = min(lot.free, units), min(lot.frozen, units - min(lot.free, units))
-        if free:
-            change.move(lot, "available", "retired", free)
-        if frozen:
-            change.move(lot, "frozen", "retired", frozen)
-        units -= free + frozen
-    for hold in change.wallet.holds:
-        for number, reserved in hold.slices:
-            held = change.lot(number)
-            taken = min(reserved, units) if held is not None and held.order == order else 0
-            if taken and held is not None:
-                change.move(held, "held", "retired", taken, hold.hold)
-                units -= taken
-    return asked - units
-
-
-def freeze(state: State, command: Command, now: int) -> Accepted:
-    """A purchase disputed: DR wallet / CR frozen, for what is left of its lots and not held."""
-    body = command.body
-    assert isinstance(body, FreezePurchase)
-    name, order = _paid(state, body)
-    _undecided(name, order, body.dispute)
-    if order.dispute:
-        refuse("purchase_frozen", order=name, dispute=order.dispute)
-    at = effective_moment(state, body, now)
-    change = begin(state, order.owner, order.credit_type)
-    for lot in _lots(change, name):
-        if lot.free:
-            change.move(lot, "available", "frozen", lot.free)
-    return _dispute(state, command, now, at, change, body, name, order, "purchase_frozen")
-
-
-def unfreeze(state: State, command: Command, now: int) -> Accepted:
-    """A dispute won: DR frozen / CR wallet; what has expired meanwhile expires."""
-    body = command.body
-    assert isinstance(body, UnfreezePurchase)
-    name, order = _paid(state, body)
-    _undecided(name, order, body.dispute)
-    if order.dispute != body.dispute:
-        refuse("purchase_not_frozen", order=name, dispute=body.dispute)
-    at = effective_moment(state, body, now)
-    change = begin(state, order.owner, order.credit_type)
-    _thaw(change, name, now)
-    return _dispute(state, command, now, at, change, body, name, order, "purchase_unfrozen")
-
-
-def _dispute(
-    state: State,
-    command: Command,
-    now: int,
-    at: int,
-    change: Change,
-    body: FreezePurchase | UnfreezePurchase,
-    name: str,
-    order: Order,
-    type: str,
-) -> Accepted:
-    data = {"order": name, "package": order.package, "dispute": body.dispute}
-    return record_change(
-        state,
-        command,
-        type,
-        now,
-        at,
-        change,
-        order.owner,
-        order.credit_type,
-        data,
-        streams=[f"order:{name}"],
-    )
-
-
-def _thaw(change: Change, order: str, now: int) -> None:
-    for lot in _lots(change, order):
-        now_lot = change.lot(lot.number) or lot
-        if now_lot.frozen:
-            past = lot.expires_at is not None and lot.expires_at <= now
-            change.move(lot, "frozen", "expired" if past else "available", now_lot.frozen)
-
-
-def _lots(change: Change, order: str) -> list[Lot]:
-    return [lot for lot in change.wallet.lots if lot.order == order]
-
-
-def _paid(state: State, body: Purchase) -> tuple[str, Order]:
+def paid(state: State, body: Purchase) -> tuple[str, Order]:
     """The order that is meant, which is fulfilled (Refused)."""
     name = order_named(state, body)
     if not name:
@@ -374,7 +348,7 @@ def _paid(state: State, body: Purchase) -> tuple[str, Order]:
     return name, order
 
 
-def _undecided(name: str, order: Order, dispute: str) -> None:
+def undecided(name: str, order: Order, dispute: str) -> None:
     """A dispute that was won or lost, or is being fought, is not begun again (Refused)."""
     if dispute in order.disputes:
         refuse("already_recorded", what=f"{dispute} of order:{name}")

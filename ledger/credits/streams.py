@@ -79,12 +79,34 @@ def evolve_package(state: Package | None, event: Event, stream: str) -> Package:
     return replace(state, **fields)
 
 
+class Refund(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """A provider's refund of a purchase: `amount`, of which `kept` retired nothing; `claim` as it was asked.
+
+    `reversed`: it failed, and counts no more.
+    """
+
+    amount: int = 0
+    kept: int = 0
+    claim: bool = False
+    reversed: bool = False
+
+
+class Retired(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """What is retired of a lot: units and their cost; `terms` are the lot's, for when they come back."""
+
+    lot: int
+    units: int
+    cost: int = 0
+    terms: dict[str, Any] = {}
+
+
 class Order(Struct, frozen=True, omit_defaults=True, kw_only=True):
     """A purchase: what was ordered, what was paid, and what of it came back.
 
     `price` is before tax and discount; `paid` includes `tax`. `refunded` is money, tax included, refunded or
     lost in disputes; `tax_refunded` its part; `retired` units, `kept` money of it that retired none.
-    `refunds` are a provider's, `disputes` those that were won or lost; `dispute` is the one that freezes it.
+    `refunds` are a provider's, by its ids; `retirements` are the lots that units were retired from, the last
+    last; `disputes` those that were won or lost; `dispute` is the one that freezes it.
     """
 
     owner: str
@@ -109,7 +131,8 @@ class Order(Struct, frozen=True, omit_defaults=True, kw_only=True):
     kept: int = 0
     retired: int = 0
     dispute: str = ""
-    refunds: tuple[str, ...] = ()
+    refunds: dict[str, Refund] = {}
+    retirements: tuple[Retired, ...] = ()
     disputes: tuple[str, ...] = ()
 
     @property
@@ -120,11 +143,15 @@ class Order(Struct, frozen=True, omit_defaults=True, kw_only=True):
     @property
     def owed(self) -> int:
         """Units that were refunded but had been used, and so could not be retired."""
-        return max(self.retirable(self.refunded) - self.retired, 0)
+        return max(self.retirable(self.refunded - self.kept) - self.retired, 0)
 
     def retirable(self, refunded: int) -> int:
-        """Units to have been retired when so much money was refunded; what kept its credits retires none."""
-        return round_half_even(self.granted * (refunded - self.kept), self.paid) if self.paid else 0
+        """Units to have been retired when so much money was refunded that did not keep its credits."""
+        return round_half_even(self.granted * refunded, self.paid) if self.paid else 0
+
+    def retired_of(self, lot: int) -> tuple[int, int]:
+        """Units that are retired of a lot, and their cost."""
+        return next(((r.units, r.cost) for r in self.retirements if r.lot == lot), (0, 0))
 
 
 def evolve_order(state: Order | None, event: Event, stream: str) -> Order:
@@ -160,10 +187,12 @@ def evolve_order(state: Order | None, event: Event, stream: str) -> Order:
         return replace(state, dispute=data["dispute"])
     if event.type == "purchase_unfrozen":
         return replace(state, dispute="", disputes=(*state.disputes, data["dispute"]))
+    if "refund" in data:
+        state = replace(state, refunds={**state.refunds, data["refund"]: _refund(state, event)})
     lost = event.type == "dispute_lost"
     return replace(
         state,
-        refunds=(*state.refunds, data["refund"]) if "refund" in data else state.refunds,
+        retirements=_retirements(state, data),
         disputes=(*state.disputes, data["dispute"]) if lost else state.disputes,
         refunded=state.refunded + int(data["refunded"]),
         tax_refunded=state.tax_refunded + int(data["tax"]),
@@ -171,6 +200,32 @@ def evolve_order(state: Order | None, event: Event, stream: str) -> Order:
         retired=state.retired + int(data["retired"]),
         dispute="" if lost else state.dispute,
     )
+
+
+def _refund(state: Order, event: Event) -> Refund:
+    data = event.data
+    if event.type == "purchase_refund_reversed":
+        return replace(state.refunds.get(data["refund"], Refund()), reversed=True)
+    return Refund(amount=int(data["refunded"]), kept=int(data.get("kept", 0)), claim=data.get("claim", False))
+
+
+def _retirements(state: Order, data: dict[str, Any]) -> tuple[Retired, ...]:
+    """What is retired after an event: by lots, the one of the last retirement last."""
+    found = {retired.lot: retired for retired in state.retirements}
+    for taken in data.get("slices", ()):
+        if taken["to"] == "retired":
+            before = found.pop(taken["lot"], None) or Retired(lot=taken["lot"], units=0)
+            found[before.lot] = replace(
+                before,
+                units=before.units + int(taken["units"]),
+                cost=before.cost + int(taken.get("cost", 0)),
+                terms=taken["terms"],
+            )
+    for back in data.get("returned", ()):
+        before = found[back["lot"]]
+        units, cost = before.units - int(back["units"]), before.cost - int(back.get("cost", 0))
+        found[before.lot] = replace(before, units=units, cost=cost)
+    return tuple(retired for retired in found.values() if retired.units)
 
 
 class Settings(Struct, frozen=True):

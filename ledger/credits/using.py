@@ -9,7 +9,6 @@ from ledger.credits.accounts import UNAPPLIED
 from ledger.credits.change import Change
 from ledger.credits.commands import AddCredits, AdjustCredits, DeductCredits, RefundCredits
 from ledger.credits.deciding import (
-    DAY,
     begin,
     counted,
     enough,
@@ -22,8 +21,8 @@ from ledger.credits.deciding import (
     room_for,
     settings_of,
 )
-from ledger.credits.lots import Lot
 from ledger.credits.purchase_commands import TypeSettings
+from ledger.credits.returning import bring_back, check_room
 from ledger.credits.streams import Usage
 from ledger.credits.wallet import lot_of
 from ledger.entry import effective_moment, refuse
@@ -124,9 +123,7 @@ def refund(state: State, command: Command, now: int) -> Accepted:
     settings = settings_of(state, usage.credit_type)
     for used in usage.slices:
         _restore(state, change, settings, used, at, now)
-    anew = {taken.lot.number for taken in change.slices if change.wallet.lot(taken.lot.number) is None}
-    if anew or change.grants:
-        room_for(change.wallet, len(anew) + len(change.grants))
+    check_room(change)
     return record_change(
         state,
         command,
@@ -156,49 +153,7 @@ def _restore(
         if order.owed:
             refuse("purchase_refunded", order=lot.order, refunded=str(order.refunded))
         locked = bool(order.dispute)
-    if lot.expires_at is not None and lot.expires_at <= now:
-        if settings.restore_days:
-            fresh_lot = Lot(
-                number=change.next_number(),
-                units=units,
-                cost=cost,
-                total=cost,
-                asset=lot.asset if cost else "",
-                source=lot.source,
-                priority=lot.priority,
-                effective_at=at,
-                expires_at=now + settings.restore_days * DAY,
-                order=lot.order,
-                policy=lot.policy,
-                expected=lot.expected,
-                frozen=units if locked else 0,
-                locked=locked,
-            )
-            change.grant(fresh_lot, "consumed")
-        else:
-            change.restore(lot, "expired", units, cost, terms)
-        return
-    terms = {**terms, "locked": True} if locked else {k: v for k, v in terms.items() if k != "locked"}
-    change.restore(_emptied(terms), "frozen" if locked else "available", units, cost, terms)
-
-
-def _emptied(terms: dict[str, Any]) -> Lot:
-    """A lot of which nothing is left, as its terms say."""
-    lot = lot_of(terms)
-    return Lot(
-        number=lot.number,
-        units=0,
-        total=lot.cost,
-        asset=lot.asset,
-        source=lot.source,
-        priority=lot.priority,
-        effective_at=lot.effective_at,
-        expires_at=lot.expires_at,
-        order=lot.order,
-        policy=lot.policy,
-        expected=lot.expected,
-        locked=lot.locked,
-    )
+    bring_back(change, settings, "consumed", terms, units, cost, at, now, locked=locked)
 
 
 def adjust(state: State, command: Command, now: int) -> Accepted:

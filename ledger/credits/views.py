@@ -19,6 +19,7 @@ KINDS = {
     "credits_expired": "expiry",
     "purchase_fulfilled": "purchase",
     "purchase_refunded": "purchase_refund",
+    "purchase_refund_reversed": "refund_reversal",
     "purchase_frozen": "freeze",
     "purchase_unfrozen": "unfreeze",
     "dispute_lost": "dispute",

@@ -25,8 +25,8 @@ def _never_due(state: State, command: Command, now: int) -> Accepted:
 PRODUCT = Product(
     name="payments",
     kinds={
-        "payment": Kind(Payment, 1, evolve_payment(UNAPPLIED)),
-        "charge": Kind(Item, 1, evolve_item(UNSETTLED)),
+        "payment": Kind(Payment, 2, evolve_payment(UNAPPLIED)),
+        "charge": Kind(Item, 2, evolve_item(UNSETTLED)),
         "refund": Kind(Movement, 1, evolve_movement()),
         "payout": Kind(Movement, 1, evolve_movement(IN_TRANSIT)),
         "dispute": Kind(Item, 1, evolve_item(DISPUTES)),
@@ -35,6 +35,7 @@ PRODUCT = Product(
     deciders={
         c.RecordCharge: cash.record_charge,
         c.RecordRefund: cash.record_refund,
+        c.RecordRefundedTotal: cash.record_refunded_total,
         c.RecordPayout: cash.record_payout,
         c.RecordDispute: cash.record_dispute,
         c.RecordBalanceTransaction: cash.record_balance_transaction,

@@ -50,6 +50,8 @@ def needs(state: State, command: Command) -> Needs:
             streams = [f"charge:{charge}", f"payment:{payment}"]
         case c.RecordRefund(refund=refund, payment=payment):
             streams = [f"refund:{refund}", f"payment:{payment}"]
+        case c.RecordRefundedTotal(payment=payment):
+            streams = [f"payment:{payment}"]
         case c.RecordPayout(payout=payout) | c.MatchPayout(payout=payout):
             streams = [f"payout:{payout}"]
         case c.RecordDispute(dispute=dispute, payment=payment, settlements=settlements):
@@ -84,6 +86,7 @@ def record_charge(state: State, command: Command, now: int) -> Accepted:
         "asset": body.asset,
         "facts": ["charged"],
     }
+    data |= _said_order(state, body.payment, body.order)
     return _recorded(state, command, now, "charge_recorded", lines, [name, f"payment:{body.payment}"], data)
 
 
@@ -102,6 +105,24 @@ def record_refund(state: State, command: Command, now: int) -> Accepted:
         "posted": posted,
     }
     return _recorded(state, command, now, "refund_recorded", lines, [name, f"payment:{body.payment}"], data)
+
+
+def record_refunded_total(state: State, command: Command, now: int) -> Accepted:
+    """How much was refunded in all: noted while refunds are missing (Refused: none is)."""
+    body = command.body
+    assert isinstance(body, c.RecordRefundedTotal)
+    name = f"payment:{body.payment}"
+    stream = state.streams[name]
+    payment: Payment = Payment() if stream is None else stream.state
+    if body.amount <= max(payment.refunded, sum(payment.refunds.values())):
+        refuse("already_recorded", what=f"{body.amount} refunded of {name}")
+    data = {
+        "charge": body.charge,
+        "payment": body.payment,
+        "refunded": str(body.amount),
+        "asset": body.asset,
+    }
+    return _recorded(state, command, now, "refunded_total_recorded", [], [name], data)
 
 
 def record_payout(state: State, command: Command, now: int) -> Accepted:
@@ -155,6 +176,7 @@ def record_dispute(state: State, command: Command, now: int) -> Accepted:
         "payment": body.payment,
         "status": body.status,
         "facts": [settlement.txn for settlement in new],
+        **_said_order(state, body.payment),
     }
     names = [f"dispute:{body.dispute}", f"payment:{body.payment}", *(f"txn:{s.txn}" for s in new)]
     return _recorded(state, command, now, "dispute_recorded", lines, names, data)
@@ -270,6 +292,14 @@ def classify(state: State, command: Command, now: int) -> Accepted:
 def _movement(state: State, name: str) -> Movement:
     stream = state.streams[name]
     return Movement() if stream is None else stream.state
+
+
+def _said_order(state: State, payment: str, said: str = "") -> dict[str, str]:
+    """The order that an item is for, as far as it is known: for people alone, nothing is decided by it."""
+    stream = state.streams[f"payment:{payment}"]
+    known: Payment = Payment() if stream is None else stream.state
+    order = known.order or said or known.said_order
+    return {"said_order": order} if order else {}
 
 
 def _once(state: State, name: str, fact: str) -> None:

@@ -22,13 +22,17 @@ def _signed(field: str, amount: int | str) -> int:
 
 
 class RecordCharge(ProductCommand, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
-    """A customer's money: DR unsettled / CR unapplied. `payment` is the open item that it belongs to."""
+    """A customer's money: DR unsettled / CR unapplied. `payment` is the open item that it belongs to.
+
+    `order` is what the charge says that it is for; what is bought with it says so itself.
+    """
 
     operation: ClassVar[str] = "record_charge"
     charge: Id
     payment: Id
     amount: Amount
     asset: AssetCode
+    order: IdOrNone = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -44,6 +48,23 @@ class RecordRefund(ProductCommand, forbid_unknown_fields=True, omit_defaults=Tru
     amount: Amount
     asset: AssetCode
     stage: Stage = "made"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.amount = _integer("amount", self.amount, 1)
+
+
+class RecordRefundedTotal(ProductCommand, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    """What was refunded of a payment in all, by what a charge says: posts nothing, each refund does.
+
+    As long as more was refunded than its refunds tell, the payment is an open item.
+    """
+
+    operation: ClassVar[str] = "record_refunded_total"
+    charge: Id
+    payment: Id
+    amount: Amount
+    asset: AssetCode
 
     def __post_init__(self) -> None:
         super().__post_init__()

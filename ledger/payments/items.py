@@ -16,20 +16,29 @@ from ledger.payments.accounts import FX_GAIN, FX_LOSS, FX_POSITION
 
 
 class Item(Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """`balance`: debits less credits by asset, without zeros. `facts`: what was told of it, each once."""
+    """`balance`: debits less credits by asset, without zeros. `facts`: what was told of it, each once.
+
+    `said_order`: the order that it is for, as far as its events say.
+    """
 
     balance: dict[str, int] = {}
     facts: tuple[str, ...] = ()
     status: str = ""
+    said_order: str = ""
 
 
 class Payment(Item, frozen=True, omit_defaults=True, kw_only=True):
     """A payment. `order` is what was bought with it, once that is known.
 
     `fx` is its position by asset before any of it was realised, `realised` the losses less the gains.
+    `refunds` are those that were told of it, also those that failed, in its own asset; `refunded` what was
+    refunded in all as a charge says, and `refunds_missing` how much of that no refund tells of, by asset.
     """
 
     order: str = ""
+    refunds: dict[str, int] = {}
+    refunded: int = 0
+    refunds_missing: dict[str, int] = {}
     fx: dict[str, int] = {}
     realised: dict[str, int] = {}
 
@@ -75,6 +84,7 @@ def evolve_item(account: str) -> Callable[[Item | None, Event, str], Item]:
             balance=added(state.balance, sums(event, (account,))),
             facts=state.facts + new,
             status=event.data.get("status", state.status),
+            said_order=event.data.get("said_order", state.said_order),
         )
 
     return evolve
@@ -87,15 +97,42 @@ def evolve_payment(account: str) -> Callable[[Payment | None, Event, str], Payme
         state = state or Payment()
         realised = sums(event, (FX_GAIN, FX_LOSS))
         position = added(sums(event, (FX_POSITION,)), realised)
-        return replace(
-            state,
-            balance=added(state.balance, sums(event, (account,))),
-            order=event.data.get("order", state.order),
-            fx=added(state.fx, position),
-            realised=added(state.realised, realised),
+        return _with_refunds(
+            replace(
+                state,
+                balance=added(state.balance, sums(event, (account,))),
+                order=event.data.get("order", state.order),
+                said_order=event.data.get("said_order", state.said_order),
+                fx=added(state.fx, position),
+                realised=added(state.realised, realised),
+            ),
+            event,
         )
 
     return evolve
+
+
+def _with_refunds(state: Payment, event: Event) -> Payment:
+    """Each refund counts once, whoever tells of it, and one that failed was made before."""
+    data = event.data
+    if event.type == "refund_recorded":
+        state = replace(state, refunds={**state.refunds, data["refund"]: int(data["amount"])})
+    elif event.type == "balance_transaction_recorded" and data["kind"] in ("refund", "refund_failure"):
+        amount = abs(int(data.get("source_amount", data["amount"])))
+        state = replace(state, refunds={**state.refunds, data["source"]: amount})
+    elif event.type == "refunded_total_recorded":
+        missing = {data["asset"]: int(data["refunded"])}
+        return _missing(replace(state, refunded=int(data["refunded"]), refunds_missing=missing))
+    else:
+        return state
+    return _missing(state)
+
+
+def _missing(state: Payment) -> Payment:
+    missing = state.refunded - sum(state.refunds.values())
+    return replace(
+        state, refunds_missing=dict.fromkeys(state.refunds_missing, missing) if missing > 0 else {}
+    )
 
 
 def evolve_movement(*accounts: str) -> Callable[[Movement | None, Event, str], Movement]:

@@ -78,6 +78,7 @@ def test_every_type_of_event_has_its_law() -> None:
     source = {path: path.read_text() for path in Path(ledger.__file__).parent.rglob("*.py")}
     named = ("events.py", "rejections.py")  # as types, and as codes that are called the same
     core = {path for path in source if path.parent.name == "ledger" and path.name not in named}
+    core = {path for path in core if not path.name.endswith("_reads.py")}  # they record nothing
     for name in set(SCHEMA_VERSIONS) - set(RULES):
         places = {path for path, text in source.items() if f'"{name}"' in text} - {EVENTS}
         assert places, name

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from api.console import show, show_json
 from api.data_commands import as_json
 from api.database import opened
+from api.lazy_group import LazyGroup
 from api.settings import Settings
 from ledger.keeping import KEY_FILE, Keeping
 from ledger.notes import NoteError, VerifierKey, verifier_key
@@ -22,7 +23,7 @@ from projections.audit.live import quiet
 from projections.audit.verdicts import Report, Verdict, unread
 
 
-@click.group("audit")
+@click.group("audit", cls=LazyGroup, elsewhere={"export": "api.export_command:export_command"})
 def audit() -> None:
     """Check that events are what they were, obey the ledger's laws, and that all else follows from them."""
 

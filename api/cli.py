@@ -15,38 +15,12 @@ import click
 import msgspec
 import psycopg
 
-from api.access.approval_commands import approval_group
-from api.access.commands import key_group, tenant_group
-from api.audit_commands import audit
 from api.console import configure_logs, show_json
-from api.data_commands import (
-    as_json,
-    balance_command,
-    open_command,
-    post_command,
-)
+from api.data_commands import as_json
 from api.database import DatabaseError, first_line, opened
-from api.export_command import export_command
-from api.import_command import import_command
 from api.import_files import InputError
-from api.inbox_commands import inbox_group
-from api.loan_commands import loan_group
-from api.period_commands import assert_command, period_group
-from api.projection_commands import projections
-from api.proof_commands import proof, tree_head_command, verifier_key_command
-from api.reconcile_commands import reconcile_group
-from api.reconcile_vouchers import three_way_command, vouchers_command
-from api.report_commands import (
-    balance_sheet_command,
-    income_statement_command,
-    statement_command,
-    trial_balance_command,
-)
-from api.restore_command import restore_command
-from api.search_commands import assertions_command, search_command
+from api.lazy_group import LazyGroup
 from api.settings import Settings, SettingsError, read
-from api.stripe_commands import stripe_group
-from api.voucher_commands import beneficiary_group, voucher_group
 from ledger.errors import LedgerNotFound, WriterError
 from ledger.keeping import Keeping, KeepingError
 from ledger.reader import AccountNotFound, AssetNeeded
@@ -57,7 +31,38 @@ from sql.migrate import MigrationError
 _SENTENCES = (SettingsError, DatabaseError, InputError, EmbeddedPostgresError, MigrationError, KeepingError)
 
 
-class _Commands(click.Group):
+_ELSEWHERE = {
+    "open": "api.data_commands:open_command",
+    "import": "api.import_command:import_command",
+    "post": "api.data_commands:post_command",
+    "balance": "api.data_commands:balance_command",
+    "statement": "api.report_commands:statement_command",
+    "trial-balance": "api.report_commands:trial_balance_command",
+    "period": "api.period_commands:period_group",
+    "assert": "api.period_commands:assert_command",
+    "balance-sheet": "api.report_commands:balance_sheet_command",
+    "income-statement": "api.report_commands:income_statement_command",
+    "search": "api.search_commands:search_command",
+    "assertions": "api.search_commands:assertions_command",
+    "audit": "api.audit_commands:audit",
+    "projections": "api.projection_commands:projections",
+    "tree-head": "api.proof_commands:tree_head_command",
+    "verifier-key": "api.proof_commands:verifier_key_command",
+    "proof": "api.proof_commands:proof",
+    "restore": "api.restore_command:restore_command",
+    "inbox": "api.inbox_commands:inbox_group",
+    "reconcile": "api.reconcile_commands:reconcile_group",
+    "approval": "api.access.approval_commands:approval_group",
+    "key": "api.access.commands:key_group",
+    "tenant": "api.access.commands:tenant_group",
+    "stripe": "api.stripe_commands:stripe_group",
+    "vouchers": "api.voucher_commands:voucher_group",
+    "loans": "api.loan_commands:loan_group",
+    "beneficiaries": "api.voucher_commands:beneficiary_group",
+}
+
+
+class _Commands(LazyGroup):
     """Says in one sentence what went wrong, for everything that can."""
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -85,7 +90,7 @@ class _Commands(click.Group):
             raise click.ClickException(f"The database failed: {first_line(error)}") from error
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Commands, elsewhere=_ELSEWHERE, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="daybook")
 @click.pass_context
 def main(context: click.Context) -> None:
@@ -149,42 +154,7 @@ def doctor_command(settings: Settings, json_: bool) -> None:
         )
 
 
-audit.add_command(export_command)
-reconcile_group.add_command(vouchers_command)
-reconcile_group.add_command(three_way_command)
-
 _COLOURS = {"ok": "green", "note": "yellow", "problem": "red"}
-
-for _command in (
-    open_command,
-    import_command,
-    post_command,
-    balance_command,
-    statement_command,
-    trial_balance_command,
-    period_group,
-    assert_command,
-    balance_sheet_command,
-    income_statement_command,
-    search_command,
-    assertions_command,
-    audit,
-    projections,
-    tree_head_command,
-    verifier_key_command,
-    proof,
-    restore_command,
-    inbox_group,
-    reconcile_group,
-    approval_group,
-    key_group,
-    tenant_group,
-    stripe_group,
-    voucher_group,
-    loan_group,
-    beneficiary_group,
-):
-    main.add_command(_command)
 
 
 if __name__ == "__main__":

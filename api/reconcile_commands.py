@@ -21,6 +21,7 @@ from api.console import explain, show, show_json
 from api.data_commands import as_json
 from api.database import opened, reading, writing
 from api.import_files import InputError
+from api.lazy_group import LazyGroup
 from api.settings import Settings
 from api.sides import Asking, SideUnavailable, name_of, period_of, sides_of
 from ledger import commands as c
@@ -35,7 +36,14 @@ from ledger.writer import Writer
 PAGE = 100
 
 
-@click.group("reconcile")
+@click.group(
+    "reconcile",
+    cls=LazyGroup,
+    elsewhere={
+        "vouchers": "api.reconcile_vouchers:vouchers_command",
+        "three-way": "api.reconcile_vouchers:three_way_command",
+    },
+)
 def reconcile_group() -> None:
     """Compare the ledger with what somebody outside says, and settle what differs."""
 

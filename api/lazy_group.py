@@ -17,14 +17,14 @@ class LazyGroup(click.Group):
 
     def __init__(self, *args: Any, elsewhere: Mapping[str, str], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._elsewhere = elsewhere
+        self.elsewhere = elsewhere
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted([*super().list_commands(ctx), *self._elsewhere])
+        return sorted([*super().list_commands(ctx), *self.elsewhere])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in self._elsewhere:
+        if cmd_name not in self.elsewhere:
             return super().get_command(ctx, cmd_name)
-        module, _, attribute = self._elsewhere[cmd_name].partition(":")
+        module, _, attribute = self.elsewhere[cmd_name].partition(":")
         command: click.Command = getattr(import_module(module), attribute)
         return command

@@ -58,6 +58,7 @@ _ELSEWHERE = {
     "stripe": "api.stripe_commands:stripe_group",
     "vouchers": "api.voucher_commands:voucher_group",
     "loans": "api.loan_commands:loan_group",
+    "collections": "api.collection_commands:collection_group",
     "beneficiaries": "api.voucher_commands:beneficiary_group",
 }
 

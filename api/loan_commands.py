@@ -1,17 +1,10 @@
-"""`daybook loans`: the daily run over all loans of a ledger, and a look at them.
-
-A run can end anywhere and be repeated: what it asks of a loan for a day has a key of its own, so nothing is
-done twice, and every loan is accrued and provided for by itself.
-"""
+"""`daybook loans`: the daily run over all loans of a ledger, and a look at them."""
 
 from __future__ import annotations
 
 import time
-from collections import deque
-from collections.abc import Iterator
-from concurrent.futures import Future
-from datetime import date, datetime, timedelta
-from zoneinfo import ZoneInfo
+from datetime import datetime, timedelta
+from itertools import count
 
 import click
 from rich.console import Console
@@ -20,21 +13,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from api.console import explain, money, show, show_json
 from api.data_commands import as_json
 from api.database import reading, writing
+from api.loan_run import LoanRun
 from api.settings import Settings
 from ledger import commands as c
 from ledger import loan_reads as reads
-from ledger.batch import Recorded, Refusal, Request
-from ledger.days import end_of
-from ledger.errors import WriterError
-from ledger.loans import commands as loan_commands
-from ledger.loans.state import Loan
-from ledger.reader import Reader
-from ledger.writer import Answer, Writer
+from ledger.batch import Refusal
 from projections.arrears_reads import portfolio_at_risk
 
-IN_FLIGHT = 4
 SHOWN = 20
-ACTOR = "daybook loans"
 _FIGURES = ("loans", "outstanding", "at risk")
 
 _on = click.option("--on", type=click.DateTime(["%Y-%m-%d"]), help="A day of the ledger's time zone.")
@@ -51,9 +37,10 @@ def loan_group() -> None:
 @click.option("--provision", is_flag=True, help="Bring allowances to what is expected to be lost, too.")
 @click.pass_obj
 def run_command(settings: Settings, ledger: str, on: datetime | None, provision: bool) -> None:
-    """Accrue every active loan to the end of a day that is over: yesterday, unless --on says which.
+    """Bring every loan to the end of a day that is over: yesterday, unless --on says which.
 
-    Running it again goes on where it ended.
+    It accrues, says which instalments fell due or were missed, opens and closes collection cases by ageing,
+    and records promises that were kept or broken. Running it again goes on where it ended.
     """
     began = time.monotonic()
     with writing(settings) as (writer, reader):
@@ -61,7 +48,13 @@ def run_command(settings: Settings, ledger: str, on: datetime | None, provision:
         day = today - timedelta(days=1) if on is None else on.date()
         if day >= today:
             raise click.BadParameter(f"{day} is not over in the ledger's time zone.", param_hint="--on")
-        run = _Run(writer, reader, ledger, day, provision)
+        shown = count(1)
+
+        def refused(command: c.Command, refusal: Refusal) -> None:
+            if next(shown) <= SHOWN:
+                click.echo(f"{command.subject}: {explain(refusal.rejection)}", err=True)
+
+        run = LoanRun(writer, reader, ledger, day, provision=provision, refusals=refused)
         with _progress() as progress:
             task = progress.add_task("", total=reads.count(reader, ledger))
             for done in run.go():
@@ -73,60 +66,6 @@ def run_command(settings: Settings, ledger: str, on: datetime | None, provision:
     )
     if run.refused:
         raise SystemExit(1)
-
-
-class _Run:
-    """A day's commands on their way, at most IN_FLIGHT batches at once, in order of the loans' names."""
-
-    def __init__(self, writer: Writer, reader: Reader, ledger: str, day: date, provision: bool) -> None:
-        self._writer, self._reader, self._ledger = writer, reader, ledger
-        self._day, self._provision = day, provision
-        zone = ZoneInfo(reader.ledger(ledger).time_zone)
-        self._effective_at = end_of(day, zone) - timedelta(microseconds=1)
-        self.looked_at = self.recorded = self.already = self.refused = 0
-
-    def go(self) -> Iterator[int]:
-        """Ask for a page of loans after another; yields how many are done (WriterError)."""
-        under_way: deque[tuple[int, list[c.Command], Future[Answer]]] = deque()
-        for page in reads.every(self._reader, self._ledger):
-            commands = [command for loan in page for command in self._wanted(loan)]
-            answer: Future[Answer] = Future()
-            if commands:
-                self._writer.submit(self._ledger, Request(commands), answer.set_result)
-            else:
-                answer.set_result([])
-            under_way.append((len(page), commands, answer))
-            if len(under_way) == IN_FLIGHT:
-                yield self._settle(*under_way.popleft())
-        while under_way:
-            yield self._settle(*under_way.popleft())
-
-    def _wanted(self, loan: Loan) -> Iterator[c.Command]:
-        if loan.status != "active" or loan.book is None:
-            return
-        if loan.book.accrued_to < self._day:
-            yield self._command(loan_commands.Accrual(effective_at=self._effective_at), loan)
-        if self._provision and loan.book.accrued_to <= self._day:
-            yield self._command(loan_commands.Provisioning(effective_at=self._effective_at), loan)
-
-    def _command(self, body: loan_commands.LoanCommand, loan: Loan) -> c.Command:
-        return c.command(body, loan.loan, key=f"{body.operation}:{loan.loan}:{self._day}", actor=ACTOR)
-
-    def _settle(self, loans: int, commands: list[c.Command], future: Future[Answer]) -> int:
-        answer = future.result()
-        if isinstance(answer, WriterError):
-            raise answer
-        for command, outcome in zip(commands, answer, strict=True):
-            if isinstance(outcome, Refusal):
-                self.refused += 1
-                if self.refused <= SHOWN:
-                    click.echo(f"{command.subject}: {explain(outcome.rejection)}", err=True)
-            elif isinstance(outcome, Recorded):
-                self.recorded += 1
-            else:
-                self.already += 1
-        self.looked_at += loans
-        return self.looked_at
 
 
 def _progress() -> Progress:

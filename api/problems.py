@@ -27,6 +27,7 @@ from api.access.keys import KeyNotFound, TenantExists, TenantNotFound
 from api.access.limits import TooMany
 from api.registry import BeneficiaryNotFound
 from ledger import rejections
+from ledger.collection_reads import CaseNotFound
 from ledger.errors import ClockBehind, Defect, LedgerNotFound, Overloaded, Unavailable
 from ledger.keeping import KeepingError
 from ledger.loan_reads import BorrowerNotFound, LoanNotFound
@@ -135,6 +136,7 @@ TABLE: tuple[RejectionCode, ...] = (
     RejectionCode("api_key_not_found", 404, False, "No API key of the tenant has this id."),
     RejectionCode("tenant_not_found", 404, False, "There is no tenant of this name.", ("tenant",)),
     RejectionCode("tenant_exists", 409, False, "There is a tenant of this name already.", ("tenant",)),
+    RejectionCode("collection_case_not_found", 404, True, "The loan never had a collection case.", ("loan",)),
     RejectionCode("not_found", 404, False, "There is nothing at this path."),
     RejectionCode("method_not_allowed", 405, False, "This path has other methods.", ("allowed",)),
     RejectionCode(
@@ -334,6 +336,8 @@ def of_error(error: Exception) -> Problem | None:
             return make("projection_stopped", str(error), evidence=evidence)
         case LoanNotFound():
             return make("loan_not_found", evidence={"loan": error.args[0]})
+        case CaseNotFound():
+            return make("collection_case_not_found", evidence={"loan": error.args[0]})
         case BorrowerNotFound():
             return make("borrower_not_found", evidence={"borrower": error.args[0]})
         case EventNotFound():

@@ -217,7 +217,7 @@ def loan(reader: Reader, ledger: str, name: str, on: date | None) -> LoanView:
     """A loan as it is on a day, today unless asked (LoanNotFound)."""
     kept, version = _loan(reader, ledger, name)
     day = today(reader, ledger) if on is None else on
-    kept = _on(kept, day)
+    kept = on_day(kept, day)
     return LoanView(
         loan=kept.loan,
         borrower=kept.borrower,
@@ -247,7 +247,7 @@ def funding(offer: Offer) -> Literal["own", "provider"]:
     return "own" if offer.provider is None else "provider"
 
 
-def _on(kept: Loan, day: date) -> Loan:
+def on_day(kept: Loan, day: date) -> Loan:
     """The loan when time has passed until a day."""
     if kept.book is None or day <= kept.book.accrued_to:
         return kept

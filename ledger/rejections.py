@@ -273,6 +273,38 @@ TABLE: tuple[RejectionCode, ...] = (
     RejectionCode("nothing_owed", 409, True, "Nothing is owed."),
     RejectionCode("loan_charged_off", 409, True, "The loan is not on the books, or was charged off."),
     RejectionCode("loan_written_off", 409, False, "The loan was written off."),
+    RejectionCode(
+        "nothing_to_announce",
+        409,
+        True,
+        "Of this instalment nothing is to be said that was not said.",
+        ("loan", "due"),
+    ),
+    RejectionCode(
+        "collection_case_open", 409, True, "The loan has a collection case that is open.", ("loan", "case")
+    ),
+    RejectionCode(
+        "collection_case_not_open", 409, True, "The loan has no collection case that is open.", ("loan",)
+    ),
+    RejectionCode(
+        "not_to_be_collected",
+        409,
+        True,
+        "The loan is not so long past due that a case opens by itself.",
+        ("days_past_due", "collection_days"),
+    ),
+    RejectionCode(
+        "still_past_due", 409, True, "Something of the loan is still past due.", ("days_past_due",)
+    ),
+    RejectionCode("promise_day_over", 422, False, "The promise's day is over.", ("by", "day")),
+    RejectionCode("promise_not_found", 404, True, "The case has no such promise.", ("loan", "promise")),
+    RejectionCode(
+        "promise_undecided",
+        409,
+        True,
+        "The promise is neither kept nor broken yet, or that was recorded.",
+        ("promise", "outcome"),
+    ),
     RejectionCode("collateral_locked", 409, False, "Collateral of this name is locked.", ("collateral",)),
     RejectionCode(
         "collateral_not_found", 404, False, "No collateral of this name is locked.", ("collateral",)

@@ -17,6 +17,15 @@ OFFER: dict[str, Any] = {
     "interest": {"method": "equal_principal", "rate": "12"},
     "count": 12,
 }
+COLLECTED = (
+    "get_collection_case",
+    "change_collection_case",
+    "add_collection_note",
+    "list_collection_notes",
+    "promise_payment",
+    "record_promise",
+    "close_collection_case",
+)
 Calls = dict[str, tuple[str, str, Any]]
 
 
@@ -39,6 +48,11 @@ def loan_calls(service: Service) -> Calls:
     lending.asked("L11/lock-collateral", "2026-01-16", collateral="B", value=5)
     lending.asked("L6/approve", "2026-01-15", offer=OFFER)
     lending.asked("L6/accept", "2026-01-15")
+    lending.lent("L12")
+    lending.lent("L13")
+    lending.lent("L14")
+    for name in ("L12", "L13"):
+        lending.collected(name)
     new = {"loan": "L20", "borrower": "B1", "asset": "USD/2", "amount": 5}
     funds = {"asset": "USD/2", "amount": 5, "account": "bank"}
     on_loans: dict[str, tuple[str, Any]] = {
@@ -69,6 +83,16 @@ def loan_calls(service: Service) -> Calls:
             "L11/liquidate-collateral",
             {"collateral": "B", "amount": 5, "costs": 1, "account": "bank"},
         ),
+    }
+    case = "L12/collection"
+    on_loans |= {
+        "announce_instalment": ("L14/announce", {"due": "2026-02-15"}),
+        "open_collection_case": ("L14/collection", {"assignee": "desk-2"}),
+        "change_collection_case": (f"{case}/change", {"status": "on_hold"}),
+        "add_collection_note": (f"{case}/notes", {"text": "Called."}),
+        "promise_payment": (f"{case}/promises", {"amount": "5", "by": "2099-01-01"}),
+        "record_promise": (f"{case}/record-promise", {"promise": 1}),
+        "close_collection_case": ("L13/collection/close", {"outcome": "other"}),
     }
     return {
         "set_loan_policy": ("PUT", f"{path}/loan-policy", {"policy": {}}),
@@ -113,6 +137,12 @@ class Lending:
         held = self.held(loan, **offer)
         self.asked(f"{loan}/confirm-disbursement", "2026-01-15", disbursement=held)
 
+    def collected(self, loan: str) -> None:
+        """A loan with an open case, and a promise that was not kept."""
+        self.asked(f"{loan}/collection", "2026-03-01")
+        self.asked(f"{loan}/collection/notes", "2026-03-01", text="Called.")
+        self.asked(f"{loan}/collection/promises", "2026-03-01", amount=5, by="2026-03-05")
+
 
 def furnish_loans(service: Service, path: str) -> dict[str, str]:
     """A loan for each operation that the document's examples ask for, and whose names these are."""
@@ -132,10 +162,14 @@ def furnish_loans(service: Service, path: str) -> dict[str, str]:
         "L",
     ):
         lending.lent(name, amount=90_000)
+    for name in COLLECTED:
+        lending.lent(name, amount=90_000)
+        lending.collected(name)
     lending.asked("waive_loan/charge", "2026-01-16", part="penalty", amount=5_000)
     lending.asked("refund_overpayment/settle", "2026-02-15", amount=200_000, account="bank")
     for name, collateral in (("release_collateral", "CAR-2"), ("liquidate_collateral", "CAR-1")):
         lending.asked(f"{name}/lock-collateral", "2026-01-16", collateral=collateral, value=5)
     own = [*ending, "approve_loan", "reject_loan", "withdraw_loan", "accept_loan", "disburse_loan"]
+    own += COLLECTED
     own += ["waive_loan", "refund_overpayment", "release_collateral", "liquidate_collateral"]
     return {"loan": "L", "borrower": "B1", **{f"{name}.loan": name for name in own}}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
+import psycopg
 import pytest
 
 from ledger import commands as c
@@ -64,3 +66,28 @@ def test_a_loan_is_shown_as_it_is_on_a_day(database: str, lender: Writer) -> Non
     ]
     assert succeeds(database, "loans", "show", "main", "L4") == "L4: submitted, 0.05 USD asked for.\n"
     assert "There is no loan" in fails(database, "loans", "show", "main", "L9")
+
+
+def test_a_run_says_what_fell_due_collects_and_records_what_was_promised(
+    database: str, lender: Writer
+) -> None:
+    """Each once: due, missed, a case opened beyond the policy's days, a broken promise, the case closed."""
+    run = ("loans", "run", "main", "--on")
+
+    succeeds(database, *run, "2026-02-16")
+    succeeds(database, *run, "2026-03-18")
+    for name in ("L1", "L2"):
+        promise = asked("promise_payment", f"loan:{name}", "2026-03-19", amount=5_000, by="2026-03-20")
+        done(lender.execute("main", Request([promise]))[0])
+    paid = asked("repay_loan", "loan:L1", "2026-03-20", amount=30_000, account="bank")
+    done(lender.execute("main", Request([paid]))[0])
+    succeeds(database, *run, "2026-03-21")
+    again = succeeds(database, *run, "2026-03-21")
+    assert again.startswith("2026-03-21: 4 loans, 0 events, 0 already there, 0 refused; ")
+    with psycopg.connect(database) as connection:
+        said = Counter(type for (type,) in connection.execute("SELECT type FROM daybook.events"))
+    assert said["loan_repayment_due"] == 4
+    assert said["loan_repayment_missed"] == 4
+    assert (said["collection_case_opened"], said["collection_case_closed"]) == (2, 1)
+    assert (said["collection_promise_kept"], said["collection_promise_broken"]) == (1, 1)
+    assert failures(database) == []

@@ -18,7 +18,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ledger.loans import accounts as a
-from ledger.loans.debt import Exposure, Extra, Row, Split, Tally
+from ledger.loans.debt import FELL_DUE, MISSED, Exposure, Extra, Row, Split, Tally
 from ledger.loans.schedule import Rounding, share
 from ledger.loans.terms import Offer, Policy
 from ledger.loans.waterfall import PARTS, Item, Part
@@ -177,6 +177,7 @@ class Book(Struct, kw_only=True, omit_defaults=True):
         if to <= self.accrued_to:
             return
         before, self.accrued_to = self.accrued_to, to
+        self._age(to)
         if not self.written_off:
             interest = sum(
                 self.accrued_of(row, to) - self.accrued_of(row, before)
@@ -188,6 +189,16 @@ class Book(Struct, kw_only=True, omit_defaults=True):
         limit = self.policy.non_accrual_days
         if limit is not None and self.on_books and not self.non_accrual and self.days_past_due(to) > limit:
             self._suspend()
+
+    def _age(self, to: date) -> None:
+        """Instalments owed on their due day fell due; those still owed after grace were missed."""
+        for place, row in enumerate(self.rows):
+            if row.due > to:
+                break
+            unpaid = row.principal > row.principal_done or row.interest > row.interest_done
+            if row.stage < MISSED and unpaid:
+                missed = (to - row.due).days > self.policy.grace_days
+                self.rows[place] = replace(row, stage=MISSED if missed else FELL_DUE)
 
     def earn(self, part: a.Earned, amount: int) -> None:
         """A part other than principal is charged or accrues."""

@@ -182,6 +182,16 @@ class Accrual(LoanCommand, forbid_unknown_fields=True, omit_defaults=True, kw_on
     operation: ClassVar[str] = "accrue_loan"
 
 
+class Announcement(LoanCommand, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    """Say that the instalment due on a day fell due or was missed, or that it was not, as it now turns out.
+
+    Each is said once.
+    """
+
+    operation: ClassVar[str] = "announce_instalment"
+    due: date
+
+
 class Repayment(LoanCommand, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
     """A borrower pays. `account` is where the money is; `waterfall` that of the policy unless given."""
 

@@ -9,11 +9,15 @@ from msgspec import Struct
 
 from ledger.loans.waterfall import Part
 
+FELL_DUE, MISSED = 1, 2
+
 
 class Row(Struct, frozen=True, array_like=True):
     """An instalment: what it asks, and what of that was paid, waived or credited (`done`).
 
     Its interest accrues evenly by days, from `base` on `base_day` (nothing at `start`) to all of it when due.
+    `stage` is FELL_DUE when something of it was owed on its due day, MISSED when something still was after
+    the days of grace.
     """
 
     start: date
@@ -24,6 +28,7 @@ class Row(Struct, frozen=True, array_like=True):
     interest_done: int = 0
     base_day: date | None = None
     base: int = 0
+    stage: int = 0
 
 
 class Extra(Struct, frozen=True, array_like=True):

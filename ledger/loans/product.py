@@ -6,8 +6,11 @@ from typing import NoReturn
 
 from ledger.commands import Command
 from ledger.loans import accounts as a
-from ledger.loans import applying, disbursing
+from ledger.loans import applying, collecting, disbursing
+from ledger.loans import collection_commands as cc
 from ledger.loans import commands as c
+from ledger.loans.ageing import announce
+from ledger.loans.case import Case, evolve_case
 from ledger.loans.common import subject
 from ledger.loans.servicing import DECIDERS
 from ledger.loans.state import (
@@ -30,6 +33,8 @@ CONTROL = tuple(pattern.pattern for pattern in a.PATTERNS if "{" not in pattern.
 
 def needs(state: State, command: Command) -> Needs:
     """The loan with its borrower and the policy; the control accounts and where the money is."""
+    if isinstance(command.body, cc.CollectionCommand):
+        return collecting.needs(command)
     stream, body = subject(command), command.body
     account = getattr(body, "account", None)
     accounts = [] if account is None else [account]
@@ -59,10 +64,11 @@ def _never_due(state: State, command: Command, now: int) -> NoReturn:
 LOANS = Product(
     name="loans",
     kinds={
-        "loan": Kind(Loan, 1, evolve_loan),
+        "loan": Kind(Loan, 2, evolve_loan),
         "borrower": Kind(Borrower, 1, evolve_borrower),
         "loan_policy": Kind(Lender, 1, evolve_policy),
         "provider_funding": Kind(Funding, 1, evolve_funding),
+        "collection": Kind(Case, 1, evolve_case),
     },
     deciders={
         c.LoanPolicy: applying.set_policy,
@@ -78,6 +84,13 @@ LOANS = Product(
         c.FundsReceipt: disbursing.receive_funds,
         c.Remittance: disbursing.remit,
         **DECIDERS,
+        c.Announcement: announce,
+        cc.CaseOpening: collecting.open_case,
+        cc.CaseChange: collecting.change,
+        cc.CaseNote: collecting.note,
+        cc.PaymentPromise: collecting.promise,
+        cc.PromiseRecord: collecting.record_promise,
+        cc.CaseClosing: collecting.close,
     },
     needs=needs,
     due=_never_due,

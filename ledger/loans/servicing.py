@@ -12,16 +12,13 @@ from ledger.loans import commands as c
 from ledger.loans import facts as f
 from ledger.loans.common import check_fund, dated, entered, loan_of, misfits
 from ledger.loans.history import Entry, accrued, add, without
-from ledger.loans.state import Loan, Status, dump
+from ledger.loans.state import ACTIVE, LENT, Loan, Status, dump
 from ledger.loans.waterfall import PARTS, Waterfall
 from ledger.state import Accepted, State
 
 Decider = Callable[[State, Command, int], Accepted]
 # Makes the fact of a command; `seq`, `at` and `day` are those of the fact.
 Maker = Callable[..., f.AnyFact]
-
-LENT: tuple[Status, ...] = ("active", "repaid", "overpaid", "written_off", "recovery")
-ACTIVE: tuple[Status, ...] = ("active",)
 
 
 def _becoming(type: str, make: Maker, allowed: tuple[Status, ...]) -> Decider:

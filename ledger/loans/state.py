@@ -32,6 +32,10 @@ Kyc = Literal["pending", "verified", "rejected"]
 # Loans that take nothing of their borrower's credit limit.
 FREE: tuple[Status, ...] = ("rejected", "withdrawn", "repaid", "overpaid", "written_off", "recovery")
 
+# Loans in which there is or was money.
+LENT: tuple[Status, ...] = ("active", "repaid", "overpaid", "written_off", "recovery")
+ACTIVE: tuple[Status, ...] = ("active",)
+
 POLICY = "loan_policy:main"
 
 T = TypeVar("T")
@@ -96,6 +100,7 @@ class Loan(Struct, frozen=True, kw_only=True, omit_defaults=True):
     tranches: tuple[Tranche, ...] = ()
     facts: tuple[AnyFact, ...] = ()
     book: Book | None = None
+    announced: dict[str, int] = {}  # by due day: what was said of an instalment, FELL_DUE or MISSED
 
     @property
     def status(self) -> Status:
@@ -201,6 +206,10 @@ def evolve_loan(loan: Loan | None, event: Event, stream: str) -> Loan:
             loan = _with_tranche(loan, int(data["tranche"]), "confirmed")
         case "loan_accrued":
             return loan.at(accrued(loan.history, restored(data["to"], date)))
+        case "loan_repayment_due" | "loan_repayment_missed" | "loan_repayment_corrected":
+            loan = loan.at(accrued(loan.history, restored(data["to"], date)))
+            announced = {**loan.announced, data["due"]: int(data["stage"])}
+            return replace(loan, announced={due: stage for due, stage in announced.items() if stage})
         case "loan_transaction_undone":
             return loan.at(without(loan.history, int(data["undone"]), restored(data["to"], date)))
     return loan.at(add(loan.history, fact_of(event)))

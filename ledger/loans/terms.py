@@ -43,7 +43,8 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True
     Arrears begin the day after due plus `grace_days`. More than `non_accrual_days` past due, income stops;
     null: never. `defer_fees` spreads origination fees over the schedule. An amount above `four_eyes_above` of
     its asset (minor units) needs the approval of two people. `buckets` are the last days past due of the
-    ageing buckets.
+    ageing buckets. A collection case opens by itself when a loan is more than `collection_days` past due;
+    null: never.
     """
 
     waterfall: Waterfall = Waterfall()
@@ -53,6 +54,7 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True
     four_eyes_above: dict[AssetCode, Minor] = {}
     refused_ratings: tuple[Rating, ...] = ()
     buckets: tuple[Days, ...] = (30, 60, 90, 180)
+    collection_days: Days | None = 30
     provisioning: tuple[ProvisionClass, ...] = CLASSES
 
     def __post_init__(self) -> None:

@@ -233,6 +233,16 @@ BY_PRODUCTS = {
         "exceeds_payable",
     },
     "test_payments.py": {"already_recorded", "nothing_bought", "nothing_to_classify"},
+    "test_collections.py": {
+        "collection_case_not_open",
+        "collection_case_open",
+        "not_to_be_collected",
+        "nothing_to_announce",
+        "promise_day_over",
+        "promise_not_found",
+        "promise_undecided",
+        "still_past_due",
+    },
     "test_loans.py": {
         "already_accrued",
         "below_fee",

@@ -6,7 +6,8 @@ expects something else than by itself. Off is `object_level_authorization`, whic
 in: `tests/test_access.py` asks every operation as another tenant. Not reached are the feeds, a second media
 type of the page of events: their answers have no end to judge (`tests/test_feed.py` has their bad input).
 
-`make fuzz` is the same for ten minutes, with other requests every time.
+`make fuzz` is the same for ten minutes, with other requests every time and the sweep of all boundaries
+(Schemathesis's phase `coverage`), which takes four times as long as all the rest.
 """
 
 from __future__ import annotations
@@ -28,7 +29,14 @@ from tests.served import Service, served
 
 EVERY = {f"{method.upper()} {path}" for path, methods in document()["paths"].items() for method in methods}
 # The same requests every time, and few made by chance.
-SHORT = ("--generation-deterministic", "--no-shrink", "--max-examples", "2")
+SHORT = (
+    "--generation-deterministic",
+    "--no-shrink",
+    "--max-examples",
+    "2",
+    "--phases",
+    "examples,fuzzing,stateful",
+)
 
 
 @pytest.fixture

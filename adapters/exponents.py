@@ -33,6 +33,9 @@ TABLE: dict[tuple[str, str, str], Exponent] = {
     ("stripe", "ISK", ""): Exponent(2, 0, 100),
     ("stripe", "HUF", "payout"): Exponent(2, 2, 100),
     ("stripe", "TWD", "payout"): Exponent(2, 2, 100),
+    # Of the currency itself, as ISO 4217 has it.
+    **{("caas", currency, ""): Exponent(0, 0) for currency in (*_WHOLE, "ISK", "UGX")},
+    **{("caas", currency, ""): Exponent(3, 3) for currency in (*_THREE, "IQD", "LYD")},
 }
 _USUAL = Exponent(2, 2)
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from adapters import buffr, kredit, paystack, stripe
+from adapters import buffr, caas, kredit, paystack, stripe
 from adapters.adapter import Adapter, members, no_translation
-from adapters.signatures import CAAS, STANDARD, WISE
+from adapters.signatures import STANDARD, WISE
 
 ADAPTERS: dict[str, Adapter] = {
     adapter.provider: adapter
@@ -13,7 +13,7 @@ ADAPTERS: dict[str, Adapter] = {
         paystack.ADAPTER,
         Adapter("wise", WISE, members((), ("event_type",), ("data", "resource", "id")), no_translation),
         kredit.ADAPTER,
-        Adapter("caas", CAAS, members(("eventId",), ("eventType",), ("data", "leadId")), no_translation),
+        caas.ADAPTER,
         buffr.ADAPTER,
         # For whoever has no scheme of their own: the id is the header's, which is signed.
         Adapter("standard", STANDARD, members((), ("type",), ()), no_translation),

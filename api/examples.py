@@ -10,6 +10,7 @@ from typing import Any
 from api.arrears_examples import ARREARS_EXAMPLES
 from api.credit_examples import CREDIT_EXAMPLES
 from api.loan_examples import LOAN_EXAMPLES
+from api.loan_payment_examples import LOAN_PAYMENT_EXAMPLES
 from api.voucher_examples import VOUCHER_EXAMPLES
 
 _CHART = {
@@ -828,5 +829,6 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     **CREDIT_EXAMPLES,
     **ARREARS_EXAMPLES,
     **LOAN_EXAMPLES,
+    **LOAN_PAYMENT_EXAMPLES,
     **VOUCHER_EXAMPLES,
 }

@@ -433,6 +433,8 @@ _PATH: dict[str, Callable[[str], Any]] = {
     "loan": partial(msgspec.convert, type=LoanId),
     "borrower": partial(msgspec.convert, type=LoanId),
     "loan_provider": partial(msgspec.convert, type=LoanId),
+    "loan_payment": partial(msgspec.convert, type=LoanId),
+    "virtual_account": partial(msgspec.convert, type=LoanId),
     "tile": _tile,
     "programme": partial(msgspec.convert, type=Id),
     "voucher": partial(msgspec.convert, type=Id),

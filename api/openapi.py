@@ -106,6 +106,16 @@ _PATH_PARAMETERS = {
     ),
     "loan": ("The loan's name.", {"type": "string", "pattern": r"^[A-Za-z0-9_.\-]{1,64}$"}, "L-1042"),
     "borrower": ("The borrower's name.", {"type": "string", "pattern": r"^[A-Za-z0-9_.\-]{1,64}$"}, "B-7"),
+    "loan_payment": (
+        "The payment's name.",
+        {"type": "string", "pattern": r"^[A-Za-z0-9_.\-]{1,64}$"},
+        "P-88",
+    ),
+    "virtual_account": (
+        "The virtual account's number.",
+        {"type": "string", "pattern": r"^[A-Za-z0-9_.\-]{1,64}$"},
+        "VA-0042",
+    ),
     "loan_provider": (
         "The provider's name.",
         {"type": "string", "pattern": r"^[A-Za-z0-9_.\-]{1,64}$"},

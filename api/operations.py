@@ -17,6 +17,7 @@ from api.http import NOTE, OCTETS
 from api.inbox_operations import INBOX
 from api.loan_list_operations import LOAN_LIST_OPERATIONS
 from api.loan_operations import LOAN_OPERATIONS
+from api.loan_payment_operations import LOAN_PAYMENT_OPERATIONS
 from api.operation import DATED, POSTING, Operation
 from api.queries import (
     AccountsPage,
@@ -1173,5 +1174,6 @@ OPERATIONS: tuple[Operation, ...] = (
     *VOUCHER_OPERATIONS,
     *LOAN_OPERATIONS,
     *LOAN_LIST_OPERATIONS,
+    *LOAN_PAYMENT_OPERATIONS,
     *ARREARS_OPERATIONS,
 )

@@ -30,7 +30,7 @@ from ledger import rejections
 from ledger.collection_reads import CaseNotFound
 from ledger.errors import ClockBehind, Defect, LedgerNotFound, Overloaded, Unavailable
 from ledger.keeping import KeepingError
-from ledger.loan_reads import BorrowerNotFound, LoanNotFound
+from ledger.loan_reads import BorrowerNotFound, LoanNotFound, PaymentNotFound, VirtualAccountNotFound
 from ledger.reader import AccountNotFound, AssetNeeded, TransactionNotFound
 from ledger.rejections import Rejection, RejectionCode
 from ledger.store import Trouble, why
@@ -110,6 +110,13 @@ TABLE: tuple[RejectionCode, ...] = (
     ),
     RejectionCode(
         "too_many_endpoints", 409, False, "The ledger has as many endpoints as it may.", ("limit",)
+    ),
+    RejectionCode(
+        "virtual_account_not_found",
+        404,
+        False,
+        "No virtual account of this number is assigned.",
+        ("virtual_account",),
     ),
     RejectionCode("job_not_found", 404, False, "No job has this id."),
     RejectionCode(
@@ -340,6 +347,10 @@ def of_error(error: Exception) -> Problem | None:
             return make("collection_case_not_found", evidence={"loan": error.args[0]})
         case BorrowerNotFound():
             return make("borrower_not_found", evidence={"borrower": error.args[0]})
+        case PaymentNotFound():
+            return make("loan_payment_not_found", evidence={"payment": error.args[0]})
+        case VirtualAccountNotFound():
+            return make("virtual_account_not_found", evidence={"virtual_account": error.args[0]})
         case EventNotFound():
             return make("event_not_found", evidence={"seq": error.args[0]})
         case SizeNotReached():

@@ -18,6 +18,14 @@ from ledger.loans.book import Book
 from ledger.loans.costs import OfferCost, cost_of
 from ledger.loans.entering import payoff
 from ledger.loans.facts import AnyFact, Disbursed
+from ledger.loans.payment_commands import PaymentMethod
+from ledger.loans.payments import (
+    Assigned,
+    LoanPayment,
+    PaymentStatus,
+    payment_stream,
+    virtual_account_stream,
+)
 from ledger.loans.state import (
     POLICY,
     Borrower,
@@ -52,6 +60,14 @@ class LoanNotFound(Exception):
 
 class BorrowerNotFound(Exception):
     """`args[0]` is the name."""
+
+
+class PaymentNotFound(Exception):
+    """`args[0]` is the name."""
+
+
+class VirtualAccountNotFound(Exception):
+    """`args[0]` is the number."""
 
 
 class Owed(Struct, frozen=True):
@@ -176,6 +192,38 @@ class BorrowerView(Struct, frozen=True, kw_only=True, omit_defaults=True):
     score: int | None = None
     limits: dict[str, int] = {}
     loans: dict[str, TakenOfLimit] = {}
+
+
+class PaymentView(Struct, frozen=True, kw_only=True):
+    """A borrower's payment. `in_suspense` is of no loan yet; `repayment` names the transaction of `loan`.
+
+    `matched_by`: `loan`, `reference`, `virtual_account` or `instalment`, which were said of it, or `hand`.
+    """
+
+    payment: str
+    method: PaymentMethod
+    asset: str
+    amount: int
+    status: PaymentStatus
+    reference: str
+    virtual_account: str | None
+    borrower: str | None
+    received_at: str | None
+    failure: str | None
+    in_suspense: int
+    loan: str | None
+    matched_by: str | None
+    repayment: int | None
+    repaid: int
+    refunded: int
+    version: int
+
+
+class VirtualAccountView(Struct, frozen=True):
+    """What is paid into a virtual account is for this loan."""
+
+    virtual_account: str
+    loan: str
 
 
 class PolicyView(Struct, frozen=True):
@@ -347,3 +395,40 @@ def policy(reader: Reader, ledger: str) -> PolicyView:
         return PolicyView(Policy())
     kept: Lender = found[0].state
     return PolicyView(kept.policy)
+
+
+def payment(reader: Reader, ledger: str, name: str) -> PaymentView:
+    """A borrower's payment (PaymentNotFound)."""
+    found = reader.stream(ledger, payment_stream(name))
+    if found is None:
+        raise PaymentNotFound(name)
+    kept: LoanPayment = found[0].state
+    paid = kept.paid
+    return PaymentView(
+        payment=name,
+        method=paid.method,
+        asset=paid.asset,
+        amount=paid.amount,
+        status=kept.status,
+        reference=paid.reference,
+        virtual_account=paid.virtual_account,
+        borrower=paid.borrower,
+        received_at=None if kept.received_at is None else iso(kept.received_at),
+        failure=kept.failed or None,
+        in_suspense=kept.in_suspense,
+        loan=kept.loan or None,
+        matched_by=kept.matched_by or None,
+        repayment=kept.repayment or None,
+        repaid=kept.repaid,
+        refunded=kept.refunded,
+        version=found[0].version,
+    )
+
+
+def virtual_account(reader: Reader, ledger: str, number: str) -> VirtualAccountView:
+    """Whose a virtual account is (VirtualAccountNotFound)."""
+    found = reader.stream(ledger, virtual_account_stream(number))
+    if found is None:
+        raise VirtualAccountNotFound(number)
+    kept: Assigned = found[0].state
+    return VirtualAccountView(number, kept.loan)

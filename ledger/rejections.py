@@ -176,6 +176,23 @@ TABLE: tuple[RejectionCode, ...] = (
     RejectionCode("borrower_not_found", 404, True, "Nothing is known of this borrower.", ("borrower",)),
     RejectionCode("loan_not_found", 404, True, "There is no such loan.", ("loan",)),
     RejectionCode("loan_exists", 409, False, "A loan of this name exists.", ("loan",)),
+    RejectionCode("loan_payment_not_found", 404, True, "There is no such payment.", ("payment",)),
+    RejectionCode("loan_payment_exists", 409, False, "A payment of this name exists.", ("payment",)),
+    RejectionCode(
+        "loan_payment_status",
+        409,
+        True,
+        "The payment's status does not allow it.",
+        ("payment", "status", "allowed"),
+    ),
+    RejectionCode(
+        "payment_asset_differs",
+        422,
+        False,
+        "The payment is in another asset than the loan.",
+        ("asset", "paid"),
+    ),
+    RejectionCode("exceeds_payment", 422, True, "Less of the payment is left.", ("left", "amount")),
     RejectionCode(
         "rating_refused",
         422,

@@ -39,6 +39,9 @@ TYPES = [
     "loan_provisioned",
     "loan_collateral_locked",
     "loan_collateral_released",
+    "loan_payment_processed",
+    "loan_payment_matched",
+    "loan_payment_refunded",
 ]
 
 # What gives a loan its offer and policy.

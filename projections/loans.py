@@ -23,7 +23,8 @@ QUERIES = load_queries("loan_models.sql")
 # So many loans and borrowers are folded at once; of more, the events are read again for each part of them.
 PART = 200_000
 
-STEPS = ("add_loans", "offer_loans", "move_loans", "assess_borrowers")
+NAMING = ("loan_application_submitted", "borrower_assessed", "borrower_kyc_set")
+STEPS = ("add_loans", "offer_loans", "move_loans", "assess_borrowers", "set_kyc")
 
 
 class Loans:
@@ -40,7 +41,7 @@ class Loans:
 
     def recompute(self, events: Iterable[Event], subject: Subject) -> Iterator[tuple[str, tuple[Any, ...]]]:
         """One event after another, in as many passes as there are parts."""
-        named = sum(event.type in ("loan_application_submitted", "borrower_assessed") for event in events)
+        named = sum(event.type in NAMING for event in events)
         parts = -(-named // PART)
         for part in range(parts):
             loans: dict[str, _Loan] = {}
@@ -51,6 +52,10 @@ class Loans:
                     continue
                 if event.type == "borrower_assessed":
                     borrowers[name] = _borrower(event)
+                elif event.type == "borrower_kyc_set":
+                    new = (event.seq, None, datetime.fromisoformat(event.effective_at), name, "", None)
+                    _, *known, _, rating = borrowers.get(name, new)
+                    borrowers[name] = (event.seq, *known, event.data["kyc"], rating)
                 elif event.type.startswith("loan_") and "loan" in event.data and "status" in event.data:
                     _fold(loans, event)
             for name, loan in loans.items():

@@ -7,6 +7,7 @@ from projections.arrears import Arrears
 from projections.assertions import Assertions
 from projections.credits import Credits
 from projections.daily_balances import DailyBalances
+from projections.loan_payments import LoanPayments
 from projections.loans import Loans
 from projections.projection import Projection
 from projections.search import Search
@@ -22,6 +23,7 @@ PROJECTIONS: tuple[Projection, ...] = (
     Credits(),
     Vouchers(),
     Loans(),
+    LoanPayments(),
     Arrears(),
 )
 

@@ -78,6 +78,20 @@ ON CONFLICT (version, ledger_id, borrower) DO UPDATE
    SET seq = excluded.seq, score = excluded.score, assessed_at = excluded.assessed_at, kyc = excluded.kyc,
        rating = excluded.rating;
 
+-- name: set_kyc
+-- KYC status where that is the last that the range says of a borrower.
+WITH said AS MATERIALIZED (
+    SELECT DISTINCT ON (borrower) e.seq, e.effective_at, d.data ->> 'borrower' AS borrower, d.data ->> 'kyc' AS kyc
+      FROM daybook.events e
+     CROSS JOIN LATERAL (SELECT convert_from(e.body, 'UTF8')::jsonb -> 'data' AS data OFFSET 0) d
+     WHERE e.ledger_id = %(ledger_id)s AND e.seq > %(after)s AND e.seq <= %(upto)s
+       AND e.type IN ('borrower_assessed', 'borrower_kyc_set')
+     ORDER BY borrower, e.seq DESC
+)
+INSERT INTO projections.borrowers (version, ledger_id, seq, assessed_at, borrower, kyc)
+SELECT %(version)s, %(ledger_id)s, seq, effective_at, borrower, kyc FROM said WHERE kyc IS NOT NULL
+ON CONFLICT (version, ledger_id, borrower) DO UPDATE SET seq = excluded.seq, kyc = excluded.kyc;
+
 -- name: loans
 -- Loans beyond a name as they are on a day, by every filter that is given.
 SELECT loan, borrower, status, kredit_status, asset, requested, amount, disbursed, principal, interest, fee, penalty,

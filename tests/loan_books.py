@@ -83,14 +83,17 @@ class LoanBooks:
         assert kind.evolve(stored, event, name) == state
 
     def ask(
-        self, operation: str, subject: str, on: str | date | int, actor: str = "clerk", **body: Any
+        self, operation: str, subject: str, on: str | date | int | None, actor: str = "clerk", **body: Any
     ) -> Any:
-        """The event of a command, or why it is refused."""
-        moment = on if isinstance(on, int) else at(on)
-        fields = {"effective_at": datetime.fromtimestamp(moment / SECOND, UTC).isoformat(), **body}
+        """The event of a command, or why it is refused; None: on no day that is said."""
+        fields = body
+        if on is not None:
+            moment = on if isinstance(on, int) else at(on)
+            fields = {"effective_at": datetime.fromtimestamp(moment / SECOND, UTC).isoformat(), **body}
         subject = subject.partition(":")[2]
-        if operation == "submit_loan_application":
-            fields["loan"], subject = subject, ""
+        named = {"submit_loan_application": "loan", "create_loan_payment": "payment"}.get(operation)
+        if named is not None:
+            fields[named], subject = subject, ""
         asked: Any = msgspec.convert(fields, BODIES[operation], strict=False)
         decided = decide(self.state, command(asked, subject, actor=actor), self.now)
         return decided if isinstance(decided, Rejection) else self._keep(decided)

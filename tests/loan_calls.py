@@ -26,6 +26,7 @@ COLLECTED = (
     "record_promise",
     "close_collection_case",
 )
+PAYMENT: dict[str, Any] = {"method": "check", "asset": "USD/2", "amount": 700}
 Calls = dict[str, tuple[str, str, Any]]
 
 
@@ -53,6 +54,8 @@ def loan_calls(service: Service) -> Calls:
     lending.lent("L14")
     for name in ("L12", "L13"):
         lending.collected(name)
+    for name in ("P1", "P2", "P3", "P4"):
+        lending.payment(name, processed=name > "P2")
     new = {"loan": "L20", "borrower": "B1", "asset": "USD/2", "amount": 5}
     funds = {"asset": "USD/2", "amount": 5, "account": "bank"}
     on_loans: dict[str, tuple[str, Any]] = {
@@ -94,7 +97,17 @@ def loan_calls(service: Service) -> Calls:
         "record_promise": (f"{case}/record-promise", {"promise": 1}),
         "close_collection_case": ("L13/collection/close", {"outcome": "other"}),
     }
+    payments: dict[str, tuple[str, Any]] = {
+        "create_loan_payment": ("", {**PAYMENT, "payment": "P20", "reference": "LOAN_L2"}),
+        "process_loan_payment": ("/P1/process", {}),
+        "fail_loan_payment": ("/P2/fail", {"reason": "No"}),
+        "match_loan_payment": ("/P3/match", {"loan": "L10"}),
+        "refund_loan_payment": ("/P4/refund", {"amount": 5, "reason": "No"}),
+    }
     return {
+        **{name: ("POST", f"{path}/loan-payments{place}", body) for name, (place, body) in payments.items()},
+        "assign_virtual_account": ("PUT", f"{path}/virtual-accounts/VA-1", {"loan": "L2"}),
+        "set_kyc_status": ("PUT", f"{path}/borrowers/B2/kyc", {"kyc": "verified"}),
         "set_loan_policy": ("PUT", f"{path}/loan-policy", {"policy": {}}),
         "assess_borrower": ("PUT", f"{path}/borrowers/B2", {"kyc": "pending"}),
         "submit_loan_application": ("POST", f"{path}/loans", new),
@@ -131,6 +144,12 @@ class Lending:
         self.asked(f"{loan}/approve", "2026-01-15", offer=self.applied(loan, **offer))
         self.asked(f"{loan}/accept", "2026-01-15")
         return self.asked(f"{loan}/disburse", "2026-01-15", account="bank", method="wallet")
+
+    def payment(self, name: str, **said: Any) -> None:
+        """A payment that nobody has matched."""
+        body = {**PAYMENT, "payment": name, "effective_at": "2026-02-15T12:00:00Z", **said}
+        answer = self.service.call("POST", f"{self.path}/loan-payments", body)
+        assert answer.is_success, answer.text
 
     def lent(self, loan: str, **offer: Any) -> None:
         """A loan that was disbursed."""
@@ -169,7 +188,13 @@ def furnish_loans(service: Service, path: str) -> dict[str, str]:
     lending.asked("refund_overpayment/settle", "2026-02-15", amount=200_000, account="bank")
     for name, collateral in (("release_collateral", "CAR-2"), ("liquidate_collateral", "CAR-1")):
         lending.asked(f"{name}/lock-collateral", "2026-01-16", collateral=collateral, value=5)
+    payments = ("process_loan_payment", "fail_loan_payment", "match_loan_payment", "refund_loan_payment")
+    for name in payments:
+        lending.payment(name, processed=name.startswith(("match", "refund")))
+    account = {"loan": "L"}
+    assert service.call("PUT", f"{path}/virtual-accounts/VA-0042", account).is_success
     own = [*ending, "approve_loan", "reject_loan", "withdraw_loan", "accept_loan", "disburse_loan"]
     own += COLLECTED
     own += ["waive_loan", "refund_overpayment", "release_collateral", "liquidate_collateral"]
-    return {"loan": "L", "borrower": "B1", **{f"{name}.loan": name for name in own}}
+    names = {f"{name}.loan": name for name in own} | {f"{name}.loan_payment": name for name in payments}
+    return {"loan": "L", "borrower": "B1", "loan_payment": payments[0], "virtual_account": "VA-0042", **names}

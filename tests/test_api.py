@@ -107,7 +107,9 @@ def test_no_operation_knows_a_ledger_that_is_not_there(service: Service) -> None
             place |= {"file": "manifest.json", "number": 1, "programme": "relief", "voucher": "V1"}
             place |= {"beneficiary": "B1"}
             place["order"] = "order-1842"
-            place |= dict.fromkeys(("loan", "borrower", "loan_provider"), "x")
+            place |= dict.fromkeys(
+                ("loan", "borrower", "loan_provider", "loan_payment", "virtual_account"), "x"
+            )
             path = operation.path.format(ledger="nowhere", **place)
             known = {"asset": "USD/2", "from": "0", "userId": "42", "creditType": "calling", "required": "1"}
             needed = [f.encode_name for f in structs.fields(operation.query) if f.required]

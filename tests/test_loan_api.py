@@ -200,3 +200,32 @@ def test_each_operation_needs_its_own_permission(book: Book, scope: str, allowed
     for path in everything:
         answer = book.call("POST", path, {}, headers={"authorization": f"Bearer {secret}"})
         assert (answer.status_code == 403) == (path not in allowed), (path, answer.status_code)
+
+
+def test_a_payment_waits_for_its_loan_and_is_given_back(book: Book) -> None:
+    """Entered, matched by hand, refunded in part, each step read alone and in lists; bad input is named."""
+    lent(book)
+    day = "2026-02-15T12:00:00Z"
+    said: dict[str, Any] = {
+        "payment": "P1",
+        "method": "check",
+        "asset": "USD/2",
+        "amount": 11_200,
+        "processed": True,
+    }
+    made(book, "/loan-payments", day, **said, reference="rent")
+    work = book.get("/loan-payments", status="suspense", min_seq=book.head())["payments"]
+    assert [(line["payment"], line["in_suspense"]) for line in work] == [("P1", 11_200)]
+    matched = book.call("POST", "/loan-payments/P1/match", {"loan": "L1"}).json()
+    assert matched["effective_at"] == "2026-02-15T12:00:00.000000Z"
+    assert book.get("/loans/L1", on="2026-02-15")["position"]["due"]["total"] == 0
+    made(book, "/loan-payments/P1/refund", "2026-02-16T12:00:00Z", amount=200, reason="Too much")
+    payment = book.get("/loan-payments/P1")
+    assert (payment["status"], payment["loan"], payment["refunded"]) == ("matched", "L1", 200)
+    head = book.head()
+    assert book.get("/loan-payments", status="suspense", min_seq=head)["payments"] == []
+    for field, value in (("method", "barter"), ("amount", 0), ("amount", 1.5), ("payment", "no spaces")):
+        answer = ask(book, "/loan-payments", **{**said, "payment": "P2", field: value})
+        assert (answer.status_code, field in answer.text) == (400, True), answer.text
+    assert book.call("GET", "/loan-payments/P9").json()["code"] == "loan_payment_not_found"
+    assert book.call("GET", "/virtual-accounts/V9").json()["code"] == "virtual_account_not_found"

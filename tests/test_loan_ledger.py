@@ -120,8 +120,9 @@ def asked(
     if on:
         body["effective_at"] = f"{on}T12:00:00Z"
     subject = subject.partition(":")[2]
-    if operation == "submit_loan_application":
-        body["loan"], subject = subject, ""
+    named = {"submit_loan_application": "loan", "create_loan_payment": "payment"}.get(operation)
+    if named is not None:
+        body[named], subject = subject, ""
     decoded: Any = msgspec.convert(body, BODIES[operation], strict=False)
     return c.command(decoded, subject, key=key, actor=actor)
 

@@ -1,4 +1,4 @@
-"""The read model of loans: what it lists, and that it is what the events make, however they are cut."""
+"""The read models of loans and payments: what they list; they are what the events make, however cut."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from ledger.batch import Recorded, Request
 from ledger.events import Event
 from ledger.rejections import Rejection
 from ledger.writer import Writer
-from projections import loans
+from projections import loan_payments, loans
+from projections.loan_payments import LoanPayments
 from projections.loans import Loans
 from projections.verify import verify
 from tests.bookkeeping import writing
@@ -24,7 +25,9 @@ from tests.histories import project
 from tests.loan_books import CHART, OFFER, USD
 from tests.served import Service, served
 from tests.test_loan_ledger import asked, happening
+from tests.test_loan_payments import paid, something
 
+MODELS = (Loans(), LoanPayments())
 STEPS = 40
 SIZES = (1, 7, 1_000)
 DAYS = [date(2026, 1, 20), date(2026, 3, 1), date(2026, 8, 1), date(2027, 6, 2)]
@@ -46,10 +49,10 @@ class StoredBooks:
         return outcome.event
 
     def ask(
-        self, operation: str, subject: str, on: str | date, actor: str = "clerk", **body: Any
+        self, operation: str, subject: str, on: str | date | None, actor: str = "clerk", **body: Any
     ) -> Event | Rejection:
         """The event of a command, or why it is refused."""
-        outcome: Event | Rejection = self._keep(asked(operation, subject, str(on), actor, **body))
+        outcome: Event | Rejection = self._keep(asked(operation, subject, str(on or ""), actor, **body))
         return outcome
 
     def lent(self, loan: str, borrower: str, **offer: Any) -> None:
@@ -82,8 +85,13 @@ def live(writer: Writer, ledger: str, seed: int) -> int:
         if step:
             books.ask(step, f"loan:{name}", "2026-02-11", **({"reason": "No"} if name == "L4" else {}))
     books.ask("assess_borrower", "borrower:B2", "2026-02-12", kyc="rejected")
+    for name in ("B1", "B3"):
+        books.ask("set_kyc_status", f"borrower:{name}", "2026-02-13", kyc="pending")
+    for number in range(8):
+        paid(books, f"P{number}", f"2026-02-1{number}", reference=f"LOAN_L{number}", processed=number > 1)  # type: ignore[arg-type]
     for _ in range(STEPS):
         happening(chance, books, chance.choice(("L1", "L2", "L3")))  # type: ignore[arg-type]
+        something(chance, books)  # type: ignore[arg-type]
     return books.events[-1].seq
 
 
@@ -91,7 +99,7 @@ def rows(conninfo: str) -> list[list[tuple[Any, ...]]]:
     with psycopg.connect(conninfo) as connection:
         return [
             connection.execute(f"SELECT * FROM projections.{table} ORDER BY ledger_id, {name}").fetchall()
-            for table, name in (("loans", "loan"), ("borrowers", "borrower"))
+            for table, name in (("loans", "loan"), ("borrowers", "borrower"), ("loan_payments", "payment"))
         ]
 
 
@@ -101,7 +109,7 @@ def lived(new_database: NewDatabase) -> Iterator[str]:
     with new_database() as conninfo:
         with writing(conninfo) as writer:
             for number, size in enumerate(SIZES, 1):
-                project(conninfo, number, live(writer, f"main-{size}", 1), size, (Loans(),))
+                project(conninfo, number, live(writer, f"main-{size}", 1), size, MODELS)
         yield conninfo
 
 
@@ -110,10 +118,12 @@ def test_the_rows_are_what_the_events_make_however_they_are_cut(
 ) -> None:
     """The same life, cut into ranges in three ways; compared with a fold of the events in parts."""
     monkeypatch.setattr(loans, "PART", 3)
+    monkeypatch.setattr(loan_payments, "PART", 3)
     for size in SIZES:
-        [verdict] = verify(lived, Loans(), f"main-{size}")
-        assert verdict.difference is None, verdict
-    for table, count in zip(rows(lived), (6, 2), strict=True):
+        for model in MODELS:
+            [verdict] = verify(lived, model, f"main-{size}")
+            assert verdict.difference is None, verdict
+    for table, count in zip(rows(lived), (6, 3, 8), strict=True):
         found = [[row[2:] for row in table if row[1] == number] for number in (1, 2, 3)]
         assert found[0] == found[1] == found[2]
         assert len(found[0]) == count
@@ -121,7 +131,12 @@ def test_the_rows_are_what_the_events_make_however_they_are_cut(
 
 @pytest.mark.parametrize(
     ("table", "column", "value"),
-    [("loans", "principal", "7"), ("loans", "oldest_due", "'2020-01-01'"), ("borrowers", "score", "1")],
+    [
+        ("loan_payments", "in_suspense", "7"),
+        ("loans", "principal", "7"),
+        ("loans", "oldest_due", "'2020-01-01'"),
+        ("borrowers", "score", "1"),
+    ],
 )
 def test_a_row_that_differs_is_found(lived: str, table: str, column: str, value: str) -> None:
     """The verification names the difference."""
@@ -130,8 +145,10 @@ def test_a_row_that_differs_is_found(lived: str, table: str, column: str, value:
         before = connection.execute(f"SELECT * FROM projections.{table} WHERE ledger_id = 1").fetchall()
         connection.execute(change)
     try:
-        [verdict] = verify(lived, Loans(), "main-1")
-        assert verdict.difference is not None
+        verdicts = [verdict for model in MODELS for verdict in verify(lived, model, "main-1")]
+        assert [verdict.projection for verdict in verdicts if verdict.difference is not None] == [
+            "loan_payments" if table == "loan_payments" else "loans"
+        ]
     finally:
         with psycopg.connect(lived) as connection, connection.cursor() as cursor:
             connection.execute(f"DELETE FROM projections.{table} WHERE ledger_id = 1")
@@ -153,7 +170,7 @@ def every(service: Service, list: str, **query: Any) -> list[dict[str, Any]]:
     path, found, after = f"/v1/ledgers/main-7/{list}", [], ""
     while True:
         page = service.get(path, limit=2, after=after, **query)
-        found += page[list]
+        found += page[list.removeprefix("loan-")]
         if page["next"] is None:
             return found
         after = page["next"]
@@ -203,8 +220,28 @@ def test_a_list_has_those_that_every_filter_lets_through(service: Service) -> No
 def test_borrowers_are_listed_as_they_were_assessed_last(service: Service) -> None:
     """By KYC status and rating."""
     assert [(line["borrower"], line["kyc"], line["score"]) for line in every(service, "borrowers")] == [
-        ("B1", "verified", 700),
+        ("B1", "pending", 700),
         ("B2", "rejected", None),
+        ("B3", "pending", None),
     ]
-    assert [line["borrower"] for line in every(service, "borrowers", kyc="verified", rating="low")] == ["B1"]
+    assert [line["borrower"] for line in every(service, "borrowers", kyc="pending", rating="low")] == ["B1"]
     assert every(service, "borrowers", rating="high") == []
+
+
+def test_a_payment_in_the_list_is_what_the_payment_itself_says(service: Service) -> None:
+    """Each line as the payment alone; by each filter, those that it lets through."""
+    head = service.get("/v1/ledgers/main-7")["seq"]
+    lines = every(service, "loan-payments", min_seq=head)
+    assert len(lines) == 8
+    for line in lines:
+        payment = service.get(f"/v1/ledgers/main-7/loan-payments/{line['payment']}")
+        for name in line.keys() & payment.keys():
+            assert line[name] == payment[name], (name, line)
+    for name in ("status", "method", "loan", "borrower", "asset"):
+        for value in {line[name] for line in lines} - {None}:
+            wanted = [line["payment"] for line in lines if line[name] == value]
+            found = every(service, "loan-payments", **{name: value})
+            assert [line["payment"] for line in found] == wanted
+    days = sorted(line["created_at"][:10] for line in lines)
+    late = every(service, "loan-payments", **{"from": days[3], "to": days[5]})
+    assert {line["created_at"][:10] for line in late} == set(days[3:6])

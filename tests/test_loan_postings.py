@@ -81,6 +81,7 @@ def test_the_catalogue_has_every_event_that_posts() -> None:
         "remit_to_provider", "accrue_loan", "repay_loan", "prepay_loan", "settle_loan", "refund_overpayment",
         "charge_back_repayment", "undo_loan_transaction", "charge_loan", "waive_loan", "credit_goodwill",
         "reschedule_loan", "charge_off_loan", "write_off_loan", "provision_loan", "lock_collateral",
-        "release_collateral", "liquidate_collateral",
+        "release_collateral", "liquidate_collateral", "create_loan_payment", "process_loan_payment",
+        "match_loan_payment", "refund_loan_payment",
     }  # fmt: skip
     assert not {name for name in posting if f" {name} " not in text and f" {name}\n" not in text}

@@ -243,6 +243,13 @@ BY_PRODUCTS = {
         "promise_undecided",
         "still_past_due",
     },
+    "test_loan_payments.py": {
+        "exceeds_payment",
+        "loan_payment_exists",
+        "loan_payment_not_found",
+        "loan_payment_status",
+        "payment_asset_differs",
+    },
     "test_loans.py": {
         "already_accrued",
         "below_fee",

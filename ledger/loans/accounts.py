@@ -51,6 +51,14 @@ SERVICED_OFFSET = "loans:serviced_principal_offset"
 SERVICING_INCOME = "loans:servicing_income"
 
 
+SUSPENSE = "loans:suspense"
+
+
+def clearing(method: str) -> str:
+    """What was paid by a method and has not reached the bank."""
+    return f"loans:clearing:{method}"
+
+
 def provider_funds(provider: str) -> str:
     """What a provider has given us to disburse."""
     return f"loans:provider_funds:{provider}"
@@ -95,4 +103,10 @@ PATTERNS = (
     _pattern(SERVICING_INCOME, "income"),
     _pattern(provider_funds("{provider}"), "liability", covered=True),
     _pattern(provider_payable("{provider}"), "liability"),
+    _pattern(SUSPENSE, "liability"),
+    # Whoever moves money on to the bank posts here too.
+    AccountPattern(clearing("{method}"), "asset"),
 )
+
+# Accounts that loans alone post to, of one sub-ledger: what we owe providers comes from elsewhere too.
+OWN = frozenset(entry.pattern for entry in PATTERNS if entry.product and "{" not in entry.pattern)

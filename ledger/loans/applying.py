@@ -8,6 +8,7 @@ from ledger.commands import Command
 from ledger.entry import refuse
 from ledger.loans import commands as c
 from ledger.loans.common import borrower_of, dated, loan_of, policy_of, streams_of, subject, taken
+from ledger.loans.payment_commands import KycStatus
 from ledger.loans.state import Borrower, Loan, dump
 from ledger.loans.terms import Policy
 from ledger.product import record
@@ -30,6 +31,19 @@ def assess(state: State, command: Command, now: int) -> Accepted:
     known = Borrower(kyc=body.kyc, rating=body.rating, score=body.score, limits=body.limits)
     data = {"borrower": subject(command).partition(":")[2], "assessment": dump(known)}
     return record(state, command, "borrower_assessed", now, effective_at, (), (subject(command),), data)
+
+
+def set_kyc(state: State, command: Command, now: int) -> Accepted:
+    """What is older than the last decision on it changes nothing."""
+    body = command.body
+    assert isinstance(body, KycStatus)
+    name = subject(command)
+    effective_at, at, _ = dated(state, body, now)
+    stream = state.streams[name]
+    if stream is not None and at <= stream.state.kyc_at:
+        refuse("already_recorded", what=f"{name} {iso(stream.state.kyc_at)}")
+    data = {"borrower": name.partition(":")[2], "kyc": body.kyc}
+    return record(state, command, "borrower_kyc_set", now, effective_at, (), (name,), data)
 
 
 def submit(state: State, command: Command, now: int) -> Accepted:

@@ -13,6 +13,7 @@ from ledger.loans.book import Book
 from ledger.loans.commands import Application, LoanCommand
 from ledger.loans.facts import Misfit
 from ledger.loans.history import Entry, Exposures
+from ledger.loans.payment_commands import NewLoanPayment
 from ledger.loans.state import (
     FREE,
     POLICY,
@@ -48,6 +49,8 @@ def subject(command: Command) -> str:
     body = command.body
     assert isinstance(body, LoanCommand)
     name = body.loan if isinstance(body, Application) else command.subject
+    if isinstance(body, NewLoanPayment):
+        name = body.payment
     return f"{body.kind}:{name or 'main'}"
 
 
@@ -132,8 +135,12 @@ def entered(
     *,
     before: Sequence[Line] = (),
     ends: Sequence[str] = (),
+    also: Sequence[str] = (),
 ) -> Accepted:
-    """The event of a loan with another history: its lines, and what it says of the loan after it."""
+    """The event of a loan with another history: its lines, and what it says of the loan after it.
+
+    `also` are streams that it belongs to besides.
+    """
     after = loan.at(entry)
     book = after.book
     assert book is not None
@@ -146,7 +153,8 @@ def entered(
     if entry.exposures is not None:
         data["exposures"] = _exposures(entry.exposures)
     lines = [*before, *lines_of(loan.asset, entry.lines)]
-    return record(state, command, type, now, effective_at, lines, streams_of(loan, after, data), data, ends)
+    streams = [*streams_of(loan, after, data), *also]
+    return record(state, command, type, now, effective_at, lines, streams, data, ends)
 
 
 def standing(book: Book) -> dict[str, Any]:

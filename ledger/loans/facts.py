@@ -48,7 +48,10 @@ class Disbursed(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="disbur
 
 
 class Repaid(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="repaid"):
-    """A repayment by a waterfall. With `collateral`, its sale: `costs` are gone, what is over is owed."""
+    """A repayment by a waterfall; of `payment` if it came in as one.
+
+    With `collateral`, its sale: `costs` are gone, what is over is owed.
+    """
 
     amount: int
     account: str
@@ -56,6 +59,7 @@ class Repaid(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="repaid"):
     costs: int = 0
     to_borrower: bool = False
     collateral: str = ""
+    payment: str = ""
 
 
 class Prepaid(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="prepaid"):
@@ -117,6 +121,7 @@ class ChargedBack(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="char
     amount: int
     account: str
     order: tuple[Part, ...]
+    payment: str = ""
 
 
 class ChargedOff(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="charged_off"):

@@ -12,6 +12,7 @@ from ledger.loans import commands as c
 from ledger.loans import facts as f
 from ledger.loans.common import check_fund, dated, entered, loan_of, misfits
 from ledger.loans.history import Entry, accrued, add, without
+from ledger.loans.payments import payment_stream, said_of, undone
 from ledger.loans.state import ACTIVE, LENT, Loan, Status, dump
 from ledger.loans.waterfall import PARTS, Waterfall
 from ledger.state import Accepted, State
@@ -68,9 +69,20 @@ def undo(state: State, command: Command, now: int) -> Accepted:
     loan = loan_of(state, command, *LENT)
     effective_at, _, day = dated(state, body, now)
     entry = _fitting(lambda: without(loan.history, body.transaction, day))
-    data = {"undone": str(body.transaction), "reason": body.reason, "to": day.isoformat()}
+    data: dict[str, Any] = {"undone": str(body.transaction), "reason": body.reason, "to": day.isoformat()}
     ends = (f"loan:{loan.loan}:transaction:{body.transaction}",)
-    return entered(state, command, "loan_transaction_undone", now, effective_at, loan, entry, data, ends=ends)
+    type, also = "loan_transaction_undone", payments_of(loan, body)
+    for name in also:
+        stream = state.streams[name]
+        assert stream is not None
+        data |= said_of(undone(stream.state, body.transaction))
+    return entered(state, command, type, now, effective_at, loan, entry, data, ends=ends, also=also)
+
+
+def payments_of(loan: Loan, body: c.Undoing) -> list[str]:
+    """The stream of the payment that a transaction was part of, if it was."""
+    undone = [fact for fact in loan.facts if fact.seq == body.transaction]
+    return [payment_stream(name) for fact in undone if (name := getattr(fact, "payment", ""))]
 
 
 # ---------------------------------------------------------------- the facts of commands

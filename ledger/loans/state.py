@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import date
 from typing import Any, Literal, TypeVar
 
@@ -10,6 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ledger.events import Event
+from ledger.loans import accounts as a
 from ledger.loans.book import Book
 from ledger.loans.facts import AnyFact
 from ledger.loans.history import Entry, History, accrued, add, without
@@ -132,9 +134,13 @@ class Loan(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Borrower(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What decides about a borrower's applications. Limits are by asset, minor units."""
+    """What decides about a borrower's applications. Limits are by asset, minor units.
+
+    `kyc_at` is as of when the KYC status was decided.
+    """
 
     kyc: Kyc = "pending"
+    kyc_at: int = 0
     rating: Rating | None = None
     score: int | None = None
     limits: dict[str, int] = {}
@@ -236,7 +242,11 @@ def evolve_borrower(borrower: Borrower | None, event: Event, stream: str) -> Bor
     data = event.data
     if event.type == "borrower_assessed":
         assessed = restored(data["assessment"], Borrower)
-        return replace(assessed, taken={} if borrower is None else borrower.taken)
+        known = borrower or Borrower()
+        kyc_at = known.kyc_at if assessed.kyc == "pending" else from_iso(event.effective_at)
+        return replace(assessed, taken=known.taken, kyc_at=kyc_at)
+    if event.type == "borrower_kyc_set":
+        return replace(borrower or Borrower(), kyc=data["kyc"], kyc_at=from_iso(event.effective_at))
     assert borrower is not None
     taken = {loan: value for loan, value in borrower.taken.items() if loan != data["loan"]}
     if data["status"] not in FREE:
@@ -256,3 +266,11 @@ def evolve_funding(funding: Funding | None, event: Event, stream: str) -> Fundin
     if event.type == "provider_funds_received":
         return replace(funding, received={**funding.received, asset: funding.received.get(asset, 0) + amount})
     return replace(funding, remitted={**funding.remitted, asset: funding.remitted.get(asset, 0) + amount})
+
+
+def loan_claims(loan: Loan, stream: str) -> Iterator[tuple[str, str, int]]:
+    """What a loan adds to accounts that loans alone post to; suspense is claimed by payments."""
+    if loan.book is not None:
+        for account, amount in loan.book.totals.items():
+            if account in a.OWN and account != a.SUSPENSE:
+                yield account, loan.asset, amount

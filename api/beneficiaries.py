@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
-from anyio import to_thread
+from anyio import CancelScope, to_thread
 from msgspec import Meta, Raw, Struct
 
 from adapters.buffr_client import of_currency
@@ -12,7 +14,7 @@ from api.handlers import Call, Reply, carry_out
 from api.http import decode_body
 from api.problems import Refused, make
 from api.queries import Incarnation, Limit
-from api.registry import BeneficiaryView, Person
+from api.registry import BeneficiaryView, Person, Turn
 from ledger import commands as c
 from ledger import voucher_reads as reads
 from ledger.commands import Name
@@ -89,18 +91,30 @@ class VoucherAnswer(Struct, frozen=True):
 async def register(call: Call) -> Reply:
     """Store who somebody is, then commit to it in the book. A retry commits to the same."""
     person: Person = decode_body(call.operation.decoder, await call.exchange.body())
-    place = await _place(call, call.path["ledger"])
-    name = call.path["beneficiary"]
-    commitment = await to_thread.run_sync(call.bridge.registry.keep, *place, name, person)
-    return await carry_out(call, call.path, _asked(call, v.BeneficiaryRegistration(commitment=commitment)))
+    async with _turn(call) as turn:
+        commitment = await to_thread.run_sync(turn.keep, person)
+        registration = v.BeneficiaryRegistration(commitment=commitment)
+        return await carry_out(call, call.path, _asked(call, registration))
 
 
 async def erase(call: Call) -> Reply:
-    """Destroy what is known of somebody, then say so in the book."""
+    """Say in the book that somebody is gone, then destroy what is known of them. A retry destroys it too."""
     body: v.BeneficiaryErasure = decode_body(call.operation.decoder, await call.exchange.body())
+    async with _turn(call) as turn:
+        reply = await carry_out(call, call.path, _asked(call, body))
+        await to_thread.run_sync(turn.erase)
+        return reply
+
+
+@asynccontextmanager
+async def _turn(call: Call) -> AsyncIterator[Turn]:
     place = await _place(call, call.path["ledger"])
-    await to_thread.run_sync(call.bridge.registry.erase, *place, call.path["beneficiary"])
-    return await carry_out(call, call.path, _asked(call, body))
+    turn = await to_thread.run_sync(call.bridge.registry.begin, *place, call.path["beneficiary"])
+    try:
+        yield turn
+    finally:
+        with CancelScope(shield=True):
+            await to_thread.run_sync(turn.end)
 
 
 async def get(call: Call) -> Reply:

@@ -4,6 +4,9 @@ Each person's data are encrypted under a key of their own, which is sealed with 
 That key can be rotated, so that what backups hold opens no more. The book has a commitment: HMAC-SHA256 of
 the canonical data under a salt that lies with the data. To erase somebody is to delete their row: key, salt
 and data are gone, and nothing in the book changes.
+
+Registry and book tell the same: who is registered is stored before the book commits to them, who is erased is
+erased in the book before their data are destroyed, and one at a time does either with a person, in a turn.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ from __future__ import annotations
 import hmac
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -79,32 +82,25 @@ class Registry:
         self._pool = pool
         self._folder = folder
 
-    def keep(self, tenant: str, ledger: str, beneficiary: str, person: Person) -> str:
-        """Store a person's data; the commitment, the same one while the data are the same (VaultError)."""
+    def begin(self, tenant: str, ledger: str, beneficiary: str) -> Turn:
+        """Wait until nobody else changes what is known of a person, here or in the book; then nobody may.
+
+        `end` it. A process that dies ends it too.
+        """
+        connection = self._pool.getconn()
+        turn = Turn(
+            self._pool,
+            connection,
+            self._folder,
+            {"tenant": tenant, "ledger": ledger, "beneficiary": beneficiary},
+        )
         try:
-            found = self.person(tenant, ledger, beneficiary)
-            if _person(found) == person:
-                return found.commitment
-        except BeneficiaryNotFound:
-            pass
-        salt, key = secrets.token_bytes(KEY_BYTES), secrets.token_bytes(KEY_BYTES)
-        commitment = commitment_of(person, salt)
-        owner = _owner(tenant, ledger, beneficiary)
-        nonce = secrets.token_bytes(NONCE_BYTES)
-        plain = msgspec.json.encode({"person": person, "salt": salt.hex()})
-        row = {
-            "tenant": tenant,
-            "ledger": ledger,
-            "beneficiary": beneficiary,
-            "commitment": commitment,
-            "sealed": nonce + AESGCM(key).encrypt(nonce, plain, owner.encode()),
-        }
-        with self._working_for(tenant) as connection:
-            # Which key is in force is looked up under a lock that a rotation waits for.
-            connection.execute(QUERIES["lock"])
-            row["key"] = _in_force(self._folder).seal(key.hex(), owner)
-            connection.execute(QUERIES["keep"], row)
-        return commitment
+            connection.execute(QUERIES["begin"], {"owner": turn.owner})
+            connection.commit()
+        except BaseException:
+            turn.end()
+            raise
+        return turn
 
     def rotate(self) -> int:
         """Seal every person's key with a new one, and destroy the old one; how many (VaultError, OSError).
@@ -144,12 +140,6 @@ class Registry:
         wanted = {"tenant": tenant, "ledger": ledger, "after": after, "limit": limit}
         return list(self._read("persons", wanted))
 
-    def erase(self, tenant: str, ledger: str, beneficiary: str) -> None:
-        """Destroy a person's data, key and salt; it may be done already."""
-        with self._working_for(tenant) as connection:
-            wanted = {"tenant": tenant, "ledger": ledger, "beneficiary": beneficiary}
-            connection.execute(QUERIES["erase"], wanted)
-
     @contextmanager
     def _working_for(self, tenant: str) -> Iterator[psycopg.Connection[Any]]:
         with self._pool.connection() as connection:
@@ -159,19 +149,81 @@ class Registry:
     def _read(self, query: str, wanted: dict[str, Any]) -> Iterator[BeneficiaryView]:
         with self._working_for(wanted["tenant"]) as connection:
             rows = connection.execute(QUERIES[query], wanted).fetchall()
-        for beneficiary, registered_at, commitment, sealed_key, sealed in rows:
-            owner = _owner(wanted["tenant"], wanted["ledger"], beneficiary)
-            key = bytes.fromhex(_open(self._folder, sealed_key, owner))
-            nonce, rest = sealed[:NONCE_BYTES], sealed[NONCE_BYTES:]
-            kept = msgspec.json.decode(AESGCM(key).decrypt(nonce, rest, owner.encode()), type=_Kept)
-            person = {name: getattr(kept.person, name) for name in Person.__struct_fields__}
-            yield BeneficiaryView(
-                beneficiary=beneficiary,
-                registered_at=registered_at,
-                commitment=commitment,
-                salt=kept.salt,
-                **person,
-            )
+        for row in rows:
+            yield _opened(self._folder, wanted, row)
+
+
+class Turn:
+    """What is known of one person, for whoever has begun a turn. Threads may share it one after another."""
+
+    def __init__(
+        self,
+        pool: ConnectionPool[Any],
+        connection: psycopg.Connection[Any],
+        folder: Path,
+        whose: dict[str, str],
+    ) -> None:
+        self._pool = pool
+        self._connection = connection
+        self._folder = folder
+        self._whose = whose
+        self.owner = _owner(*whose.values())
+
+    def keep(self, person: Person) -> str:
+        """Store a person's data; the commitment, the same one while the data are the same (VaultError)."""
+        with self._connection.transaction():
+            self._connection.execute(QUERIES["work_for"], self._whose)
+            rows = self._connection.execute(QUERIES["person"], self._whose).fetchall()
+        for row in rows:
+            found = _opened(self._folder, self._whose, row)
+            if _person(found) == person:
+                return found.commitment
+        salt, key = secrets.token_bytes(KEY_BYTES), secrets.token_bytes(KEY_BYTES)
+        commitment = commitment_of(person, salt)
+        nonce = secrets.token_bytes(NONCE_BYTES)
+        plain = msgspec.json.encode({"person": person, "salt": salt.hex()})
+        sealed = nonce + AESGCM(key).encrypt(nonce, plain, self.owner.encode())
+        with self._connection.transaction():
+            self._connection.execute(QUERIES["work_for"], self._whose)
+            # Which key is in force is looked up under a lock that a rotation waits for.
+            self._connection.execute(QUERIES["lock"])
+            key_sealed = _in_force(self._folder).seal(key.hex(), self.owner)
+            row = {**self._whose, "commitment": commitment, "sealed": sealed, "key": key_sealed}
+            self._connection.execute(QUERIES["keep"], row)
+        return commitment
+
+    def erase(self) -> None:
+        """Destroy a person's data, key and salt; it may be done already."""
+        with self._connection.transaction():
+            self._connection.execute(QUERIES["work_for"], self._whose)
+            self._connection.execute(QUERIES["erase"], self._whose)
+
+    def end(self) -> None:
+        """Let others have their turn."""
+        try:
+            self._connection.rollback()
+            self._connection.execute(QUERIES["end"], {"owner": self.owner})
+            self._connection.commit()
+        except psycopg.Error:
+            self._connection.close()  # which ends it too
+        finally:
+            self._pool.putconn(self._connection)
+
+
+def _opened(folder: Path, whose: Mapping[str, Any], row: tuple[Any, ...]) -> BeneficiaryView:
+    beneficiary, registered_at, commitment, sealed_key, sealed = row
+    owner = _owner(whose["tenant"], whose["ledger"], beneficiary)
+    key = bytes.fromhex(_open(folder, sealed_key, owner))
+    nonce, rest = sealed[:NONCE_BYTES], sealed[NONCE_BYTES:]
+    kept = msgspec.json.decode(AESGCM(key).decrypt(nonce, rest, owner.encode()), type=_Kept)
+    person = {name: getattr(kept.person, name) for name in Person.__struct_fields__}
+    return BeneficiaryView(
+        beneficiary=beneficiary,
+        registered_at=registered_at,
+        commitment=commitment,
+        salt=kept.salt,
+        **person,
+    )
 
 
 class _Kept(Struct):

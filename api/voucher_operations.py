@@ -26,7 +26,13 @@ _BENEFICIARY = _LEDGER + "/beneficiaries/{beneficiary}"
 _ENTRY = _LEDGER + "/transactions/{seq}"
 
 _MONEY = ("programme_not_found", *DATED, *POSTING)
-_NEW = ("voucher_exists", "voucher_code_taken", "expires_in_past", "secrets_unavailable")
+_NEW = (
+    "beneficiary_not_found",
+    "voucher_exists",
+    "voucher_code_taken",
+    "expires_in_past",
+    "secrets_unavailable",
+)
 _STATE = ("voucher_not_found", "voucher_not_open", *DATED, *POSTING)
 
 

@@ -16,6 +16,7 @@ from ledger.writer import Writer
 CHART = ChartDocument(("NAD/2",), (), ("vouchers",))
 KEY = bytes(32)
 AGENTS = 100
+PEOPLE = 10_000
 
 
 class Rates(NamedTuple):
@@ -35,6 +36,8 @@ def vouchers(writer: Writer, batches: int) -> Rates:
         (v.Funding(amount=count * 100), "relief"),
     ):
         drive(writer, ledger, [Request([c.command(body, subject)])])
+    people = [c.command(v.BeneficiaryRegistration(commitment="0" * 64), f"B{n}") for n in range(PEOPLE)]
+    drive(writer, ledger, _requests(people))
     codes = [hash_of(code_of(KEY, ledger, f"V{n}")) for n in range(count)]
     issued = [_issue(n, code) for n, code in enumerate(codes)]
     issuing = drive(writer, ledger, _requests(issued))
@@ -49,7 +52,7 @@ def _requests(commands: list[c.Command]) -> list[Request]:
 def _issue(number: int, code: str) -> c.Command:
     name = f"V{number}"
     body = v.Issue(
-        programme="relief", voucher=name, amount=100, beneficiary=f"B{number % 10_000}", code_hash=code
+        programme="relief", voucher=name, amount=100, beneficiary=f"B{number % PEOPLE}", code_hash=code
     )
     return c.command(body, key=f"issue:{name}")
 

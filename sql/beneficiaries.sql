@@ -37,3 +37,10 @@ SELECT tenant, ledger, beneficiary, key FROM access.beneficiaries;
 -- name: reseal
 UPDATE access.beneficiaries SET key = %(key)s
  WHERE tenant = %(tenant)s AND ledger = %(ledger)s AND beneficiary = %(beneficiary)s;
+
+-- name: begin
+-- Of the session, so that it outlasts the transactions of a turn and ends with the process.
+SELECT pg_advisory_lock(hashtext('daybook beneficiary'), hashtext(%(owner)s));
+
+-- name: end
+SELECT pg_advisory_unlock(hashtext('daybook beneficiary'), hashtext(%(owner)s));

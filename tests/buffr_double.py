@@ -1,11 +1,13 @@
 """A double of Buffr's API for the tests, as a real HTTP server: it distributes, remembers keys, and can fail.
 
+`python -m tests.buffr_double VOUCHER=STATUS...` prints its URL and serves until it is ended.
 It is made from the client's contract in the seed; nobody at Buffr has seen it.
 """
 
 from __future__ import annotations
 
 import json
+import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -111,3 +113,10 @@ def buffr() -> Iterator[Buffr]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+if __name__ == "__main__":
+    with buffr() as double:
+        double.statuses |= dict(argument.split("=") for argument in sys.argv[1:])
+        print(double.url, flush=True)
+        threading.Event().wait()

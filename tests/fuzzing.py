@@ -130,6 +130,9 @@ def furnish(service: Service) -> dict[str, str]:
 
 def furnish_vouchers(service: Service, made: Callable[[str, Any], Any]) -> dict[str, str]:
     """The programme of the document's examples, with money in every place of it, and vouchers to end."""
+    for name in ("B-7", "B-8"):
+        person = {"name": "Maria Shikongo"}
+        assert service.call("PUT", f"{LEDGER}/beneficiaries/{name}", person).is_success
     programme = {"programme": "relief", "name": "Relief", "asset": "NAD/2"}
     made(f"{LEDGER}/programmes", programme)
     made(f"{LEDGER}/programmes/relief/fundings", {"amount": 10_000_000})
@@ -146,9 +149,6 @@ def furnish_vouchers(service: Service, made: Callable[[str, Any], Any]) -> dict[
         ids[f"{fate}_voucher.voucher"] = fate
     issued("V-1")
     made(f"{LEDGER}/vouchers/V-1/redeem", {"amount": 4_000, "payee_type": "agent", "payee": "A1"})
-    for name in ("B-7", "B-8"):
-        person = {"name": "Maria Shikongo"}
-        assert service.call("PUT", f"{LEDGER}/beneficiaries/{name}", person).is_success
     ids |= {"erase_beneficiary.beneficiary": "B-8"}
     return ids | {"voucher": "V-1", "redeem_code.code": issued("coded"), "open_programme.programme": "other"}
 

@@ -6,17 +6,20 @@ import hashlib
 import hmac
 import json
 import os
+import random
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import httpx
 import psycopg
 import pytest
 
 from api.access.keys import KeyRing
-from api.registry import Registry
+from api.registry import Registry, Turn
 from projections.audit import live
 from tests.conftest import NewDatabase
 from tests.daybook_command import succeeds
@@ -54,6 +57,16 @@ def register(book: Book, name: str, person: dict[str, str], key: str | None = No
     answer = book.call("PUT", f"/beneficiaries/{name}", person, headers=headers)
     assert answer.status_code == 200, answer.text
     return answer
+
+
+def fund(book: Book) -> None:
+    book.call("POST", "/programmes", {"programme": "relief", "name": "R", "asset": "NAD/2"})
+    assert book.call("POST", "/programmes/relief/fundings", {"amount": 5_000}).status_code == 201
+
+
+def issue(book: Book, name: str) -> Any:
+    voucher = {"programme": "relief", "voucher": name, "beneficiary": "B1", "amount": 10}
+    return book.call("POST", "/vouchers", voucher)
 
 
 def everything(database: str) -> bytes:
@@ -118,6 +131,81 @@ def test_an_erased_person_is_gone_and_every_proof_still_verifies(
     assert [x.sentence for x in report.verdicts if x.status == "failed"] == []
     again = book.call("POST", "/beneficiaries/B1/erase", {"reason": "again"})
     assert (again.status_code, again.json()["code"]) == (404, "beneficiary_not_found")
+
+
+def test_nothing_is_promised_to_who_is_not_there_or_was_erased(book: Book) -> None:
+    """Neither issued nor issued again, until somebody is registered under the name."""
+    fund(book)
+    assert issue(book, "V1").json()["code"] == "beneficiary_not_found"
+    register(book, "B1", MARIA)
+    assert issue(book, "V2").status_code == 201
+    assert book.call("POST", "/beneficiaries/B1/erase", {"reason": "asked for"}).status_code == 200
+    for answer in (issue(book, "V3"), book.call("POST", "/vouchers/V2/reissue", {"replacement": "V4"})):
+        assert (answer.status_code, answer.json()["code"]) == (404, "beneficiary_not_found")
+    register(book, "B1", MARIA)
+    assert book.call("POST", "/vouchers/V2/reissue", {"replacement": "V5"}).status_code == 201
+
+
+def test_who_races_with_an_erasure_comes_before_it_or_is_refused(database: str, book: Book) -> None:
+    """By the book no voucher is theirs while they are gone; at the end registry and book agree."""
+    fund(book)
+    chance = random.Random(7)
+
+    def work(number: int) -> None:
+        for step in range(8):
+            with httpx.Client(
+                base_url=book.service.base, headers=book.service.client.headers, timeout=30
+            ) as client:
+                path = f"{book.path}/beneficiaries/B1"
+                if number < 2:
+                    person = {**MARIA, "phone": f"+26481{number}{step:05}"}
+                    answer = client.put(path, json=person)
+                elif number < 4:
+                    answer = client.post(f"{path}/erase", json={"reason": "asked for"})
+                else:
+                    voucher = {
+                        "programme": "relief",
+                        "voucher": f"V{number}-{step}",
+                        "beneficiary": "B1",
+                        "amount": 1,
+                    }
+                    answer = client.post(f"{book.path}/vouchers", json=voucher)
+                assert answer.status_code in (200, 201, 404), answer.text
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(8)]
+    chance.shuffle(threads)
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    there, commitment, issued = False, "", 0
+    for event in book.get("/events", limit=1_000)["events"]:
+        body = event["body"]
+        if body["type"] == "beneficiary_registered":
+            there, commitment = True, body["data"]["commitment"]
+        elif body["type"] == "beneficiary_erased":
+            assert there
+            there = False
+        elif body["type"] == "voucher_issued":
+            assert there
+            issued += 1
+    assert issued
+    with psycopg.connect(database) as connection:
+        query = "SELECT commitment FROM access.beneficiaries WHERE ledger = %s"
+        assert connection.execute(query, (book.name,)).fetchall() == ([(commitment,)] if there else [])
+
+
+def test_an_erasure_that_was_cut_off_is_asked_for_again(book: Book) -> None:
+    """The book says it first, so nothing more is promised; the data go when it is asked for again."""
+    fund(book)
+    register(book, "B1", MARIA)
+    with patch.object(Turn, "erase", side_effect=psycopg.OperationalError("gone")):
+        cut = book.call("POST", "/beneficiaries/B1/erase", {"reason": "asked for"})
+        assert cut.status_code == 503
+    assert issue(book, "V1").json()["code"] == "beneficiary_not_found"
+    again = book.call("POST", "/beneficiaries/B1/erase", {"reason": "asked for"})
+    assert again.json()["code"] == "beneficiary_not_found"
+    assert book.call("GET", "/beneficiaries/B1").status_code == 404
 
 
 def test_personal_data_need_their_own_scope_and_are_each_ledgers_own(

@@ -31,6 +31,7 @@ def service(new_database: NewDatabase) -> Iterator[Service]:
 def book(service: Service) -> Iterator[Book]:
     """A programme with vouchers, and the door for Buffr, which is closed again at the end."""
     book = service.open(CHART)
+    assert book.call("PUT", "/beneficiaries/B1", {"name": "Maria Shikongo"}).status_code == 200
     ask(book, "/programmes", {"programme": "relief", "name": "Relief", "asset": "NAD/2"})
     ask(book, "/programmes/relief/fundings", {"amount": 1_000_000})
     door = ask(book, "/inbox/endpoints", {"provider": "buffr", "secret": SECRET, "default": True})

@@ -217,6 +217,7 @@ def test_a_process_killed_between_sending_and_recording_distributes_once(
         chart = {"name": "main", "chart": CHART}
         asking.post("/v1/ledgers", json=chart).raise_for_status()
         ledger = "/v1/ledgers/main"
+        asking.put(f"{ledger}/beneficiaries/B1", json={"name": "Maria Shikongo"}).raise_for_status()
         programme = {"programme": "relief", "name": "R", "asset": "NAD/2", "distributor": "buffr"}
         asking.post(f"{ledger}/programmes", json=programme).raise_for_status()
         funding = {"amount": 10_000}

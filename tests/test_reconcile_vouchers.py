@@ -26,7 +26,7 @@ from ledger.vouchers import commands as v
 from ledger.vouchers.codes import hash_of
 from ledger.writer import Writer
 from projections.audit import live
-from tests.bookkeeping import code, do, done, writing
+from tests.bookkeeping import code, do, done, register, writing
 from tests.buffr_double import API_KEY, Buffr, buffr
 from tests.conftest import NewDatabase
 
@@ -65,6 +65,7 @@ class Book:
         self.writer, self.reader, self.double, self.name = writer, reader, double, name
         self.strangers: list[str] = []
         self.do(c.LedgerOpening(name=name, chart=CHART))
+        register(writer, "B", ledger=name)
         self.do(v.ProgrammeOpening(programme="relief", name="R", asset="NAD/2", distributor="buffr"))
         self.do(v.ProgrammeOpening(programme="own", name="O", asset="NAD/2"))
         for programme in ("relief", "own"):

@@ -25,7 +25,7 @@ from ledger.three_way import ThreeWayLine, Word, three_way
 from ledger.vouchers import commands as v
 from ledger.vouchers.codes import hash_of
 from ledger.writer import Writer
-from tests.bookkeeping import do, done, writing
+from tests.bookkeeping import do, done, register, writing
 from tests.buffr_double import API_KEY, Buffr, buffr
 from tests.daybook_command import environment
 from tests.served import served
@@ -47,6 +47,7 @@ def writer(database: str) -> Iterator[Writer]:
         opening = v.ProgrammeOpening(programme="relief", name="R", asset="NAD/2", distributor="buffr")
         done(do(writer, opening))
         done(do(writer, v.Funding(amount=100_000, reference="F-1"), "relief"))
+        register(writer, "B")
         for number in range(1, 6):
             name = f"V{number}"
             issue = v.Issue(

@@ -26,7 +26,7 @@ from projections.assertion_reads import assertions
 from projections.assertions import Assertions
 from projections.daily_balances import DailyBalances
 from projections.trust import TrustLine, TrustReport, trust_report
-from tests.bookkeeping import do, done, writing
+from tests.bookkeeping import do, done, register, writing
 from tests.daybook_command import environment
 from tests.histories import project
 from tests.test_statements import camt, entry
@@ -45,6 +45,7 @@ def noon(day: int) -> datetime:
 def writer(database: str) -> Iterator[Writer]:
     with writing(database) as writer:
         done(do(writer, c.LedgerOpening(name="main", time_zone="Africa/Windhoek", chart=CHART)))
+        register(writer, "B1")
         for name in ("relief", "school"):
             done(do(writer, v.ProgrammeOpening(programme=name, name=name, asset="EUR/2")))
             done(do(writer, v.Funding(amount=100_000, effective_at=noon(5)), name))

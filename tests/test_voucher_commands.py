@@ -18,7 +18,7 @@ from ledger.chart import ChartDocument
 from ledger.vouchers import commands as v
 from ledger.vouchers.codes import hash_of
 from projections.vouchers import Vouchers
-from tests.bookkeeping import do, done, writing
+from tests.bookkeeping import do, done, register, writing
 from tests.daybook_command import COMMAND, ROOT, environment, fails, succeeds
 from tests.histories import project
 
@@ -31,6 +31,7 @@ def funded(database: str) -> str:
     with writing(database) as writer:
         chart = ChartDocument(assets=("NAD/2",), accounts=(), products=("vouchers",))
         done(do(writer, c.LedgerOpening(name="main", chart=chart)))
+        register(writer, *(f"B{n}" for n in range(900)))
         done(do(writer, v.ProgrammeOpening(programme="relief", name="Relief", asset="NAD/2")))
         done(do(writer, v.Funding(amount=10_000_000), "relief"))
     return database

@@ -19,7 +19,7 @@ from projections import vouchers
 from projections.verify import verify
 from projections.voucher_reads import percent
 from projections.vouchers import Vouchers
-from tests.bookkeeping import do, done, writing
+from tests.bookkeeping import do, done, register, writing
 from tests.conftest import NewDatabase
 from tests.histories import project
 from tests.served import Service, served
@@ -34,6 +34,7 @@ def live(conninfo: str, seed: int) -> int:
     head = 0
     with writing(conninfo) as writer:
         done(do(writer, c.LedgerOpening(name="main", chart=chart)))
+        register(writer, "B0", "B1", "B2")
         for name, distributor in (("a", "buffr"), ("b", "")):
             opening = v.ProgrammeOpening(programme=name, name=name, asset="NAD/2", distributor=distributor)  # type: ignore[arg-type]
             done(do(writer, opening))

@@ -24,7 +24,7 @@ from ledger.vouchers.streams import Voucher
 from ledger.writer import Writer
 from projections.audit import live
 from tests import bookkeeping
-from tests.bookkeeping import code, done, writing
+from tests.bookkeeping import code, done, register, writing
 from tests.postings import catalogue, entry
 
 CHART = ChartDocument(assets=("NAD/2",), accounts=(), products=("vouchers",))
@@ -37,6 +37,7 @@ def hashed(text: str) -> str:
 def opened(writer: Writer, **settings: Any) -> None:
     """A ledger with the programme `relief` and 100,000 in its fund."""
     done(do(writer, c.LedgerOpening(name="main", chart=CHART)))
+    register(writer, "B1")
     done(do(writer, v.ProgrammeOpening(programme="relief", name="Relief", asset="NAD/2", **settings)))
     done(do(writer, on("relief", v.Funding(amount=100_000))))
 
@@ -50,9 +51,8 @@ def writer(database: str) -> Iterator[Writer]:
 
 def issue(name: str, amount: int = 10_000, secret: str = "", **more: Any) -> v.Issue:
     digest = hashed(secret or name)
-    return v.Issue(
-        programme="relief", voucher=name, amount=amount, beneficiary="B1", code_hash=digest, **more
-    )
+    who = more.pop("beneficiary", "B1")
+    return v.Issue(programme="relief", voucher=name, amount=amount, beneficiary=who, code_hash=digest, **more)
 
 
 def redeem(amount: int | None = None, payee: str = "A1", **more: Any) -> v.Redemption:
@@ -194,6 +194,7 @@ def test_commands_that_cannot_be_are_refused(database: str, writer: Writer) -> N
         (on("none", v.Funding(amount=1)), "programme_not_found"),
         (on("none", v.BeneficiaryErasure(reason="asked for")), "beneficiary_not_found"),
         (on("relief", v.Return(amount=100_000)), "insufficient_available"),
+        (issue("V9", beneficiary="nobody"), "beneficiary_not_found"),
         (issue("V1", secret="new"), "voucher_exists"),
         (issue("V3", secret="V1"), "voucher_code_taken"),
         (issue("V3", 100_000), "insufficient_available"),
@@ -230,6 +231,7 @@ def test_a_voucher_is_good_through_the_last_of_its_days(database: str) -> None:
     with writing(database) as writer:
         opening = c.LedgerOpening(name="main", chart=CHART, time_zone="Africa/Windhoek")
         done(do(writer, opening))
+        register(writer, "B1")
         done(
             do(
                 writer,

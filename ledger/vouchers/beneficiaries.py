@@ -27,13 +27,23 @@ def erase(state: State, command: Command, now: int) -> Accepted:
     """Say that a person's data are gone."""
     body = command.body
     assert isinstance(body, c.BeneficiaryErasure)
-    stream = state.streams[_stream(command)]
-    if stream is None or stream.state.erased:
-        refuse("beneficiary_not_found", beneficiary=str(command.subject))
+    check_there(state, str(command.subject))
     data = {"beneficiary": str(command.subject), "reason": body.reason}
     at = effective_moment(state, body, now)
     return record(state, command, "beneficiary_erased", now, at, [], [_stream(command)], data)
 
 
+def check_there(state: State, beneficiary: str) -> None:
+    """Nothing is promised to somebody who was never registered, or was erased."""
+    stream = state.streams[stream_of(beneficiary)]
+    if stream is None or stream.state.erased:
+        refuse("beneficiary_not_found", beneficiary=beneficiary)
+
+
+def stream_of(beneficiary: str) -> str:
+    """The stream of a beneficiary."""
+    return f"beneficiary:{beneficiary}"
+
+
 def _stream(command: Command) -> str:
-    return f"beneficiary:{command.subject}"
+    return stream_of(str(command.subject))

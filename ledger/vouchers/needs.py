@@ -8,6 +8,7 @@ from ledger.reconciliation.streams import REPORTS, REPORTS_STREAM, next_report, 
 from ledger.state import State
 from ledger.vouchers import accounts as a
 from ledger.vouchers import commands as c
+from ledger.vouchers.beneficiaries import stream_of
 from ledger.vouchers.streams import Voucher
 
 
@@ -29,6 +30,7 @@ def needs(state: State, command: Command) -> Needs:
             return Needs([f"programme:{subject}"], [a.trust(subject), *owed])
         case c.Issue():
             streams = [f"programme:{body.programme}", f"voucher:{body.voucher}", f"code:{body.code_hash}"]
+            streams.append(stream_of(body.beneficiary))
             return Needs(streams, [a.fund(body.programme), a.outstanding(body.programme)])
         case c.Redemption():
             name = f"voucher:{subject}" if subject else _of_code(state, body.code_hash)
@@ -36,6 +38,9 @@ def needs(state: State, command: Command) -> Needs:
             return _voucher(state, name, streams + _reports(state, body), body)
         case c.Reissue():
             streams = [f"voucher:{body.replacement}", f"code:{body.code_hash}"]
+            old = state.streams.get(f"voucher:{subject}")
+            if old is not None:
+                streams.append(stream_of(old.state.beneficiary))
             return _voucher(state, f"voucher:{subject}", streams, None)
         case c.OfVoucher():
             return _voucher(state, f"voucher:{subject}", _reports(state, body), None)

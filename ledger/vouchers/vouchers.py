@@ -21,6 +21,7 @@ from ledger.state import Accepted, State
 from ledger.text import iso, micros, moment
 from ledger.vouchers import accounts as a
 from ledger.vouchers import commands as c
+from ledger.vouchers.beneficiaries import check_there
 from ledger.vouchers.programmes import programme_of
 from ledger.vouchers.streams import Voucher
 
@@ -28,6 +29,7 @@ from ledger.vouchers.streams import Voucher
 def issue(state: State, command: Command, now: int) -> Accepted:
     body = command.body
     assert isinstance(body, c.Issue)
+    check_there(state, body.beneficiary)
     programme = programme_of(state, body.programme)
     streams = _new_voucher(state, body.voucher, body.code_hash)
     at = effective_moment(state, body, now)
@@ -169,6 +171,7 @@ def reissue(state: State, command: Command, now: int) -> Accepted:
     body = command.body
     assert isinstance(body, c.Reissue)
     voucher = _voucher(state, str(command.subject))
+    check_there(state, voucher.beneficiary)
     if not voucher.is_open:
         refuse("voucher_not_open", voucher=voucher.voucher, status=voucher.status)
     streams = _new_voucher(state, body.replacement, body.code_hash)

@@ -38,7 +38,10 @@ class Named(Struct, frozen=True):
 
 
 class Event(Struct, frozen=True):
-    """A provider's event as it was verified and stored. `body` is the parsed JSON object."""
+    """A provider's event as it was verified and stored. `body` is the parsed JSON object.
+
+    `ledger` is the one that it came in for, by its name among those of all tenants.
+    """
 
     provider: str
     id: str
@@ -46,6 +49,7 @@ class Event(Struct, frozen=True):
     subject: str
     received_at: datetime
     body: dict[str, Any]
+    ledger: str = ""
 
     def not_later(self, moment: datetime) -> datetime:
         """A moment of the provider's, whose clock may be ahead of ours: nothing counts in the future."""

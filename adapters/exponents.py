@@ -6,6 +6,7 @@ multiples of. By (provider, currency, operation), because one provider counts on
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 
@@ -59,3 +60,16 @@ def minor(provider: str, currency: str, operation: str, amount: int) -> int:
     if row.scale >= row.sent:
         return amount * int(10 ** (row.scale - row.sent))
     return amount // int(10 ** (row.sent - row.scale))
+
+
+def sent(provider: str, asset: str, operation: str, amount: int) -> tuple[str, int]:
+    """An amount of our asset as a provider counts it, the inverse of `minor`: currency, units (NotWhole)."""
+    currency, _, scale = asset.partition("/")
+    row = exponent(provider, currency, operation)
+    if not re.match(r"[A-Z]{3}\Z", currency) or int(scale) != row.scale:
+        raise NotWhole(f"{asset} is not an asset that {provider} counts a currency in")
+    step = 10 ** max(row.scale - row.sent, 0)
+    units = amount // step * 10 ** max(row.sent - row.scale, 0)
+    if amount % step or units % row.step:
+        raise NotWhole(f"{amount} of {asset} is an amount that {provider} does not have")
+    return currency, units

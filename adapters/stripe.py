@@ -7,33 +7,42 @@ is known. Stripe's texts and amounts are not trusted to be there: versions of it
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from adapters.adapter import Adapter, Event, Ignore, NoSettings, Park, Post, Translation, at, members, text_at
-from adapters.exponents import NotWhole, minor
+from adapters.adapter import Adapter, Event, Ignore, Park, Translation, at, members, plain, text_at
+from adapters.exponents import NotWhole
 from adapters.signatures import STRIPE
-from adapters.stripe_objects import PROVIDER, Misread, Told, moment
+from adapters.stripe_objects import (
+    CHARGED_ORDER,
+    NO_SETTINGS,
+    PROVIDER,
+    Misread,
+    Rule,
+    StripeEndpoint,
+    Told,
+    moment,
+    post,
+)
+from adapters.stripe_recurring import invoice_failed, invoice_metadata, invoice_paid, subscription
 from adapters.stripe_transactions import recorded
-from ledger.commands import ProductCommand, command
+from ledger.commands import ProductCommand
 from ledger.credits.purchase_commands import (
     DeclineOrder,
     FreezePurchase,
     FulfilOrder,
     LoseDispute,
-    OrderCredits,
     RefundPurchase,
     ReversePurchaseRefund,
     UnfreezePurchase,
 )
 from ledger.payments.commands import (
+    BalanceFigures,
     RecordBalanceTransaction,
     RecordCharge,
     RecordDispute,
     RecordPayout,
     RecordRefund,
     RecordRefundedTotal,
-    Settlement,
     Stage,
 )
 
@@ -47,23 +56,29 @@ _SILENT = (
 )  # fmt: skip
 
 
-def translate(event: Event, settings: NoSettings) -> Translation:
+def translate(event: Event, settings: StripeEndpoint = NO_SETTINGS) -> Translation:
     """What an event means."""
     rule = RULES.get(event.type)
     if rule is None:
         if event.type.startswith(_SILENT):
             return Ignore(f"{event.type} moves no money that another event does not tell of.")
         return Park("unknown_type", f"Daybook has no rule for {event.type or 'events without a type'}.")
+    told = Told(event, settings)
+    other = _other_ledger(told)
+    if other:
+        return Ignore(f"It is of the ledger {plain(other, 100)}.")
     try:
-        return rule(Told(event))
+        return rule(told)
     except Misread as error:
         return Park("object_not_understood", f"In the object of {event.type}, {error}.")
     except NotWhole as error:
         return Park("amount_not_whole", f"{error}.")
 
 
-def _post(once: str, *commands: ProductCommand, then: ProductCommand | None = None) -> Post:
-    return Post([command(body) for body in commands], once=once, then=None if then is None else command(then))
+def _other_ledger(told: Told) -> str:
+    """The ledger that an object was made for at Stripe, if that is another one than the endpoint's."""
+    named = told.text("metadata", "ledger") or text_at(invoice_metadata(told.object), "ledger")
+    return named if named not in ("", told.event.ledger) else ""
 
 
 # ---------------------------------------------------------------- money in
@@ -83,10 +98,10 @@ def charge(told: Told) -> Translation:
         payment=told.link("payment_intent") or id,
         amount=told.amount(captured),
         asset=told.asset(),
-        order=told.reference("metadata", "order"),
+        order=told.reference("metadata", "order") or told.reference("metadata", CHARGED_ORDER),
         effective_at=told.when(),
     )
-    return _post(id, body, then=_brought(told))
+    return post(id, body, then=_brought(told))
 
 
 def _brought(told: Told) -> RecordBalanceTransaction | None:
@@ -121,7 +136,29 @@ def session_paid(told: Told) -> Translation:
         payment=told.link("payment_intent"),
         session=id,
     )
-    return _post(id, body)
+    return post(id, body)
+
+
+def intent_paid(told: Told) -> Translation:
+    """A saved payment method was charged for an order. Of other payments, charges and sessions tell."""
+    order = told.text("metadata", CHARGED_ORDER)
+    if not order:
+        return Ignore("Its charge tells of its money, and its session of what was bought.")
+    id = told.id()
+    body = FulfilOrder(
+        order=order, amount=told.amount("amount_received"), asset=told.asset(), payment=id, session=id
+    )
+    return post(id, body)
+
+
+def intent_failed(told: Told) -> Translation:
+    """The order that a saved payment method was charged for waits no more; any other may still be paid."""
+    order = told.text("metadata", CHARGED_ORDER)
+    if not order:
+        return Ignore("The payment may still succeed.")
+    error = at(told.object, "last_payment_error")
+    reason = text_at(error, "decline_code") or text_at(error, "code") or "payment_failed"
+    return post(f"{told.id()}:declined", DeclineOrder(order=order, reason=reason))
 
 
 def session_failed(told: Told) -> Translation:
@@ -130,61 +167,11 @@ def session_failed(told: Told) -> Translation:
     if told.text("mode") != "payment" or not order:
         return Ignore("A session that failed or expired moves no money, and names no order of ours.")
     reason = "session_expired" if told.event.type.endswith("expired") else "payment_failed"
-    return _post(f"{told.id()}:declined", DeclineOrder(order=order, reason=reason))
+    return post(f"{told.id()}:declined", DeclineOrder(order=order, reason=reason))
 
 
 def _order(told: Told) -> str:
     return told.text("metadata", "order") or told.text("client_reference_id")
-
-
-def invoice_paid(told: Told) -> Translation:
-    """A month of a subscription: an order of its own, named by the invoice, and paid."""
-    metadata = _subscription_metadata(told)
-    owner, package = text_at(metadata, "userId"), text_at(metadata, "packageId")
-    if not owner or not package:
-        return Park(
-            "order_not_named", "The invoice's subscription names no userId and packageId in its metadata."
-        )
-    id = told.id()
-    discounts = at(told.object, "total_discount_amounts") or []
-    taxes = at(told.object, "total_taxes") or at(told.object, "total_tax_amounts") or []
-    body = FulfilOrder(
-        order=id,
-        amount=told.or_zero("amount_paid"),
-        asset=told.asset(),
-        tax=_sum(told, taxes),
-        discount=_sum(told, discounts),
-        payment=_invoice_payment(told),
-    )
-    return _post(id, OrderCredits(owner=owner, package=package, order=id), body)
-
-
-def _subscription_metadata(told: Told) -> Any:
-    """Where versions of the API have it."""
-    return (
-        at(told.object, "parent", "subscription_details", "metadata")
-        or at(told.object, "subscription_details", "metadata")
-        or at(told.object, "subscription", "metadata")
-    )
-
-
-def _invoice_payment(told: Told) -> str:
-    payments = at(told.object, "payments", "data")
-    for payment in payments if isinstance(payments, list) else []:
-        found = text_at(payment, "payment", "payment_intent") or text_at(payment, "payment", "charge")
-        if found:
-            return found
-    return told.link("payment_intent") or told.link("charge") or told.id()
-
-
-def _sum(told: Told, amounts: Any) -> int:
-    found = 0
-    for one in amounts if isinstance(amounts, list) else []:
-        amount = at(one, "amount")
-        if not isinstance(amount, int) or isinstance(amount, bool):
-            raise Misread("an `amount` of taxes or discounts is not a whole number")
-        found += minor(PROVIDER, told.currency(), "charge", amount)
-    return found
 
 
 # ---------------------------------------------------------------- money out
@@ -208,7 +195,7 @@ def refund(told: Told) -> Translation:
         if failed
         else RefundPurchase(payment=payment, amount=amount, refund=id)
     )
-    return _post(f"{id}:{stage}", cash, then=product)
+    return post(f"{id}:{stage}", cash, then=product)
 
 
 def dispute(told: Told) -> Translation:
@@ -235,17 +222,17 @@ def dispute(told: Told) -> Translation:
         product = UnfreezePurchase(payment=payment, dispute=id)
     elif status in ("needs_response", "under_review"):
         product = FreezePurchase(payment=payment, dispute=id)
-    return _post("", cash, then=product)
+    return post("", cash, then=product)
 
 
-def _settlement(told: Told, body: dict[str, Any]) -> Settlement:
+def _settlement(told: Told, body: dict[str, Any]) -> BalanceFigures:
     """A balance transaction that came with a dispute."""
     txn = Told(Event(PROVIDER, "", "", "", told.event.received_at, {"data": {"object": body}}))
     amount = txn.amount("amount", operation="balance")
     if txn.asset() == told.asset():
-        return Settlement(txn=txn.id(), amount=amount, fee=txn.or_zero("fee"), asset=txn.asset())
+        return BalanceFigures(txn=txn.id(), amount=amount, fee=txn.or_zero("fee"), asset=txn.asset())
     disputed = told.amount("amount", operation="dispute")
-    return Settlement(
+    return BalanceFigures(
         txn=txn.id(),
         amount=amount,
         fee=txn.or_zero("fee"),
@@ -267,7 +254,7 @@ def payout(told: Told) -> Translation:
         stage=stage,
         effective_at=told.happened() if failed else told.when(),
     )
-    return _post(f"{id}:{stage}", body)
+    return post(f"{id}:{stage}", body)
 
 
 def cumulative(told: Told) -> Translation:
@@ -278,15 +265,16 @@ def cumulative(told: Told) -> Translation:
     body = RecordRefundedTotal(
         charge=id, payment=told.link("payment_intent") or id, amount=amount, asset=told.asset()
     )
-    return _post(f"{id}:refunded:{amount}", body)
+    return post(f"{id}:refunded:{amount}", body)
 
 
-Rule = Callable[[Told], Translation]
 RULES: dict[str, Rule] = {
     "checkout.session.completed": session_paid,
     "checkout.session.async_payment_succeeded": session_paid,
     "checkout.session.async_payment_failed": session_failed,
     "checkout.session.expired": session_failed,
+    "payment_intent.succeeded": intent_paid,
+    "payment_intent.payment_failed": intent_failed,
     **dict.fromkeys((f"charge.{what}" for what in ("succeeded", "captured", "updated")), charge),
     **dict.fromkeys((f"charge.{what}" for what in ("failed", "pending", "expired")), charge),
     "charge.refunded": cumulative,
@@ -300,6 +288,14 @@ RULES: dict[str, Rule] = {
         dispute,
     ),
     **dict.fromkeys(("invoice.paid", "invoice.payment_succeeded"), invoice_paid),
+    "invoice.payment_failed": invoice_failed,
+    **dict.fromkeys(
+        (
+            f"customer.subscription.{what}"
+            for what in ("created", "updated", "deleted", "paused", "resumed", "trial_will_end")
+        ),
+        subscription,
+    ),
     **dict.fromkeys(
         (
             f"payout.{what}"
@@ -309,4 +305,6 @@ RULES: dict[str, Rule] = {
     ),
 }
 
-ADAPTER = Adapter(PROVIDER, STRIPE, members(("id",), ("type",), ("data", "object", "id")), translate)
+ADAPTER = Adapter(
+    PROVIDER, STRIPE, members(("id",), ("type",), ("data", "object", "id")), translate, StripeEndpoint
+)

@@ -3,14 +3,30 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from adapters.adapter import Event, at, text_at
+from msgspec import Struct
+
+from adapters.adapter import Event, Post, Translation, at, text_at
 from adapters.exponents import asset_of, minor
+from ledger.commands import ProductCommand, command
+from ledger.credits.commands import Id
 
 PROVIDER = "stripe"
+# What the metadata of a payment call the order that it was made for, and not by a session.
+CHARGED_ORDER = "charged_order"
 _REFERENCE = re.compile(r"[A-Za-z0-9_.\-]{1,200}\Z")
+
+
+class StripeEndpoint(Struct, frozen=True, forbid_unknown_fields=True):
+    """Settings of an endpoint. `packages`: which package a price or product of Stripe's sells."""
+
+    packages: dict[str, Id] = {}
+
+
+NO_SETTINGS = StripeEndpoint()
 
 
 class Misread(Exception):
@@ -18,10 +34,10 @@ class Misread(Exception):
 
 
 class Told:
-    """An event's object, read with care."""
+    """An event's object, read with care. `settings` are the endpoint's."""
 
-    def __init__(self, event: Event) -> None:
-        self.event = event
+    def __init__(self, event: Event, settings: StripeEndpoint = NO_SETTINGS) -> None:
+        self.event, self.settings = event, settings
         self.object = at(event.body, "data", "object")
 
     def text(self, *path: str) -> str:
@@ -93,3 +109,11 @@ def moment(event: Event, seconds: Any) -> datetime | None:
     if not isinstance(seconds, int) or isinstance(seconds, bool) or not 0 < seconds < 2**33:
         return None
     return event.not_later(datetime.fromtimestamp(seconds, UTC))
+
+
+def post(once: str, *commands: ProductCommand, then: ProductCommand | None = None) -> Post:
+    """Commands for the fact `once`; empty: the event itself."""
+    return Post([command(body) for body in commands], once=once, then=None if then is None else command(then))
+
+
+Rule = Callable[[Told], Translation]

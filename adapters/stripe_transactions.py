@@ -7,7 +7,7 @@ from typing import Any
 
 from adapters.adapter import Event
 from adapters.stripe_objects import PROVIDER, Told
-from ledger.payments.commands import Kind, RecordBalanceTransaction, Settlement
+from ledger.payments.commands import BalanceFigures, Kind, RecordBalanceTransaction
 
 KINDS: dict[str, Kind] = {
     "charge": "charge",
@@ -42,7 +42,9 @@ def recorded(body: dict[str, Any], now: datetime) -> RecordBalanceTransaction:
     return RecordBalanceTransaction(
         kind=kind,
         type=type,
-        settlement=Settlement(txn=txn.id(), amount=amount, fee=txn.or_zero("fee"), asset=asset, **figures),
+        settlement=BalanceFigures(
+            txn=txn.id(), amount=amount, fee=txn.or_zero("fee"), asset=asset, **figures
+        ),
         source=source_id,
         payment=payment,
         effective_at=txn.when(),

@@ -14,11 +14,12 @@ import psycopg
 import structlog
 from stripe import StripeClient, StripeError
 
-from adapters.inbox.connections import QUERIES, connect, working_for
+from adapters.inbox.connections import connect
+from adapters.inbox.endpoints import default_endpoint
 from adapters.stripe_balance import Execute, Trouble, fetch
+from adapters.stripe_objects import PROVIDER
 from ledger.errors import WriterError
 from ledger.reader import Reader
-from ledger.text import DEFAULT_TENANT
 
 log = structlog.get_logger(__name__)
 
@@ -77,6 +78,6 @@ class BalanceWorker:
 
 def default_ledger(conninfo: str) -> str | None:
     """The ledger that Stripe's default endpoint is of; None: there is none (psycopg.Error)."""
-    with closing(connect(conninfo)) as connection, working_for(connection, DEFAULT_TENANT):
-        row = connection.execute(QUERIES["default_ledger"], {"provider": "stripe"}).fetchone()
-    return None if row is None else str(row[0])
+    with closing(connect(conninfo)) as connection:
+        found = default_endpoint(connection, PROVIDER)
+    return None if found is None else found.ledger

@@ -27,6 +27,7 @@ from api.feeds import Feeds
 from api.intake import Inbox
 from api.registry import Registry
 from api.settings import Work
+from api.stripe_requests import StripeRequests
 from ledger.batch import Outcome, Request
 from ledger.errors import ClockBehind, Overloaded, WriterError
 from ledger.keeping import Keeping
@@ -62,7 +63,14 @@ class Bridge:
         self.webhooks = Webhooks(
             conninfo, keeping.folder, sending=work.sending, insecure=work.insecure_webhooks
         )
-        self.inbox = Inbox(conninfo, self.webhooks.vault, self._submit_behind, working=work.sending)
+        self.inbox = Inbox(
+            conninfo,
+            self.webhooks.vault,
+            self._submit_behind,
+            working=work.sending,
+            stripe_secret=work.stripe_webhook_secret,
+        )
+        self.stripe = None if work.stripe is None else StripeRequests(work.stripe)
         self.registry = Registry(self.keys.pool, keeping.folder)
         self._distributor = None
         if work.sending and work.buffr is not None:

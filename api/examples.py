@@ -11,6 +11,7 @@ from api.arrears_examples import ARREARS_EXAMPLES
 from api.credit_examples import CREDIT_EXAMPLES
 from api.loan_examples import LOAN_EXAMPLES
 from api.loan_payment_examples import LOAN_PAYMENT_EXAMPLES
+from api.payment_examples import PAYMENT_EXAMPLES
 from api.voucher_examples import VOUCHER_EXAMPLES
 
 _CHART = {
@@ -830,5 +831,6 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     **ARREARS_EXAMPLES,
     **LOAN_EXAMPLES,
     **LOAN_PAYMENT_EXAMPLES,
+    **PAYMENT_EXAMPLES,
     **VOUCHER_EXAMPLES,
 }

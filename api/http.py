@@ -25,6 +25,7 @@ from ledger.chart import MAX_AMOUNT
 from ledger.commands import Address, Key, Name, Period
 from ledger.credits.commands import Id as OrderId
 from ledger.loans.terms import Id as LoanId
+from ledger.payments.commands import Id as StripeId
 from ledger.periods import days_of
 from ledger.proofs import tile_at
 from ledger.vouchers.commands import Id
@@ -45,6 +46,7 @@ ProjectionName = Annotated[str, Meta(pattern=r"^[a-z][a-z_]{0,62}\Z")]
 Uuid = Annotated[str, Meta(pattern=r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z")]
 FileName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.\-/]{1,200}\Z")]
 Seq = Annotated[int, Meta(ge=1, le=MAX_AMOUNT)]
+SessionId = Annotated[str, Meta(pattern=r"^cs_[A-Za-z0-9_]+\Z", max_length=200, examples=["cs_test_a1B2"])]
 
 encode = msgspec.json.Encoder().encode
 
@@ -424,6 +426,8 @@ _PATH: dict[str, Callable[[str], Any]] = {
     "key": partial(msgspec.convert, type=UUID),
     "approval": partial(msgspec.convert, type=UUID),
     "order": partial(msgspec.convert, type=OrderId),
+    "session": partial(msgspec.convert, type=SessionId),
+    "stripe_subscription": partial(msgspec.convert, type=StripeId),
     "period": _period,
     "subscription": partial(msgspec.convert, type=Uuid),
     "provider": partial(msgspec.convert, type=Provider),

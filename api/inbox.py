@@ -105,6 +105,7 @@ class Asked(NamedTuple):
     number: int
     body: Any
     vault: Vault
+    stripe_secret: str  # of Stripe's default endpoint, from a setting
 
 
 def work(function: Callable[[Connection, Asked], Any]) -> Handler:
@@ -117,7 +118,9 @@ def work(function: Callable[[Connection, Asked], Any]) -> Handler:
             body = decode_body(operation.decoder, await call.exchange.body() or operation.empty_body)
         await call.bridge.read(call.reader.incarnation, path["ledger"])
         ledger = call.whole_name(path["ledger"])
-        asked = Asked(ledger, path.get("endpoint", ""), path.get("number", 0), body, inbox.vault)
+        asked = Asked(
+            ledger, path.get("endpoint", ""), path.get("number", 0), body, inbox.vault, inbox.stripe_secret
+        )
         try:
             answer = await inbox.run(function, asked)
         except ValueError as error:
@@ -136,7 +139,7 @@ def _location(call: Call, answer: Any) -> tuple[tuple[bytes, bytes], ...]:
 
 
 def create(connection: Connection, asked: Asked) -> e.EndpointWithSecret:
-    return e.create(connection, asked.vault, asked.ledger, asked.body)
+    return e.create(connection, asked.vault, asked.ledger, asked.body, asked.stripe_secret)
 
 
 def listed(connection: Connection, asked: Asked) -> Endpoints:
@@ -152,7 +155,7 @@ def change(connection: Connection, asked: Asked) -> e.Endpoint:
 
 
 def rotate(connection: Connection, asked: Asked) -> e.EndpointWithSecret:
-    return e.rotate(connection, asked.vault, asked.ledger, asked.endpoint, asked.body)
+    return e.rotate(connection, asked.vault, asked.ledger, asked.endpoint, asked.body, asked.stripe_secret)
 
 
 def delete(connection: Connection, asked: Asked) -> e.Endpoint:

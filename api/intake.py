@@ -31,9 +31,15 @@ LATE = timedelta(minutes=1)
 class Inbox:
     """The inbox's connections in one process, and the thread that settles webhooks if it is to work here."""
 
-    def __init__(self, conninfo: str, vault: Vault, submit: Submit, *, working: bool) -> None:
-        """Starts the thread; connections are made when they are needed."""
+    def __init__(
+        self, conninfo: str, vault: Vault, submit: Submit, *, working: bool, stripe_secret: str = ""
+    ) -> None:
+        """Starts the thread; connections are made when they are needed.
+
+        `stripe_secret`: what Stripe's default endpoint gets that is made without one.
+        """
         self.vault = vault
+        self.stripe_secret = stripe_secret
         self._pool: ConnectionPool[Connection] = ConnectionPool(
             as_inbox(conninfo),
             min_size=0,

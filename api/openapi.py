@@ -84,6 +84,16 @@ _PATH_PARAMETERS = {
         {"type": "string", "pattern": r"^[A-Za-z0-9_.\-]+$", "maxLength": 64},
         "order-1842",
     ),
+    "session": (
+        "The id of the Checkout session at Stripe.",
+        {"type": "string", "pattern": r"^cs_[A-Za-z0-9_]+$", "maxLength": 200},
+        "cs_test_a1B2",
+    ),
+    "stripe_subscription": (
+        "The id of the subscription at Stripe.",
+        {"type": "string", "pattern": r"^[A-Za-z0-9_.\-]+$", "maxLength": 200},
+        "sub_1",
+    ),
     "period": (
         "A year, quarter, month or day of the ledger's time zone.",
         {"type": "string", "pattern": r"^[1-9][0-9]{3}(-Q[1-4]|-[0-9]{2}(-[0-9]{2})?)?$"},
@@ -130,6 +140,7 @@ _PATH_PARAMETERS = {
 _STATUS_WORDS = {
     400: "Malformed request",
     401: "Who are you?",
+    402: "Not paid",
     403: "Not allowed",
     404: "Not found",
     405: "Method not allowed",
@@ -140,6 +151,7 @@ _STATUS_WORDS = {
     429: "Too often",
     422: "Refused",
     500: "Defect",
+    502: "Misconfigured",
     503: "Not now",
 }
 

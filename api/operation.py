@@ -25,6 +25,7 @@ Tag = Literal[
     "Jobs",
     "Webhooks",
     "Credits",
+    "Payments",
     "Loans",
     "Inbox",
     "Vouchers",

@@ -19,6 +19,7 @@ from api.loan_list_operations import LOAN_LIST_OPERATIONS
 from api.loan_operations import LOAN_OPERATIONS
 from api.loan_payment_operations import LOAN_PAYMENT_OPERATIONS
 from api.operation import DATED, POSTING, Operation
+from api.payment_operations import PAYMENT_OPERATIONS
 from api.queries import (
     AccountsPage,
     AccountsQuery,
@@ -1171,6 +1172,7 @@ OPERATIONS: tuple[Operation, ...] = (
         answer=handlers.Ready,
     ),
     *CREDIT_OPERATIONS,
+    *PAYMENT_OPERATIONS,
     *VOUCHER_OPERATIONS,
     *LOAN_OPERATIONS,
     *LOAN_LIST_OPERATIONS,

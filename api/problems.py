@@ -20,6 +20,13 @@ from adapters.inbox.desk import WebhookNotFound, WebhookSettled
 from adapters.inbox.door import DoorClosed, IdReused, NotTrusted
 from adapters.inbox.endpoints import MAX_ENDPOINTS, DefaultTaken, EndpointNotFound, TooManyEndpoints
 from adapters.providers import ProviderNotFound
+from adapters.stripe_calls import (
+    StripeDeclined,
+    StripeKeyRefused,
+    StripeKeyReused,
+    StripeRefused,
+    StripeUnreachable,
+)
 from api.access.approvals import AlreadyDecided, ApprovalNotFound, ApprovalView, SamePerson
 from api.access.gate import Unauthenticated
 from api.access.key_set import KeysUnavailable
@@ -31,6 +38,7 @@ from ledger.collection_reads import CaseNotFound
 from ledger.errors import ClockBehind, Defect, LedgerNotFound, Overloaded, Unavailable
 from ledger.keeping import KeepingError
 from ledger.loan_reads import BorrowerNotFound, LoanNotFound, PaymentNotFound, VirtualAccountNotFound
+from ledger.payment_reads import StripeSubscriptionNotFound
 from ledger.reader import AccountNotFound, AssetNeeded, TransactionNotFound
 from ledger.rejections import Rejection, RejectionCode
 from ledger.store import Trouble, why
@@ -117,6 +125,46 @@ TABLE: tuple[RejectionCode, ...] = (
         False,
         "No virtual account of this number is assigned.",
         ("virtual_account",),
+    ),
+    RejectionCode(
+        "stripe_not_configured",
+        409,
+        False,
+        "Stripe is not set up for this ledger, so nothing is asked of it.",
+    ),
+    RejectionCode(
+        "checkout_not_found", 404, False, "Stripe has no such session, or not of this ledger.", ("session",)
+    ),
+    RejectionCode(
+        "checkout_unpaid", 409, True, "The session is not paid, so nothing is granted.", ("session", "status")
+    ),
+    RejectionCode(
+        "checkout_grants_nothing",
+        422,
+        False,
+        "The session is paid, and nothing can be granted for it.",
+        ("session", "reason"),
+    ),
+    RejectionCode("currency_not_taken", 422, False, "Stripe does not count money as this asset does."),
+    RejectionCode("payment_declined", 402, False, "The customer's bank does not pay.", ("reason", "message")),
+    RejectionCode(
+        "stripe_refused", 422, False, "Stripe does not do this.", ("reason", "parameter", "message")
+    ),
+    RejectionCode(
+        "stripe_key_refused", 502, False, "Stripe does not take STRIPE_SECRET_KEY, or not for this."
+    ),
+    RejectionCode(
+        "stripe_unreachable",
+        503,
+        True,
+        "Stripe did not answer. The outcome is unknown: asking again with the same Idempotency-Key is safe.",
+    ),
+    RejectionCode(
+        "stripe_subscription_not_found",
+        404,
+        True,
+        "No subscription at Stripe is known by this id.",
+        ("subscription",),
     ),
     RejectionCode("job_not_found", 404, False, "No job has this id."),
     RejectionCode(
@@ -218,7 +266,16 @@ TABLE: tuple[RejectionCode, ...] = (
 ALL: tuple[RejectionCode, ...] = (*TABLE, *rejections.TABLE)
 CODES: dict[str, RejectionCode] = {row.code: row for row in ALL}
 
+# What Stripe calls a parameter, and what our requests call it.
+STRIPE_FIELDS = {
+    "success_url": "successUrl",
+    "cancel_url": "cancelUrl",
+    "customer": "customer",
+    "payment_method": "paymentMethod",
+}
+
 RETRY_AFTER_SECONDS = {
+    "stripe_unreachable": 5,
     "projection_behind": 1,
     "too_many_feeds": 5,
     "overloaded": 1,
@@ -405,6 +462,21 @@ def of_error(error: Exception) -> Problem | None:
         case VaultError():
             log.error("webhooks.secrets", error=str(error))
             return make("secrets_unavailable")
+        case StripeKeyReused():
+            return make("idempotency_key_reused")
+        case StripeDeclined():
+            return make("payment_declined", evidence={"reason": error.code, "message": error.message})
+        case StripeRefused():
+            evidence = {"reason": error.code, "parameter": error.param, "message": error.message}
+            return make("stripe_refused", field=STRIPE_FIELDS.get(error.param), evidence=evidence)
+        case StripeKeyRefused():
+            log.error("stripe.key_refused", error=str(error))
+            return make("stripe_key_refused")
+        case StripeUnreachable():
+            log.warning("stripe.unreachable", error=str(error))
+            return make("stripe_unreachable")
+        case StripeSubscriptionNotFound():
+            return make("stripe_subscription_not_found", evidence={"subscription": error.args[0]})
         case OrderNotFound():
             return make("order_not_found", evidence={"order": error.args[0]})
         case JobNotFound():

@@ -16,8 +16,10 @@ DAYBOOK_PROJECTIONS   `off`: the service keeps no projections; `daybook projecti
 DAYBOOK_WEBHOOKS      `off`: this process delivers no webhooks and posts none that came in; another one does
 BUFFR_API_URL, BUFFR_API_KEY   Buffr's API, which vouchers are handed over to; without it they are not
 DAYBOOK_INSECURE_WEBHOOKS   `on`: webhooks may go to http and to private addresses; for development only
-STRIPE_SECRET_KEY     Stripe's key: its balance is fetched for the ledger of Stripe's default endpoint
+STRIPE_SECRET_KEY     Stripe's key, for the ledger of Stripe's default endpoint: checkouts, and its balance
+STRIPE_WEBHOOK_SECRET the secret of Stripe's default endpoint, where that is made without one
 STRIPE_API            another address than Stripe's own: a gateway, or a double in tests
+APP_URL               where customers come back to from Stripe's checkout, when the request does not say
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ from urllib.parse import urlsplit
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
+from adapters.signatures import STRIPE
 from api.access.gate import AccessSettings
 from api.access.key_set import KeySet
 from api.access.limits import RateLimits, RateSettings
@@ -48,10 +51,11 @@ class SettingsError(ValueError):
 
 @dataclass(frozen=True)
 class StripeSettings:
-    """How to ask Stripe. `address` None: its own."""
+    """How to ask Stripe. `address` None: its own. `app_url`: where customers come back to."""
 
     secret_key: str = field(repr=False)
     address: str | None = None
+    app_url: str | None = None
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,8 @@ class Buffr:
 class Work(NamedTuple):
     """What this process does beside answering. `insecure_webhooks`: to http and private addresses too.
 
-    `stripe`: its balance is fetched, where webhooks are worked on (`sending`).
+    `stripe`: checkouts are made; its balance is fetched, where webhooks are worked on (`sending`).
+    `stripe_webhook_secret`: of Stripe's default endpoint, where that is made without one.
     `buffr`: vouchers are handed over to it. None: they are not.
     """
 
@@ -73,6 +78,7 @@ class Work(NamedTuple):
     sending: bool = True
     insecure_webhooks: bool = False
     stripe: StripeSettings | None = None
+    stripe_webhook_secret: str = ""
     buffr: Buffr | None = None
 
 
@@ -106,6 +112,7 @@ def read(environment: Mapping[str, str]) -> Settings:
         sending=_switch(environment, "DAYBOOK_WEBHOOKS", "on"),
         insecure_webhooks=_switch(environment, "DAYBOOK_INSECURE_WEBHOOKS", "off"),
         stripe=_stripe(environment),
+        stripe_webhook_secret=_stripe_webhook_secret(environment),
         buffr=_buffr(environment),
     )
     database_url = environment.get("DATABASE_URL") or None
@@ -128,24 +135,43 @@ def read(environment: Mapping[str, str]) -> Settings:
 
 def _stripe(environment: Mapping[str, str]) -> StripeSettings | None:
     key = environment.get("STRIPE_SECRET_KEY") or None
+    address, app_url = _https(environment, "STRIPE_API"), _https(environment, "APP_URL")
     if key is None:
         return None
     if not (key.isascii() and key.isprintable()) or " " in key:
         raise SettingsError("STRIPE_SECRET_KEY is not a key such as sk_live_...")
-    return StripeSettings(key, environment.get("STRIPE_API") or None)
+    return StripeSettings(key, address, None if app_url is None else app_url.rstrip("/"))
+
+
+def _stripe_webhook_secret(environment: Mapping[str, str]) -> str:
+    secret = environment.get("STRIPE_WEBHOOK_SECRET") or ""
+    try:
+        if secret:
+            STRIPE.check(secret)
+    except ValueError:
+        raise SettingsError("STRIPE_WEBHOOK_SECRET is not a signing secret such as whsec_...") from None
+    return secret
 
 
 def _buffr(environment: Mapping[str, str]) -> Buffr | None:
-    url, key = environment.get("BUFFR_API_URL") or "", environment.get("BUFFR_API_KEY") or ""
-    if not url:
+    url, key = _https(environment, "BUFFR_API_URL"), environment.get("BUFFR_API_KEY") or ""
+    if url is None:
+        return None
+    if not key:
+        raise SettingsError("BUFFR_API_URL is set, but BUFFR_API_KEY is not.")
+    return Buffr(url, key)
+
+
+def _https(environment: Mapping[str, str], name: str) -> str | None:
+    """An https URL, or one of this host, where nobody listens in."""
+    url = environment.get(name) or None
+    if url is None:
         return None
     parts = urlsplit(url)
     local = parts.hostname in ("127.0.0.1", "::1", "localhost")
     if not parts.hostname or parts.scheme not in ("https", "http") or (parts.scheme == "http" and not local):
-        raise SettingsError("BUFFR_API_URL is not an https URL (http: of this host only).")
-    if not key:
-        raise SettingsError("BUFFR_API_URL is set, but BUFFR_API_KEY is not.")
-    return Buffr(url, key)
+        raise SettingsError(f"{name} is not an https URL (http: of this host only).")
+    return url
 
 
 def _switch(environment: Mapping[str, str], name: str, default: str) -> bool:

@@ -1,4 +1,4 @@
-"""The work list of payments: open items, with what each of them means to whoever works on it."""
+"""What is read of payments: open items, which are the work list, and subscriptions at Stripe."""
 
 from __future__ import annotations
 
@@ -8,10 +8,16 @@ from typing import Literal
 from msgspec import Struct
 
 from ledger.payments.items import Item, Payment
+from ledger.payments.subscriptions import FailedInvoice, Subscription
 from ledger.reader import Reader
 
 Kind = Literal["payment", "charge", "dispute", "payout", "txn"]
 KINDS: tuple[Kind, ...] = ("charge", "dispute", "payment", "payout", "txn")
+_SUBSCRIPTION = "stripe_subscription"
+
+
+class StripeSubscriptionNotFound(LookupError):
+    """No subscription of this id is known."""
 
 
 class OpenItem(Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -28,6 +34,39 @@ class OpenItem(Struct, frozen=True, omit_defaults=True, kw_only=True):
     last_seq: int
     order: str = ""
     status: str = ""
+
+
+class OpenItems(Struct, frozen=True):
+    """Open items by name; `next` continues as `after`, null at the end."""
+
+    items: list[OpenItem]
+    next: str | None
+
+
+class StripeSubscriptionView(Struct, frozen=True, kw_only=True):
+    """A subscription in Stripe's words, as it was at `told_at` as far as is known.
+
+    `user_id` and `package` are ours. `failure` is the last invoice that was not paid, while nothing says that
+    it is. `seq` is the last event that told of it.
+    """
+
+    subscription: str
+    status: str
+    user_id: str
+    package: str
+    customer: str
+    current_period_end: str | None
+    cancel_at_period_end: bool
+    failure: FailedInvoice | None
+    told_at: str | None
+    seq: int
+
+
+class StripeSubscriptions(Struct, frozen=True):
+    """Subscriptions by id; `next` continues as `after`, null at the end."""
+
+    subscriptions: list[StripeSubscriptionView]
+    next: str | None
 
 
 def open_items(
@@ -49,3 +88,37 @@ def open_items(
             )
         )
     return found
+
+
+def subscription(reader: Reader, ledger: str, id: str) -> StripeSubscriptionView:
+    """One (StripeSubscriptionNotFound)."""
+    found = reader.stream(ledger, f"{_SUBSCRIPTION}:{id}")
+    if found is None:
+        raise StripeSubscriptionNotFound(id)
+    return _view(id, found[0].state, found[1])
+
+
+def subscriptions(
+    reader: Reader, ledger: str, status: str | None, owner: str | None, after: str, limit: int
+) -> StripeSubscriptions:
+    """A page of them, in a status or of an owner."""
+    wanted = {name: value for name, value in (("status", status), ("owner", owner)) if value is not None}
+    first = f"{_SUBSCRIPTION}:{after}" if after else ""
+    page = reader.streams_saying(ledger, _SUBSCRIPTION, wanted, after=first, limit=limit)
+    views = [_view(stream.name.partition(":")[2], stream.state, seq) for stream, seq in page]
+    return StripeSubscriptions(views, views[-1].subscription if len(views) == limit else None)
+
+
+def _view(id: str, state: Subscription, seq: int) -> StripeSubscriptionView:
+    return StripeSubscriptionView(
+        subscription=id,
+        status=state.status,
+        user_id=state.owner,
+        package=state.package,
+        customer=state.customer,
+        current_period_end=state.current_period_end or None,
+        cancel_at_period_end=state.cancel_at_period_end,
+        failure=state.failing,
+        told_at=state.told_at or None,
+        seq=seq,
+    )

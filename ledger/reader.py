@@ -6,7 +6,7 @@ ledger. A balance, now or known at a seq, is one look-up in an index however lon
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
 from datetime import datetime
@@ -19,7 +19,7 @@ from psycopg_pool import ConnectionPool
 from ledger.chart import EMPTY_CHART, ChartDocument, Terms
 from ledger.errors import LedgerNotFound
 from ledger.events import KINDS, Event, read_event
-from ledger.products import PRODUCTS
+from ledger.products import PRODUCTS, encode_state
 from ledger.state import Stream, decode_subject, figures, stream_of, subject_of
 from ledger.text import DEFAULT_TENANT, iso, micros, whose
 from ledger.views import (
@@ -308,6 +308,16 @@ class Reader:
         with self.snapshot(ledger) as (connection, parameters):
             wanted = {"kind": kind, "first": f"{kind}:{prefix}", "after": after, "limit": limit}
             rows = connection.execute(QUERIES["product_streams"], {**parameters, **wanted}).fetchall()
+            return [_stream(connection, parameters, row) for row in rows]
+
+    def streams_saying(
+        self, ledger: str, kind: str, members: Mapping[str, str], *, after: str = "", limit: int
+    ) -> list[tuple[Stream, int]]:
+        """Streams of a kind by name, beyond `after`, whose stored states have these members (texts)."""
+        needles = [encode_state({name: text}).decode()[1:-1] for name, text in members.items()]
+        with self.snapshot(ledger) as (connection, parameters):
+            wanted = {"kind": kind, "needles": needles, "after": after, "limit": limit}
+            rows = connection.execute(QUERIES["streams_saying"], {**parameters, **wanted}).fetchall()
             return [_stream(connection, parameters, row) for row in rows]
 
     def open_items(

@@ -169,6 +169,7 @@ TABLE: tuple[RejectionCode, ...] = (
     RejectionCode(
         "nothing_to_classify", 422, True, "Nothing of this balance transaction is unclassified.", ("txn",)
     ),
+    RejectionCode("item_not_open", 409, True, "The item is not open, as far as is known.", ("item",)),
     RejectionCode("nothing_to_settle", 422, True, "Nothing is owed to the payee.", ("payee_type", "payee")),
     RejectionCode(
         "kyc_not_verified", 400, True, "The borrower's KYC status is not `verified`.", ("borrower", "kyc")

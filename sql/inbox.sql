@@ -37,8 +37,8 @@ UPDATE inbox.endpoints SET secret = %(secret)s, former_secret = secret, former_u
 UPDATE inbox.endpoints SET state = 'deleted', is_default = false, secret = NULL, former_secret = NULL, former_until = NULL
  WHERE ledger = %(ledger)s AND endpoint = %(endpoint)s AND state = 'active';
 
--- name: default_ledger
-SELECT ledger FROM inbox.endpoints WHERE provider = %(provider)s AND state = 'active' AND is_default;
+-- name: default_endpoint
+SELECT ledger, settings FROM inbox.endpoints WHERE provider = %(provider)s AND state = 'active' AND is_default;
 
 -- ---------------------------------------------------------------- what comes in
 

@@ -105,6 +105,15 @@ SELECT stream, version, last_seq, state_version, state
    AND stream COLLATE "C" >= %(first)s AND stream COLLATE "C" < %(first)s || chr(1114111) AND stream COLLATE "C" > %(after)s
  ORDER BY stream COLLATE "C" LIMIT %(limit)s;
 
+-- name: streams_saying
+-- Streams of a kind whose stored state has all of these texts in it, beyond `after`.
+SELECT stream, version, last_seq, state_version, state
+  FROM daybook.streams
+ WHERE ledger_id = %(ledger_id)s AND kind = %(kind)s AND kind <> 'transaction'
+   AND NOT EXISTS (SELECT FROM unnest(%(needles)s::text[]) AS needle WHERE position(needle IN state) = 0)
+   AND stream COLLATE "C" > %(after)s
+ ORDER BY stream COLLATE "C" LIMIT %(limit)s;
+
 -- name: open_items
 -- Streams of payments whose balance is not zero, or that miss refunds: a state without has no such member.
 SELECT stream, version, last_seq, state_version, state

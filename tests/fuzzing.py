@@ -36,7 +36,7 @@ from tests.served import Service, move, served
 
 LEDGER = "/v1/ledgers/main"
 CHART: dict[str, Any] = {
-    "products": ["credits", "vouchers", "loans"],
+    "products": ["credits", "payments", "vouchers", "loans"],
     "assets": ["USD/2", "EUR/2", "JPY/0", "NAD/2", "CREDIT.enrichment/0"],
     "accounts": [
         {"pattern": "cash", "type": "asset"},
@@ -79,6 +79,7 @@ def furnish(service: Service) -> dict[str, str]:
     for n in range(12):
         made(f"{LEDGER}/transactions", move("cash", "customers:42:wallet", 5_000, pending=n % 3 == 1))
     furnish_credits(made)
+    furnish_payments(made)
     asking = made("/v1/api-keys", {"name": "asks", "scopes": ["operator"]})["secret"]
     large = move("cash", "customers:42:wallet", 5_000, "EUR/2")
     waiting = [made(f"{LEDGER}/transactions", large, asking)["id"] for _ in range(2)]
@@ -151,6 +152,15 @@ def furnish_vouchers(service: Service, made: Callable[[str, Any], Any]) -> dict[
     made(f"{LEDGER}/vouchers/V-1/redeem", {"amount": 4_000, "payee_type": "agent", "payee": "A1"})
     ids |= {"erase_beneficiary.beneficiary": "B-8"}
     return ids | {"voucher": "V-1", "redeem_code.code": issued("coded"), "open_programme.programme": "other"}
+
+
+def furnish_payments(made: Callable[[str, Any], Any]) -> None:
+    """What the examples of payments speak of: money that bought nothing, and what nobody has classified."""
+    paid = {"charge": "ch_2", "payment": "pi_2", "amount": 500, "asset": "USD/2"}
+    made(f"{LEDGER}/payments/charges", paid)
+    other = {"txn": "txn_3", "amount": 5, "asset": "USD/2"}
+    body = {"kind": "other", "type": "adjustment", "settlement": other}
+    made(f"{LEDGER}/payments/balance-transactions", body)
 
 
 def furnish_credits(made: Callable[[str, Any], Any]) -> None:

@@ -21,6 +21,8 @@ from pathlib import Path
 import httpx
 
 from tests.daybook_command import COMMAND, ROOT, environment, own_data
+from tests.senders import SECRETS
+from tests.stripe_double import KEY, StripeDouble, stripe_double
 
 README = ROOT / "README.md"
 _BLOCK = re.compile(r"^```console\n(.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -33,6 +35,9 @@ _VOLATILE = (
     (re.compile(r"in \d+\.\d s, [\d,]+( events)?/s"), "<rate>"),
     (re.compile(r"/\S+/tmp\.\w+"), "<folder>"),
     (re.compile(r"daybook-[0-9a-f]{8}\b"), "<key>"),
+    (re.compile(r"https://checkout\.stripe\.[^\s\"]+"), "<page>"),
+    (re.compile(r"\b(cs|pi|pm|cus)_(\w+_)?[A-Za-z0-9]+\b"), "<of Stripe>"),
+    (re.compile(r"\bco_[0-9a-f]{40}\b"), "<order>"),
 )
 _CURL = f"""#!{sys.executable}
 import sys, httpx
@@ -141,10 +146,24 @@ def run(block: str, variables: dict[str, str], folder: Path) -> str:
     return "".join(printed)
 
 
+def at_stripe(double: StripeDouble) -> dict[str, str]:
+    """The settings with which a guide's customers pay at the double."""
+    return {
+        "STRIPE_SECRET_KEY": KEY,
+        "STRIPE_API": double.address,
+        "STRIPE_WEBHOOK_SECRET": SECRETS["stripe"],
+        "APP_URL": "https://myapp.com",
+    }
+
+
 def main(document: Path) -> None:
     """Write the real output into the README or a guide."""
     text = document.read_text(encoding="utf-8")
-    with own_data() as data, service(None, DAYBOOK_DATA=str(data)) as variables:
+    with (
+        own_data() as data,
+        stripe_double(pays_at_once=True) as stripe,
+        service(None, DAYBOOK_DATA=str(data), **at_stripe(stripe)) as variables,
+    ):
         for block in blocks(text):
             text = text.replace(block, run(block, variables, data.parent))
     document.write_text(text, encoding="utf-8")

@@ -47,6 +47,8 @@ BEYOND_A_SCHEMA = re.compile(
             r"`timeout_seconds` needs `pending`",
             r"an atomic batch has one key, in the header",
             r"`types` names \w+, which is no type of event",  # a list of words between commas
+            r"`interval` is of a subscription|`savePaymentMethod` is for a payment",
+            r"`(?:source|payment)` is missing: |`source_asset` is for a source in another asset",
             # the terms of loans
             r"`(?:grace|fee|servicing_rate|costs)` (?:leaves|is|are) ",
             r"`(?:name|steps)` of a waterfall|`buckets` do not rise|`from_days` of `provisioning`",

@@ -106,7 +106,7 @@ def test_no_operation_knows_a_ledger_that_is_not_there(service: Service) -> None
             place |= dict.fromkeys(("job", "subscription", "approval", "endpoint"), str(UUID(int=0)))
             place |= {"file": "manifest.json", "number": 1, "programme": "relief", "voucher": "V1"}
             place |= {"beneficiary": "B1"}
-            place["order"] = "order-1842"
+            place |= {"order": "order-1842", "session": "cs_1", "stripe_subscription": "sub_1"}
             place |= dict.fromkeys(
                 ("loan", "borrower", "loan_provider", "loan_payment", "virtual_account"), "x"
             )
@@ -458,7 +458,7 @@ def test_events_are_paged_as_they_are_stored(book: Book) -> None:
 # ---------------------------------------------------------------- keys and replays
 
 
-BY_PRODUCTS = {"Credits", "Vouchers"}
+BY_PRODUCTS = {"Credits", "Payments", "Vouchers"}
 
 
 def keyed_calls(book: Book) -> dict[str, tuple[str, str, Any]]:
@@ -768,7 +768,6 @@ def test_every_operation_has_its_own_scope_and_id() -> None:
 
 # Of commands that have no operation: they are given at the console.
 AT_THE_CONSOLE = {
-    "nothing_to_classify",
     "reconciliation_exists",
     "reconciliation_has_ended",
     "reconciliation_item_is_resolved",

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from api import settings
+from api.openapi import document
 from api.problems import TABLE
 from ledger.events import SCHEMA_VERSIONS
 
@@ -58,9 +59,31 @@ def test_every_problem_is_documented() -> None:
 def test_every_setting_is_documented() -> None:
     """The README names each environment variable that the settings read."""
     source = Path(settings.__file__).read_text(encoding="utf-8")
-    names = set(re.findall(r"\"((?:DAYBOOK|DATABASE)_[A-Z]+)\"", source)) | {"DAYBOOK_DATA"}
+    names = set(re.findall(r"\"((?:DAYBOOK|DATABASE|STRIPE|BUFFR|APP)_[A-Z_]+)\"", source)) | {"DAYBOOK_DATA"}
     assert len(names) >= 4
     assert {name for name in names if f"`{name}`" not in read("README.md")} == set()
+
+
+SEED_001 = """
+    getAllBalances getBalance checkBalance addCredits deductCredits refundCredits adjustCredits
+    getTransactionHistory getUsageStats createPackage updatePackage getPackages getProducts purchaseCredits
+    createCheckout verifyCheckout handleWebhook fulfillCheckoutSession
+"""
+
+
+def test_every_method_of_the_older_credit_system_has_its_twin() -> None:
+    """A row each in docs/credits.md, whose route is in the document and takes the query that it names."""
+    section = read("docs/credits.md").partition("## The surface of the system")[2]
+    rows = re.findall(r"^\| (.+?) \| `(GET|POST|PUT) (/\S*?)(?:\?(\S+))?` \|", section, re.MULTILINE)
+    named = {method for names, *_ in rows for method in re.findall(r"`(\w+)`", names)}
+    assert set(SEED_001.split()) - named == set()
+    paths = document()["paths"]
+    for names, method, path, query in rows:
+        whole = path if path.startswith("/webhooks") else f"/v1/ledgers/{{ledger}}/credits{path}"
+        operation = paths[whole][method.lower()]
+        taken = {one.get("name") for one in operation["parameters"] if one.get("in") == "query"}
+        assert set(query.split("&")) - {""} <= taken, names
+    assert len(rows) >= len(SEED_001.split())
 
 
 @pytest.mark.parametrize("folder", ["ledger", "projections", "adapters", "api", "sql", "tests", "benchmarks"])

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.daybook_command import ROOT
-from tests.readme import blocks, run, service, stable
+from tests.readme import at_stripe, blocks, run, service, stable
+from tests.stripe_double import stripe_double
 
 GUIDES = sorted((ROOT / "docs").glob("guide-*.md"))
 
@@ -23,6 +24,9 @@ def test_the_commands_print_what_the_guide_says(guide: Path, database: str, tmp_
     """Every console block, run in order against a fresh service."""
     written = blocks(guide.read_text(encoding="utf-8"))
     assert written
-    with service(database) as variables:
+    with (
+        stripe_double(pays_at_once=True) as stripe,
+        service(database, **at_stripe(stripe)) as variables,
+    ):
         printed = [run(block, variables, tmp_path) for block in written]
     assert [stable(text) for text in printed] == [stable(text) for text in written]

@@ -26,6 +26,8 @@ from ledger.credits.purchase_commands import (
 from ledger.events import Event
 from ledger.payments.accounts import DISPUTES, IN_TRANSIT, UNAPPLIED, UNCLASSIFIED, UNSETTLED
 from ledger.payments.commands import (
+    ApplyOpenItem,
+    BalanceFigures,
     ClassifyBalanceTransaction,
     MatchPayout,
     RecordBalanceTransaction,
@@ -34,7 +36,6 @@ from ledger.payments.commands import (
     RecordPayout,
     RecordRefund,
     RecordRefundedTotal,
-    Settlement,
 )
 from ledger.payments.items import Item, Payment
 from tests.credit_desk import CreditDesk
@@ -70,7 +71,7 @@ def settled(
         kind.removesuffix("_failure"), "re_1"
     )
     asset = more.pop("asset", USD)
-    figures = Settlement(txn=txn or f"txn_{kind}", amount=amount, fee=fee, asset=asset, **more)
+    figures = BalanceFigures(txn=txn or f"txn_{kind}", amount=amount, fee=fee, asset=asset, **more)
     if kind in ("payout", "payout_failure", "other"):
         payment = ""
     return RecordBalanceTransaction(kind=kind, type=kind, settlement=figures, source=source, payment=payment)
@@ -85,12 +86,12 @@ def foreign(
     )
 
 
-def dispute(status: str, *settlements: Settlement) -> RecordDispute:
+def dispute(status: str, *settlements: BalanceFigures) -> RecordDispute:
     return RecordDispute(dispute="dp_1", payment="pi_1", status=status, settlements=settlements)
 
 
-WITHDRAWN = Settlement(txn="txn_w", amount=-1_000, fee=1_500, asset=USD)
-REINSTATED = Settlement(txn="txn_r", amount=1_000, fee=-1_500, asset=USD)
+WITHDRAWN = BalanceFigures(txn="txn_w", amount=-1_000, fee=1_500, asset=USD)
+REINSTATED = BalanceFigures(txn="txn_r", amount=1_000, fee=-1_500, asset=USD)
 
 SCENARIOS: dict[str, list[Any]] = {
     "charge": [charge()],
@@ -110,6 +111,12 @@ SCENARIOS: dict[str, list[Any]] = {
     "a balance transaction of another type": [settled("other", -500)],
     "somebody says what it was": [
         settled("other", -500), ClassifyBalanceTransaction(txn="txn_other", account="costs")
+    ],
+    "money that bought nothing is put where it belongs": [
+        charge(), ApplyOpenItem(item="payment:pi_1", account="costs")
+    ],
+    "a dispute that nothing answers for is written off": [
+        dispute("lost", WITHDRAWN), ApplyOpenItem(item="dispute:dp_1", account="costs")
     ],
     "a charge of USD 2000 settled as MYR 8460": [charge(2_000), foreign("charge", 2_000, 8_460, 360)],
     "all of it refunded at another rate, at a loss": [
@@ -375,7 +382,7 @@ def test_a_payment_is_open_while_more_was_refunded_of_it_than_its_refunds_tell()
         assert desk.refused(in_all(told_before))[0] == "already_recorded"
     # A refund that failed was made all the same, and one may be known by its balance transaction alone.
     desk.done(refund("failed", amount=300))
-    figures = Settlement(txn="txn_2", amount=-850, asset="MYR/2", source_amount=-200, source_asset=USD)
+    figures = BalanceFigures(txn="txn_2", amount=-850, asset="MYR/2", source_amount=-200, source_asset=USD)
     desk.done(
         RecordBalanceTransaction(
             kind="refund", type="refund", source="re_2", payment="pi_1", settlement=figures
@@ -416,6 +423,22 @@ def test_an_item_names_its_order_as_soon_as_anybody_does() -> None:
     assert desk.refused(early) == ("nothing_bought", {"payment": "pi_1"})
     desk.done(FULFIL)
     assert said("payment:pi_1") == ("said", "o")
+
+
+def test_an_open_item_is_applied_once_and_not_to_a_products_account() -> None:
+    """What is told of it later opens it again; nobody hides it in an account that a product keeps."""
+    desk = CreditDesk(CHART)
+    put = ApplyOpenItem(item="payment:pi_1", account="costs")
+    assert desk.refused(put) == ("item_not_open", {"item": "payment:pi_1"})
+    desk.done(charge())
+    wrong = ApplyOpenItem(item="payment:pi_1", account="stripe:unsettled")
+    assert desk.refused(wrong)[0] == "account_of_product"
+    desk.done(put)
+    assert "payment:pi_1" not in open_items(desk)
+    assert desk.refused(put) == ("item_not_open", {"item": "payment:pi_1"})
+    desk.done(refund())
+    assert open_items(desk)["payment:pi_1"] == {USD: 2_160}
+    _check_items_add_up(desk)
 
 
 # ---------------------------------------------------------------- what was bought, found by its payment

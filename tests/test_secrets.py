@@ -37,8 +37,10 @@ SECRET_SETTINGS = {
     "DAYBOOK_KEY",
     "DAYBOOK_KEYS",
     "STRIPE_SECRET_KEY",
+    "STRIPE_WEBHOOK_SECRET",
 }
 OTHER_SETTINGS = {
+    "APP_URL",
     "DAYBOOK_DATA",
     "DAYBOOK_EXPORTS",
     "DAYBOOK_HOST",
@@ -79,6 +81,7 @@ def installation(database: str, tmp_path: Path) -> Installation:
         "DAYBOOK_INSECURE_WEBHOOKS": "on",
         "STRIPE_SECRET_KEY": "sk_test_the_key_of_a_stripe_account",
         "STRIPE_API": "http://127.0.0.1:9",
+        "STRIPE_WEBHOOK_SECRET": "whsec_a_secret_that_a_setting_has",
     }
     secrets = {
         "DATABASE_URL": password,
@@ -86,6 +89,7 @@ def installation(database: str, tmp_path: Path) -> Installation:
         "DAYBOOK_JWT_JWKS": "of-the-issuers-key-set",
         "DAYBOOK_KEY": signing_key.rsplit("+", 1)[1],
         "STRIPE_SECRET_KEY": settings["STRIPE_SECRET_KEY"],
+        "STRIPE_WEBHOOK_SECRET": settings["STRIPE_WEBHOOK_SECRET"],
     }
     return Installation(database, settings, secrets, tmp_path)
 

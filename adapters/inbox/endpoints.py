@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 from uuid import uuid4
 
 import msgspec
@@ -44,7 +44,8 @@ class DefaultTaken(Exception):
 
 
 class EndpointOpening(Struct, frozen=True, forbid_unknown_fields=True):
-    """An endpoint to be made. `secret`: what the provider signs with; absent, one is made where we may.
+    """An endpoint to be made. `secret`: what the provider signs with; absent, one is made where we may, and
+    Stripe's default endpoint has that of STRIPE_WEBHOOK_SECRET.
 
     `settings` are the provider's own (docs/inbox.md). `default`: `/webhooks/{provider}` leads here too.
     """
@@ -63,7 +64,7 @@ class EndpointOpening(Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("`provider` is not one that Daybook knows") from None
         if self.secret is not None:
             scheme.check(self.secret)
-        elif not scheme.ours:
+        elif not scheme.ours and not self.default:
             raise ValueError("`secret` is missing: this provider makes its own")
         checked(self.provider, self.settings)
 
@@ -80,7 +81,7 @@ class EndpointChange(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class EndpointRotation(Struct, frozen=True, forbid_unknown_fields=True):
-    """A new secret: this one, or one that is made."""
+    """A new secret: this one, or one as an endpoint gets that is made without one."""
 
     secret: Secret | None = None
 
@@ -100,7 +101,7 @@ class Endpoint(Struct, frozen=True):
 
 
 class EndpointWithSecret(Struct, frozen=True):
-    """An endpoint and its new secret, which is shown this once."""
+    """An endpoint and its new secret, which is shown this once; empty: a setting has it."""
 
     endpoint: Endpoint
     secret: str
@@ -123,9 +124,15 @@ def _work(connection: Connection, ledger: str, endpoint: str | None = None) -> I
         yield {"tenant": tenant, "ledger": name, "endpoint": endpoint, "now": utc_now()}
 
 
-def create(connection: Connection, vault: Vault, ledger: str, asked: EndpointOpening) -> EndpointWithSecret:
-    """Make an endpoint (TooManyEndpoints, DefaultTaken, VaultError, ValueError)."""
-    secret = asked.secret or new_secret(adapter(asked.provider).scheme)
+def create(
+    connection: Connection, vault: Vault, ledger: str, asked: EndpointOpening, given: str = ""
+) -> EndpointWithSecret:
+    """Make an endpoint (TooManyEndpoints, DefaultTaken, VaultError, ValueError).
+
+    `given`: the secret of Stripe's default endpoint that a setting has, which is not shown.
+    """
+    given = given if asked.provider == "stripe" and asked.default and not asked.secret else ""
+    secret = asked.secret or given or new_secret(adapter(asked.provider).scheme)
     endpoint = str(uuid4())
     with _unique_default(asked.provider), _work(connection, ledger, endpoint) as named:
         _check_default(named, asked.default)
@@ -140,7 +147,7 @@ def create(connection: Connection, vault: Vault, ledger: str, asked: EndpointOpe
             "secret": vault.seal(secret, endpoint),
         }
         connection.execute(QUERIES["create"], named | stored)
-        return EndpointWithSecret(_one(connection, named), secret)
+        return EndpointWithSecret(_one(connection, named), "" if given else secret)
 
 
 def endpoints(connection: Connection, ledger: str) -> list[Endpoint]:
@@ -153,6 +160,20 @@ def endpoint(connection: Connection, ledger: str, id: str) -> Endpoint:
     """One (EndpointNotFound; so do all below)."""
     with _work(connection, ledger, id) as named:
         return _one(connection, named)
+
+
+class DefaultEndpoint(NamedTuple):
+    """A provider's default endpoint. `settings` are the provider's own."""
+
+    ledger: str
+    settings: Struct
+
+
+def default_endpoint(connection: Connection, provider: str) -> DefaultEndpoint | None:
+    """A provider's default endpoint, which is the tenant `default`'s (ValueError: its settings)."""
+    with working_for(connection, DEFAULT_TENANT):
+        row = connection.execute(QUERIES["default_endpoint"], {"provider": provider}).fetchone()
+    return None if row is None else DefaultEndpoint(row[0], checked(provider, msgspec.json.decode(row[1])))
 
 
 def change(connection: Connection, ledger: str, id: str, asked: EndpointChange) -> Endpoint:
@@ -172,17 +193,23 @@ def change(connection: Connection, ledger: str, id: str, asked: EndpointChange) 
 
 
 def rotate(
-    connection: Connection, vault: Vault, ledger: str, id: str, asked: EndpointRotation
+    connection: Connection, vault: Vault, ledger: str, id: str, asked: EndpointRotation, given: str = ""
 ) -> EndpointWithSecret:
-    """A new secret; the former one counts too for a day (VaultError; ValueError: it is bad or missing)."""
+    """A new secret; the former one counts too for a day (VaultError; ValueError: it is bad or missing).
+
+    `given` as in `create`.
+    """
     with _work(connection, ledger, id) as named:
-        scheme = adapter(_locked_provider(connection, named)).scheme
+        provider = _locked_provider(connection, named)
+        scheme = adapter(provider).scheme
         if asked.secret is not None:
             scheme.check(asked.secret)
-        secret = asked.secret or new_secret(scheme)
+        standing = _one(connection, named)
+        given = given if provider == "stripe" and standing.default and not asked.secret else ""
+        secret = asked.secret or given or new_secret(scheme)
         sealed = {"secret": vault.seal(secret, id), "former_until": named["now"] + FORMER_SECRET_FOR}
         connection.execute(QUERIES["rotate"], named | sealed)
-        return EndpointWithSecret(_one(connection, named), secret)
+        return EndpointWithSecret(_one(connection, named), "" if given else secret)
 
 
 def delete(connection: Connection, ledger: str, id: str) -> Endpoint:

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import msgspec
 import structlog
 
-from adapters.adapter import Event, Ignore, Park, Post, decode
+from adapters.adapter import Event, Ignore, Park, Post, Translation, decode
 from adapters.inbox.connections import QUERIES, utc_now, working_for
 from adapters.inbox.endpoints import checked
 from adapters.providers import adapter
@@ -105,8 +105,9 @@ class Settler:
 
     def begin(self, tenant: str, webhook: Claimed) -> Callable[[], Settled | Later]:
         """Translate and submit; the function that is returned waits for what became of it."""
+        name = webhook.ledger if tenant == DEFAULT_TENANT else f"{tenant}/{webhook.ledger}"
         try:
-            translation = _translated(webhook)
+            translation = _translated(webhook, name)
         except Exception as error:
             log.error("inbox.defect", number=webhook.number, provider=webhook.provider, exc_info=error)
             what = f"The translation failed: {type(error).__name__}. A replay tries it again."
@@ -115,7 +116,6 @@ class Settler:
         if not isinstance(translation, Post):
             settled = _set_aside(translation)
             return lambda: settled
-        name = webhook.ledger if tenant == DEFAULT_TENANT else f"{tenant}/{webhook.ledger}"
         future: Future[Answer] = Future()
         try:
             self._submit(name, _request(webhook, translation), future.set_result)
@@ -171,7 +171,7 @@ def key_of(provider: str, name: str, refusals: int = 0) -> str:
     return f"{key}~{refusals + 1}" if refusals else key
 
 
-def _translated(webhook: Claimed) -> Post | Ignore | Park:
+def _translated(webhook: Claimed, ledger: str) -> Translation:
     known = adapter(webhook.provider)
     try:
         settings = checked(webhook.provider, msgspec.json.decode(webhook.settings))
@@ -184,8 +184,13 @@ def _translated(webhook: Claimed) -> Post | Ignore | Park:
         webhook.subject,
         webhook.received_at,
         decode(webhook.body),
+        ledger,
     )
-    translation = known.translate(event, settings)
+    return postable(known.translate(event, settings))
+
+
+def postable(translation: Translation) -> Translation:
+    """A translation whose commands are what a ledger takes; parked, where a provider's texts are not."""
     if isinstance(translation, Post):
         try:
             for command in (*translation.commands, *([translation.then] if translation.then else [])):
@@ -211,10 +216,15 @@ def _request(webhook: Claimed, translation: Post) -> Request:
 
 
 def _keyed(webhook: Claimed, asked: Sequence[Command], key: str) -> Request:
+    return fact(asked, key, f"webhook:{webhook.provider}", f"inbox:{webhook.number}")
+
+
+def fact(asked: Sequence[Command], key: str, actor: str, request_id: str) -> Request:
+    """The request under a provider's key: the same fact, whoever tells it, is posted once."""
     mark = sha256(f"webhook\n{key}".encode()).digest()
     for command in asked:
         command.key, command.fingerprint = key, mark
-        command.actor, command.request_id = f"webhook:{webhook.provider}", f"inbox:{webhook.number}"
+        command.actor, command.request_id = actor, request_id
         command.approver = SIGNATURE
     commands = list(asked)
     if len(commands) == 1:

@@ -4,13 +4,13 @@ Cash and products post apart and meet in `payments:unapplied`. Each fact of Stri
 tells it and in whatever order: what an event posts depends on what its own facts have posted so far, and
 never on another fact, so the sum is the same for every order (docs/payments.md, tests/test_payments.py).
 
-Read accounts, commands, items, cash.
+Read accounts, commands, items, cash, subscriptions.
 """
 
 from __future__ import annotations
 
 from ledger.commands import Command
-from ledger.payments import cash
+from ledger.payments import cash, subscriptions
 from ledger.payments import commands as c
 from ledger.payments.accounts import DISPUTES, IN_TRANSIT, PATTERNS, UNAPPLIED, UNCLASSIFIED, UNSETTLED
 from ledger.payments.items import Item, Movement, Payment, evolve_item, evolve_movement, evolve_payment
@@ -31,6 +31,7 @@ PRODUCT = Product(
         "payout": Kind(Movement, 1, evolve_movement(IN_TRANSIT)),
         "dispute": Kind(Item, 1, evolve_item(DISPUTES)),
         "txn": Kind(Item, 1, evolve_item(UNCLASSIFIED)),
+        "stripe_subscription": Kind(subscriptions.Subscription, 1, subscriptions.evolve_subscription),
     },
     deciders={
         c.RecordCharge: cash.record_charge,
@@ -41,6 +42,9 @@ PRODUCT = Product(
         c.RecordBalanceTransaction: cash.record_balance_transaction,
         c.MatchPayout: cash.match_payout,
         c.ClassifyBalanceTransaction: cash.classify,
+        c.ApplyOpenItem: cash.apply,
+        subscriptions.RecordStripeSubscription: subscriptions.record_subscription,
+        subscriptions.RecordInvoiceFailure: subscriptions.record_failure,
     },
     needs=cash.needs,
     due=_never_due,

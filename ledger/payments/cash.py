@@ -7,7 +7,7 @@ there is a fee or another currency.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ledger.commands import Command, ProductCommand
@@ -29,6 +29,7 @@ from ledger.payments.accounts import (
     UNSETTLED,
 )
 from ledger.payments.items import Movement, Payment, added, stage_of
+from ledger.payments.subscriptions import RecordInvoiceFailure, RecordStripeSubscription
 from ledger.product import Line, Needs, credit, debit, record
 from ledger.state import Accepted, State
 
@@ -60,6 +61,10 @@ def needs(state: State, command: Command) -> Needs:
             streams = _streams_of(body)
         case c.ClassifyBalanceTransaction(txn=txn, account=account):
             return Needs([f"txn:{txn}"], [account, UNCLASSIFIED])
+        case c.ApplyOpenItem(item=item, account=account):
+            return Needs([item], [account, UNAPPLIED, DISPUTES])
+        case RecordStripeSubscription(subscription=name) | RecordInvoiceFailure(subscription=name):
+            return Needs([f"stripe_subscription:{name}"])
     return Needs(streams, ACCOUNTS)
 
 
@@ -165,7 +170,7 @@ def record_dispute(state: State, command: Command, now: int) -> Accepted:
     body = command.body
     assert isinstance(body, c.RecordDispute)
     lines: list[Line] = []
-    new: list[c.Settlement] = []
+    new: list[c.BalanceFigures] = []
     for settlement in body.settlements:
         if state.streams[f"txn:{settlement.txn}"] is None and settlement not in new:
             new.append(settlement)
@@ -216,7 +221,7 @@ def record_balance_transaction(state: State, command: Command, now: int) -> Acce
     return _recorded(state, command, now, "balance_transaction_recorded", lines, names, data)
 
 
-def _settled(kind: str, settlement: c.Settlement) -> list[Line]:
+def _settled(kind: str, settlement: c.BalanceFigures) -> list[Line]:
     """What a balance transaction says, the source's asset first."""
     counterpart, asset = COUNTERPARTS[kind], settlement.asset
     fee = DISPUTE_FEE if kind == "dispute" else PROCESSING_FEE
@@ -232,7 +237,7 @@ def _settled(kind: str, settlement: c.Settlement) -> list[Line]:
 
 
 def _realised(
-    state: State, payment: str, settlements: Iterable[c.Settlement], lines: Iterable[Line]
+    state: State, payment: str, settlements: Iterable[c.BalanceFigures], lines: Iterable[Line]
 ) -> list[Line]:
     """Gains and losses as they are after `lines`, less those realised before.
 
@@ -276,17 +281,36 @@ def classify(state: State, command: Command, now: int) -> Accepted:
     stream = state.streams[name]
     if stream is None or not stream.state.balance:
         refuse("nothing_to_classify", txn=body.txn)
-    account = state.accounts[body.account]
-    terms = account.terms if account is not None else None
-    pattern = state.chart.find(body.account)
-    product = terms.product if terms is not None else pattern.product if pattern is not None else ""
-    if product:
-        refuse("account_of_product", account=body.account, product=product)
-    lines: list[Line] = []
-    for asset, amount in stream.state.balance.items():
-        lines += _netted([Line(UNCLASSIFIED, asset, -amount), Line(body.account, asset, amount)])
+    lines = _moved_to(state, stream.state.balance, UNCLASSIFIED, body.account)
     data = {"txn": body.txn, "account": body.account}
     return _recorded(state, command, now, "balance_transaction_classified", lines, [name], data)
+
+
+def apply(state: State, command: Command, now: int) -> Accepted:
+    """All that is open of a payment or dispute, to where somebody says that it belongs."""
+    body = command.body
+    assert isinstance(body, c.ApplyOpenItem)
+    stream = state.streams[body.item]
+    if stream is None or not stream.state.balance:
+        refuse("item_not_open", item=body.item)
+    held_in = UNAPPLIED if stream.kind == "payment" else DISPUTES
+    lines = _moved_to(state, stream.state.balance, held_in, body.account)
+    data = {"item": body.item, "account": body.account}
+    return _recorded(state, command, now, "open_item_applied", lines, [body.item], data)
+
+
+def _moved_to(state: State, balance: Mapping[str, int], source: str, address: str) -> list[Line]:
+    """An item's balance, to an account that no product keeps (Refused)."""
+    account = state.accounts[address]
+    terms = account.terms if account is not None else None
+    pattern = state.chart.find(address)
+    product = terms.product if terms is not None else pattern.product if pattern is not None else ""
+    if product:
+        refuse("account_of_product", account=address, product=product)
+    lines: list[Line] = []
+    for asset, amount in balance.items():
+        lines += _netted([Line(source, asset, -amount), Line(address, asset, amount)])
+    return lines
 
 
 def _movement(state: State, name: str) -> Movement:

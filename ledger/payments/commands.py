@@ -85,7 +85,7 @@ class RecordPayout(ProductCommand, forbid_unknown_fields=True, omit_defaults=Tru
         self.amount = _signed("amount", self.amount)
 
 
-class Settlement(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+class BalanceFigures(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
     """A balance transaction's figures: `amount` gross, of which `fee`; what is left moves the balance.
 
     Where its source was in another asset, `source_amount` and `source_asset` say what it was there.
@@ -112,7 +112,7 @@ class RecordDispute(ProductCommand, forbid_unknown_fields=True, omit_defaults=Tr
     dispute: Id
     payment: Id
     status: Annotated[str, Meta(pattern=r"^[a-z_]{1,64}\Z", examples=["needs_response"])]
-    settlements: Annotated[tuple[Settlement, ...], Meta(max_length=20)] = ()
+    settlements: Annotated[tuple[BalanceFigures, ...], Meta(max_length=20)] = ()
 
 
 class RecordBalanceTransaction(ProductCommand, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
@@ -124,7 +124,7 @@ class RecordBalanceTransaction(ProductCommand, forbid_unknown_fields=True, omit_
     operation: ClassVar[str] = "record_balance_transaction"
     kind: Kind
     type: Annotated[str, Meta(pattern=r"^[a-z_]{1,64}\Z", examples=["charge"])]
-    settlement: Settlement
+    settlement: BalanceFigures
     source: IdOrNone = ""
     payment: IdOrNone = ""
 
@@ -156,4 +156,18 @@ class ClassifyBalanceTransaction(
 
     operation: ClassVar[str] = "classify_balance_transaction"
     txn: Id
+    account: Address
+
+
+class ApplyOpenItem(ProductCommand, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    """Say where money belongs that nothing was bought with, or what a dispute took that nothing answers for.
+
+    All that is open of the item moves to `account`.
+    """
+
+    operation: ClassVar[str] = "apply_open_item"
+    item: Annotated[
+        str,
+        Meta(pattern=r"^(payment|dispute):[A-Za-z0-9_.\-]+\Z", max_length=200, examples=["payment:pi_1"]),
+    ]
     account: Address

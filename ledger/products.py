@@ -59,9 +59,10 @@ class Products:
 
     def evolved(self, stream: Stream | None, event: Event, name: str) -> Stream:
         """A stream after one more event."""
-        kind = self._kind(name)
+        kind_name = kind_of(name)
+        kind = self._by_kind[kind_name][1]
         state = kind.evolve(None if stream is None else stream.state, event, name)
-        return Stream(name, kind_of(name), event.streams[name], state, kind.version, kind.due(state))
+        return Stream(name, kind_name, event.streams[name], state, kind.version, kind.due(state))
 
     def folded(self, name: str, bodies: Iterable[bytes]) -> Stream:
         """A stream made anew of the bodies of its events."""

@@ -53,13 +53,20 @@ SELECT coalesce(sum(used), 0)::bigint, coalesce(sum(purchased), 0)::bigint, coun
    AND effective_at >= %(start)s AND effective_at < %(end)s;
 
 -- name: credit_metrics
--- The same over all wallets of a credit type, with how many uses and purchases there were and how many were refunded.
-SELECT credit_type, coalesce(sum(used), 0)::bigint, coalesce(sum(purchased), 0)::bigint, count(*),
+-- The same over all wallets of a credit type, with how many uses and purchases there were and how many were refunded: purchases of
+-- which, after refunds that failed, some money was given back.
+SELECT t.credit_type, coalesce(sum(used), 0)::bigint, coalesce(sum(purchased), 0)::bigint, count(*),
        count(*) FILTER (WHERE kind = 'usage'), count(*) FILTER (WHERE kind = 'refund'),
-       count(*) FILTER (WHERE kind = 'purchase'), count(DISTINCT purchase) FILTER (WHERE kind = 'purchase_refund')
-  FROM projections.credit_transactions
+       count(*) FILTER (WHERE kind = 'purchase'), coalesce(max(back.purchases), 0)
+  FROM projections.credit_transactions t
+  LEFT JOIN (SELECT credit_type, count(*) AS purchases
+               FROM (SELECT credit_type, purchase FROM projections.credit_transactions
+                      WHERE version = %(version)s AND ledger_id = %(ledger_id)s AND effective_at >= %(start)s AND effective_at < %(end)s
+                        AND kind IN ('purchase_refund', 'refund_reversal')
+                      GROUP BY credit_type, purchase HAVING sum(refunded) > 0) refunded
+              GROUP BY credit_type) back ON back.credit_type = t.credit_type
  WHERE version = %(version)s AND ledger_id = %(ledger_id)s AND effective_at >= %(start)s AND effective_at < %(end)s
- GROUP BY credit_type ORDER BY credit_type COLLATE "C";
+ GROUP BY t.credit_type ORDER BY t.credit_type COLLATE "C";
 
 -- name: credit_packages_sold
 -- The packages that were bought in a period, the most popular first.

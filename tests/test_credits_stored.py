@@ -119,14 +119,29 @@ def test_a_low_balance_is_said_and_topped_up_by_itself(database: str, writer: Wr
     audited(database)
 
 
-def test_a_balance_is_one_row_found_by_its_key(database: str, writer: Writer) -> None:
+def test_a_balance_is_one_row_found_by_its_key(
+    database: str, writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """However many wallets and however long their histories: no list is passed over, nothing is added up."""
+    asked: list[Any] = []
+    execute = psycopg.Connection.execute
+
+    def noted(self: Any, query: Any, *given: Any, **named: Any) -> Any:
+        if query and threading.current_thread() is threading.main_thread():
+            asked.append(query)  # the writer's threads have queries of their own
+        return execute(self, query, *given, **named)
+
     grants = [AddCredits(owner=f"u{n}", credit_type="enrichment", amount=n) for n in range(1, 2_001)]
     writer.execute("main", Request([c.command(grant) for grant in grants]))
     done(do(writer, AddCredits(owner="u7", credit_type="enrichment", amount=1)))
     with closing(Reader(database)) as reader:
         assert credit_reads.balance(reader, "main", "u7", "enrichment").balance == 8
+        monkeypatch.setattr(psycopg.Connection, "execute", noted)
         assert credit_reads.check(reader, "main", "u9", "enrichment", 10).shortfall == 1
+    monkeypatch.undo()
+    # Whose ledger it is, and the wallet.
+    book = [QUERIES["set_tenant"], QUERIES["find_ledger"]]
+    assert asked == [*book, QUERIES["product_stream"]]
     with psycopg.connect(database, autocommit=True) as connection:
         connection.execute("ANALYZE daybook.streams")
         wanted = {"ledger_id": 1, "stream": "wallet:u7:enrichment"}

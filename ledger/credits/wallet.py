@@ -220,6 +220,8 @@ def _lapses_at(wallet: Wallet) -> int | None:
 
 def _with_alarms(wallet: Wallet, event: Event) -> Wallet:
     """What is to be said or ordered next because of the balance, after this event and not before."""
+    if wallet.low is None and wallet.top_up is None and wallet.top_up_at is None and "low" not in event.data:
+        return wallet  # most of them: no clock is read
     soon = from_iso(event.recorded_at) + 1
     low, low_at = wallet.low, wallet.low_at
     if low_at is not None and low_at < soon:

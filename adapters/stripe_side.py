@@ -24,7 +24,7 @@ from adapters.stripe_objects import PROVIDER, Misread, Told, currency_of
 from ledger import clearing_reads as reads
 from ledger.clearing_reads import FAILED, MADE, UNCLASSIFIED, Extent
 from ledger.payments.accounts import CLEARING
-from ledger.reader import Reader
+from ledger.reader import AccountNotFound, Reader
 from ledger.reconciliation.items import UNREACHABLE, Finding, Item, Rules
 from ledger.reconciliation.matching import reconcile
 from ledger.reconciliation.sides import About, Passing
@@ -72,11 +72,19 @@ class StripeComparison:
             side=SIDE,
             source=f"Stripe, {start.isoformat()} to {end.isoformat()}",
             digest=hashlib.sha256("".join(spool.digest for spool in spools).encode()).hexdigest(),
-            account=CLEARING,
+            account=CLEARING if self._is_open() else "",
             window_days=WINDOW_DAYS,
             first_day=self._day(start),
             last_day=self._day(end - timedelta(microseconds=1)),
         )
+
+    def _is_open(self) -> bool:
+        """Whether anything has moved clearing yet."""
+        try:
+            self._reader.account(self._ledger, CLEARING)
+        except AccountNotFound:
+            return False
+        return True
 
     # ------------------------------------------------------------ what Stripe says
 

@@ -25,6 +25,7 @@ from api.distribution import Distributor
 from api.engine import Engine
 from api.feeds import Feeds
 from api.intake import Inbox
+from api.reconcilers import Reconcilers
 from api.registry import Registry
 from api.settings import Work
 from api.stripe_requests import StripeRequests
@@ -78,6 +79,7 @@ class Bridge:
             self._distributor = Distributor(
                 conninfo, client, self.reader, self._writer, self.registry, self.webhooks.vault
             )
+        self.reconcilers = Reconcilers(conninfo, work, self._writer, working=work.sending)
         self.execute = self._writer.execute  # for threads that wait for the outcomes
         self._balance = self._balance_worker(conninfo, work)
         self.prover = Prover(TreeHeads(self.reader, keeping))
@@ -127,6 +129,7 @@ class Bridge:
         """Answer what is queued, then end the threads and close the connections."""
         if self._distributor is not None:
             await to_thread.run_sync(self._distributor.close)
+        await to_thread.run_sync(self.reconcilers.close)
         await self.inbox.close()
         if self._balance is not None:
             await to_thread.run_sync(self._balance.close)

@@ -12,6 +12,7 @@ from api.credit_examples import CREDIT_EXAMPLES
 from api.loan_examples import LOAN_EXAMPLES
 from api.loan_payment_examples import LOAN_PAYMENT_EXAMPLES
 from api.payment_examples import PAYMENT_EXAMPLES
+from api.reconciliation_examples import RECONCILIATION_EXAMPLES
 from api.voucher_examples import VOUCHER_EXAMPLES
 
 _CHART = {
@@ -833,4 +834,5 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     **LOAN_PAYMENT_EXAMPLES,
     **PAYMENT_EXAMPLES,
     **VOUCHER_EXAMPLES,
+    **RECONCILIATION_EXAMPLES,
 }

@@ -6,11 +6,11 @@ This is plain ASGI: on the busiest route every layer between the server and the 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from random import getrandbits
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import parse_qsl
 from uuid import UUID
 
@@ -28,12 +28,14 @@ from ledger.loans.terms import Id as LoanId
 from ledger.payments.commands import Id as StripeId
 from ledger.periods import days_of
 from ledger.proofs import tile_at
+from ledger.reconciliation.commands import ItemName, RunName
 from ledger.vouchers.commands import Id
 
 T = TypeVar("T")
 
 MAX_BODY_BYTES = 10 * 2**20
 MAX_WEBHOOK_BYTES = 2**20
+MAX_UPLOAD_BYTES = 2**30
 # Of all bodies that are still coming: slow clients could otherwise fill the memory with them.
 MAX_UNFINISHED_BYTES = 2**28
 FILE_PIECE = 2**18
@@ -156,6 +158,28 @@ class Exchange:
             raise Refused(make("unsupported_media_type", detail, field="Content-Encoding"))
         headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in self.scope["headers"]]
         return headers, body
+
+    async def upload(self, file: Path, media: Sequence[bytes]) -> bytes:
+        """Write a body of one of these media types to a file, as it comes; which it has (Refused, Gone)."""
+        found = self._content_type.partition(b";")[0].strip().lower()
+        if found not in media or self._encoded:
+            detail = f"The body is one of: {', '.join(one.decode() for one in media)}; not compressed."
+            raise Refused(make("unsupported_media_type", detail, field="Content-Type"))
+        if self._content_length and int(self._content_length) > MAX_UPLOAD_BYTES:
+            raise Refused(_too_large(MAX_UPLOAD_BYTES))
+        size, more = 0, True
+        async with await anyio.open_file(file, "wb") as target:
+            while more:
+                message = await self._receive()
+                if message["type"] == "http.disconnect":
+                    raise Gone
+                piece: bytes = message.get("body", b"")
+                size += len(piece)
+                if size > MAX_UPLOAD_BYTES:
+                    raise Refused(_too_large(MAX_UPLOAD_BYTES))
+                await target.write(piece)
+                more = message.get("more_body", False)
+        return found
 
     async def _read(self, limit: int) -> bytes:
         if self._content_length and int(self._content_length) > limit:
@@ -440,6 +464,9 @@ _PATH: dict[str, Callable[[str], Any]] = {
     "loan_payment": partial(msgspec.convert, type=LoanId),
     "virtual_account": partial(msgspec.convert, type=LoanId),
     "tile": _tile,
+    "run": partial(msgspec.convert, type=RunName),
+    "item": partial(msgspec.convert, type=ItemName),
+    "side": partial(msgspec.convert, type=Literal["stripe", "buffr"]),
     "programme": partial(msgspec.convert, type=Id),
     "voucher": partial(msgspec.convert, type=Id),
     "beneficiary": partial(msgspec.convert, type=Id),

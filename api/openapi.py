@@ -114,6 +114,17 @@ _PATH_PARAMETERS = {
         {"type": "string", "pattern": r"^[A-Za-z0-9_.\-]+$", "maxLength": 64},
         "V-1042",
     ),
+    "run": (
+        "The reconciliation's name.",
+        {"type": "string", "pattern": r"^[A-Za-z0-9_.\-]{1,64}$"},
+        "stripe-2026-11-20",
+    ),
+    "item": (
+        "The item: its page and its number in it.",
+        {"type": "string", "pattern": r"^[1-9][0-9]{0,8}\.[1-9][0-9]{0,2}$"},
+        "1.1",
+    ),
+    "side": ("Who is asked.", {"type": "string", "enum": ["stripe", "buffr"]}, "stripe"),
     "loan": ("The loan's name.", {"type": "string", "pattern": r"^[A-Za-z0-9_.\-]{1,64}$"}, "L-1042"),
     "borrower": ("The borrower's name.", {"type": "string", "pattern": r"^[A-Za-z0-9_.\-]{1,64}$"}, "B-7"),
     "loan_payment": (
@@ -284,6 +295,10 @@ def _operation(operation: Operation) -> dict[str, Any]:
                 }
             },
         }
+    elif operation.uploads:
+        file = {"schema": {"type": "string", "format": "binary"}}
+        content = {media.decode(): file for media in operation.uploads}
+        made["requestBody"] = {"required": True, "description": "The file, as it is.", "content": content}
     elif operation.signed:
         made["requestBody"] = {
             "required": True,

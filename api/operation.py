@@ -29,6 +29,7 @@ Tag = Literal[
     "Loans",
     "Inbox",
     "Vouchers",
+    "Reconciliation",
     "Access",
     "Approvals",
     "Service",
@@ -73,6 +74,7 @@ class Operation:
     """One method of one path. `status`, `media` and `answer` (bytes: as they are) are those of success.
 
     `signed`: a webhook, whose signature is its credentials, and whose body is nobody's but the provider's.
+    `uploads`: the media types of a file that is its body.
     """
 
     def __init__(
@@ -97,6 +99,7 @@ class Operation:
         media: bytes = JSON,
         feed: bool = False,
         signed: bool = False,
+        uploads: tuple[bytes, ...] = (),
     ) -> None:
         self.method = method
         self.path = path
@@ -114,6 +117,7 @@ class Operation:
         self.description = description
         self.feed = feed
         self.signed = signed
+        self.uploads = uploads
         self.example: Any = EXAMPLES.get(id, {}).get("body")
         self.answer_example: Any = EXAMPLES.get(id, {}).get("answer")
         self._codes = codes
@@ -149,7 +153,7 @@ class Operation:
         codes = _ALWAYS + self._codes
         if "{ledger}" in self.path:
             codes += _LEDGER
-        if self.body is not None or self.signed:
+        if self.body is not None or self.signed or self.uploads:
             codes += _BODY
         if self.keyed:
             codes += _COMMAND

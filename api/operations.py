@@ -43,6 +43,7 @@ from api.queries import (
     TreeHeadQuery,
     TrialBalanceQuery,
 )
+from api.reconciliation_operations import RECONCILIATION_OPERATIONS
 from api.voucher_operations import VOUCHER_OPERATIONS
 from api.webhooks import AttemptsPage, AttemptsQuery, MessagesPage, MessagesQuery, Subscriptions
 from ledger.chart import ChartDocument
@@ -1174,6 +1175,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *CREDIT_OPERATIONS,
     *PAYMENT_OPERATIONS,
     *VOUCHER_OPERATIONS,
+    *RECONCILIATION_OPERATIONS,
     *LOAN_OPERATIONS,
     *LOAN_LIST_OPERATIONS,
     *LOAN_PAYMENT_OPERATIONS,

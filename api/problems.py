@@ -40,6 +40,7 @@ from ledger.keeping import KeepingError
 from ledger.loan_reads import BorrowerNotFound, LoanNotFound, PaymentNotFound, VirtualAccountNotFound
 from ledger.payment_reads import StripeSubscriptionNotFound
 from ledger.reader import AccountNotFound, AssetNeeded, TransactionNotFound
+from ledger.reconciliation_reads import ItemNotFound, RunNotFound
 from ledger.rejections import Rejection, RejectionCode
 from ledger.store import Trouble, why
 from ledger.text import whose
@@ -56,6 +57,7 @@ from projections.deliveries.subscriptions import (
 from projections.jobs import JobNotFound
 from projections.proving import EventNotFound, EventNotInTree, SizeNotReached, TileNotFound
 from projections.reading import Behind, Stopped
+from projections.reconciliation_schedules import ScheduleNotFound
 from projections.registry import ProjectionNotFound
 from projections.tree_heads import LedgerDiffers
 
@@ -167,6 +169,17 @@ TABLE: tuple[RejectionCode, ...] = (
         ("subscription",),
     ),
     RejectionCode("job_not_found", 404, False, "No job has this id."),
+    RejectionCode(
+        "statement_unreadable", 422, False, "The statement cannot be read exactly, so nothing of it is taken."
+    ),
+    RejectionCode(
+        "side_unavailable",
+        409,
+        False,
+        "No settings give access to this side, or its account is not about this ledger.",
+        ("side",),
+    ),
+    RejectionCode("schedule_not_found", 404, False, "The ledger has no schedule for this side.", ("side",)),
     RejectionCode(
         "unauthenticated", 401, False, "The request has no credentials, or none that are accepted."
     ),
@@ -477,6 +490,13 @@ def of_error(error: Exception) -> Problem | None:
             return make("stripe_unreachable")
         case StripeSubscriptionNotFound():
             return make("stripe_subscription_not_found", evidence={"subscription": error.args[0]})
+        case RunNotFound():
+            return make("reconciliation_not_found", evidence={"run": error.args[0]})
+        case ItemNotFound():
+            run, item = error.args
+            return make("reconciliation_item_not_found", evidence={"run": run, "item": item})
+        case ScheduleNotFound():
+            return make("schedule_not_found", evidence={"side": error.args[0]})
         case OrderNotFound():
             return make("order_not_found", evidence={"order": error.args[0]})
         case JobNotFound():

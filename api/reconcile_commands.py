@@ -23,7 +23,7 @@ from api.database import opened, reading, writing
 from api.import_files import InputError
 from api.lazy_group import LazyGroup
 from api.settings import Settings
-from api.sides import Asking, SideUnavailable, name_of, period_of, sides_of
+from api.sides import Asking, SideUnavailable, period_of, sides_of
 from ledger import commands as c
 from ledger import reconciliation_reads as reads
 from ledger.batch import Refusal, Request
@@ -32,6 +32,7 @@ from ledger.reconciliation.commands import ResolveItem, RunName
 from ledger.reconciliation.items import OUTCOMES
 from ledger.reconciliation.streams import Run
 from ledger.writer import Writer
+from projections.reconciliation_schedules import name_of
 
 PAGE = 100
 
@@ -40,6 +41,9 @@ PAGE = 100
     "reconcile",
     cls=LazyGroup,
     elsewhere={
+        "run-due": "api.schedule_commands:run_due_command",
+        "schedule": "api.schedule_commands:schedule_command",
+        "schedules": "api.schedule_commands:schedules_command",
         "vouchers": "api.reconcile_vouchers:vouchers_command",
         "three-way": "api.reconcile_vouchers:three_way_command",
     },

@@ -150,6 +150,15 @@ def finished(reader: Reader, ledger: str, base: str) -> Run | None:
     raise AssertionError("names do not end")
 
 
+def next_name(reader: Reader, ledger: str, base: str) -> str:
+    """The first of `base`, `base.2`, `base.3`, ... that is not finished."""
+    for name in _names(base):
+        begun = found(reader, ledger, name)
+        if begun is None or begun.status != "finished":
+            return name
+    raise AssertionError("names do not end")
+
+
 def found(reader: Reader, ledger: str, name: str) -> Run | None:
     """A run, whatever has become of it; None: nobody has begun it."""
     try:

@@ -7,17 +7,23 @@ are about its account may be compared with it, or one tenant would be shown what
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from api import reconciling
-from api.settings import StripeSettings, Work
-from ledger.days import end_of
+from adapters.buffr_client import CONNECTIONS, BuffrClient
+from adapters.inbox import desk
+from adapters.inbox.connections import connect
+from api import buffr_side, reconciling
+from api.settings import Buffr, StripeSettings, Work
+from ledger.days import day_of, end_of
 from ledger.reader import Reader
 from ledger.reconciliation.streams import Run
+from ledger.text import DEFAULT_TENANT, whose
 from ledger.writer import Writer
 
 
@@ -62,6 +68,12 @@ def sides_of(work: Work, conninfo: str) -> dict[str, Side]:
             return default_ledger(conninfo) == ledger
 
         sides["stripe"] = Side(lambda asking: _stripe(asking, stripe), of_stripe)
+    buffr = work.buffr
+    if buffr is not None:
+        # Vouchers are told by their names alone, and those of other tenants are other vouchers.
+        sides["buffr"] = Side(
+            lambda asking: _buffr(asking, buffr, conninfo), lambda ledger: whose(ledger)[0] == DEFAULT_TENANT
+        )
     return sides
 
 
@@ -82,6 +94,24 @@ def _stripe(asking: Asking, settings: StripeSettings) -> Run:
         return reconciling.run_next(writer, reader, ledger, name, comparison, folder, report, anew=anew)
 
 
+def _buffr(asking: Asking, settings: Buffr, conninfo: str) -> Run:
+    """Every voucher as it is now, whatever the period."""
+    reader, ledger = asking.reader, asking.ledger
+    name = reconciling.next_name(reader, ledger, asking.name) if asking.anew else asking.name
+    with (
+        closing(connect(conninfo)) as inbox,
+        closing(BuffrClient(settings.url, settings.key)) as client,
+        ThreadPoolExecutor(CONNECTIONS) as pool,
+    ):
+
+        def strangers(after: str, limit: int) -> list[str]:
+            return desk.strangers(inbox, whose(ledger)[1], buffr_side.SIDE, "voucher_not_found", after, limit)
+
+        today = day_of(reader.clock(), ZoneInfo(reader.ledger(ledger).time_zone)).isoformat()
+        vouchers = buffr_side.Vouchers(reader, ledger, client, strangers, today, pool)
+        return buffr_side.run(asking.writer, vouchers, name, asking.report)
+
+
 def period_of(first: date, last: date, time_zone: str, now: datetime) -> tuple[datetime, datetime]:
     """Whole days of a ledger as moments, as far as they are over (ValueError: they have not begun)."""
     zone = ZoneInfo(time_zone)
@@ -91,8 +121,3 @@ def period_of(first: date, last: date, time_zone: str, now: datetime) -> tuple[d
     if last < first:
         raise ValueError("`from` is beyond `to`")
     return start, min(end_of(last, zone), now)
-
-
-def name_of(side: str, first: date, last: date) -> str:
-    """What runs of a side for some days are called, unless somebody names them."""
-    return f"{side}-{first.isoformat()}" + (f"-{last.isoformat()}" if last != first else "")

@@ -88,6 +88,7 @@ def furnish(service: Service) -> dict[str, str]:
     while service.get(f"/v1/jobs/{job}")["state"] != "done":
         assert time.monotonic() < deadline
         time.sleep(0.05)
+    furnish_reconciliation(service, made)
     vouchers = furnish_vouchers(service, made)
     own = service.get("/v1/api-keys")["keys"][0]["id"]
     key, other = (
@@ -127,6 +128,19 @@ def furnish(service: Service) -> dict[str, str]:
         "reverse_transaction.seq": "4",
         **furnish_loans(service, LEDGER),
     }
+
+
+def furnish_reconciliation(service: Service, made: Callable[[str, Any], Any]) -> None:
+    """The run of the document's examples, with an item of it: what the bank tells and the book does not."""
+    made(f"{LEDGER}/accounts", {"address": "bank"})
+    query = {"account": "bank", "run": "stripe-2026-11-20", "date": "d", "amount": "a", "currency": "EUR"}
+    sent = service.client.post(
+        f"{LEDGER}/bank-statements",
+        params=query,
+        content=b"d,a\n2026-11-20,5.00\n",
+        headers={"content-type": "text/csv"},
+    )
+    assert sent.is_success, sent.text
 
 
 def furnish_vouchers(service: Service, made: Callable[[str, Any], Any]) -> dict[str, str]:

@@ -37,6 +37,8 @@ BEYOND_A_SCHEMA = re.compile(
             r"`secret` must be |`secret` is missing: this provider",  # each scheme has its own form
             r"`provider` is not one that Daybook knows|`settings` do not fit \w+: ",
             r"`payees` names one twice|Which ledger\?",
+            r"`daily_at` or `every_minutes` says when|`transaction` or `explanation` says how",
+            r"either `amount` or both `credit` and `debit`|`from` is in the future|unknown encoding",
             r"`cost` needs its `asset`|`cost` is for what was bought|are for credits that are given",
             r"`reason` says why|`amount` is zero|a change of a hold needs|`tax` is a part of `amount`",
             r"`order` or `payment` must say what was bought",
@@ -89,7 +91,7 @@ def before_call(ctx: HookContext, case: Case[Any], kwargs: dict[str, Any]) -> No
     if operation.startswith(("receive_webhook", "receive_buffr")):
         kwargs["auth"] = _sign
     asked = case.operation.definition.raw.get("requestBody")
-    shown = asked["content"]["application/json"].get("example") if asked else None
+    shown = asked["content"].get("application/json", {}).get("example") if asked else None
     if isinstance(case.body, dict) and isinstance(shown, dict):
         for name, value in shown.items():
             if f"{operation}.{name}" in IDS and case.body.get(name) == value:

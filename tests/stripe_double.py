@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -29,7 +30,7 @@ class StripeDouble:
     """`objects`: what there is, by list; `asked`: paths and queries; `failures`: of so many requests.
 
     `compositions`: the balance transactions that each payout paid out. `balance_off`: by how much the balance
-    is not what its transactions add up to.
+    is not what its transactions add up to. `seconds`: what each answer takes.
 
     `lost`: so many requests are carried out, and their answers do not arrive.
     """
@@ -43,6 +44,7 @@ class StripeDouble:
         self.invoices: Objects = {}
         self.subscriptions: Objects = {}
         self.intents: Objects = {}
+        self.seconds = 0.0
         self.asked: list[str] = []
         self.failures = 0
         self.lost = 0
@@ -86,6 +88,7 @@ class StripeDouble:
 
     def _refused(self, path: str, authorization: str) -> Answer | None:
         self.asked.append(path)
+        time.sleep(self.seconds)
         if authorization != f"Bearer {KEY}":
             return 401, {"error": {"type": "invalid_request_error", "message": "Invalid API Key provided"}}
         if self.failures:

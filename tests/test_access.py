@@ -86,7 +86,7 @@ def ask(service: Service, method: str, path: str, key: str | None, body: Any = N
 def example(method: str, path: str) -> Any:
     """A complete body, of those that the document shows."""
     asked = PATHS[path][method.lower()].get("requestBody")
-    return None if asked is None else asked["content"]["application/json"]["example"]
+    return None if asked is None else asked["content"].get("application/json", {}).get("example")
 
 
 def filled(path: str, ledger: str, known: Mapping[str, str] = VALUES) -> str:
@@ -97,8 +97,9 @@ def filled(path: str, ledger: str, known: Mapping[str, str] = VALUES) -> str:
 
 
 def needed(path: str, ledger: str) -> str:
-    """The query that a read cannot do without; the ledger, where it stands there."""
-    parameters = PATHS[path].get("get", {}).get("parameters", ())
+    """The query that an operation cannot do without; the ledger, where it stands there."""
+    methods = PATHS[path]
+    parameters = methods.get("get", next(iter(methods.values()))).get("parameters", ())
     names = [one["name"] for one in parameters if one.get("in") == "query" and one.get("required")]
     if any(one.get("in") == "query" and one.get("name") == "ledger" for one in parameters):
         return f"?ledger={ledger}"

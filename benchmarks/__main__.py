@@ -290,11 +290,12 @@ def main() -> int:
             console.print(f"{row[0].partition(' on ')[0]}, fsync {row[1]}, shared_buffers {row[2]}")
             console.print(f"Python {platform.python_version()}, {os.cpu_count()} cores, {platform.machine()}")
             writer_rounds(report, conninfo)
-            rate, tally = reconciling.rate(1_000_000)
+            compared = reconciling.compared(1_000_000)
             report.line(
                 "reconcile 1,000,000 against 1,000,000, items of both",
-                f"{rate:,.0f}/s, {tally.match_rate} % match",
+                f"{compared.rate:,.0f}/s, {compared.match_rate} % match",
             )
+            report.bound("  peak memory, MB", compared.peak_mb, 150, at_most=True, form=".0f")
             http_rounds(report, conninfo)
             proof_rounds(report, conninfo, long_ledger(report, conninfo))
             writer = Writer(conninfo, batch_size=workload.BATCH, connections=2)

@@ -1,11 +1,20 @@
-"""Reconciling two long sides, most of which match by their reference, some by amount and day, some not."""
+"""Reconciling two long sides, most of which match by their reference, some by amount and day, some not.
+
+In a process of its own, whose memory is that of the comparison: `python -m benchmarks.reconciling COUNT`.
+"""
 
 from __future__ import annotations
 
+import resource
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
+
+import msgspec
+from msgspec import Struct
 
 from ledger.reconciliation.items import Item, Rules, Tally
 from ledger.reconciliation.matching import reconcile
@@ -20,11 +29,32 @@ def side(name: str, count: int) -> Iterator[Item]:
         yield Item(f"2026-01-{1 + n * 28 // count:02}", f"{name}-{n}", reference, amount, "EUR/2", "posted")
 
 
-def rate(count: int) -> tuple[float, Tally]:
-    """Items of both sides a second, and what came of them."""
+class Compared(Struct, frozen=True):
+    """Items of both sides a second, the peak of the process's memory in MB, and how much matched."""
+
+    rate: float
+    peak_mb: float
+    match_rate: str
+
+
+def compared(count: int) -> Compared:
+    """So many against as many, in another process."""
+    command = (sys.executable, "-m", "benchmarks.reconciling", str(count))
+    done = subprocess.run(command, capture_output=True, check=True)
+    return msgspec.json.decode(done.stdout, type=Compared)
+
+
+def main(count: int) -> None:
+    """The same in this one."""
     tally = Tally()
     started = time.perf_counter()
     with TemporaryDirectory(prefix="daybook-bench-") as folder:
         for finding in reconcile(side("here", count), side("there", count), Rules(), Path(folder)):
             tally.add(finding)
-    return 2 * count / (time.perf_counter() - started), tally
+    rate = 2 * count / (time.perf_counter() - started)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # kilobytes on Linux
+    sys.stdout.buffer.write(msgspec.json.encode(Compared(rate, peak, tally.match_rate)))
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

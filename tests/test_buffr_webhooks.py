@@ -5,9 +5,12 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import os
 import random
 import time
+from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -206,20 +209,93 @@ def test_what_cannot_be_translated_waits_for_people(
     assert voucher(book, "V1")[0] == "issued"
 
 
-@pytest.mark.parametrize("seed", range(2))
+class Naive:
+    """A programme's money by the words of the events alone: no posting, no account, no state is looked at."""
+
+    def __init__(self) -> None:
+        self.promised: dict[str, int] = {}
+        self.trust = self.fund = self.unsettled = self.fees = 0
+        self.seen: Counter[str] = Counter()
+
+    def take(self, type: str, data: dict[str, Any]) -> None:
+        """One more event."""
+        reversed_ = "+reversed" if data.get("expiry_reversed") else ""
+        self.seen[f"{type}{reversed_}"] += 1
+        amount, voucher = int(data.get("amount", 0)), data.get("voucher", "")
+        match type:
+            case "programme_funded":
+                self.trust, self.fund = self.trust + amount, self.fund + amount
+            case "funds_returned":
+                self.trust, self.fund = self.trust - amount, self.fund - amount
+            case "voucher_issued":
+                self.promised[voucher] = amount
+                self.fund -= amount
+            case "voucher_redeemed":
+                if reversed_:
+                    self.fund -= amount
+                else:
+                    self.promised[voucher] -= amount
+                self.unsettled += amount
+            case "voucher_expired" | "voucher_cancelled":
+                assert self.promised.pop(voucher) == amount
+                self.fund += amount
+            case "voucher_reissued":
+                assert self.promised.pop(voucher) == amount
+                self.promised[data["replacement"]] = amount
+            case "payees_settled":
+                paid = sum(int(payee["amount"]) for payee in data["payees"])
+                self.trust, self.unsettled = self.trust - paid, self.unsettled - paid
+            case "voucher_fee_charged":
+                self.fees += amount
+            case "voucher_fee_paid":
+                self.fees -= amount
+
+    def check(self, book: Book, seq: int) -> int:
+        """Take in what is new since a seq, hold it against the accounts; the seq that it is told to."""
+        figures = book.get("/programmes/relief")
+        while seq < figures["seq"]:
+            for event in book.get("/events", after=seq, limit=200)["events"]:
+                seq = event["seq"]
+                if seq <= figures["seq"]:
+                    self.take(event["body"]["type"], event["body"].get("data", {}))
+            seq = min(seq, figures["seq"])
+        outstanding = sum(self.promised.values())
+        assert (figures["outstanding"], figures["trust"]) == (outstanding, self.trust)
+        assert (figures["unsettled"], figures["fund"]) == (self.unsettled, self.fund)
+        assert (figures["fees_unpaid"], figures["deficiency"]) == (self.fees, 0)
+        assert self.trust == outstanding + self.unsettled + self.fund
+        return seq
+
+
+LONG_AGO = "2026-01-01T00:00:00Z"
+FORCED: tuple[tuple[str, dict[str, Any], str, dict[str, Any]], ...] = (
+    ("cancel", {"reason": "forced"}, "redeemed", {"amount": 5}),
+    ("expire", {}, "redeemed", {"timestamp": LONG_AGO, "amount": 3}),
+    ("fail", {"reason": "forced"}, "expired", {}),
+)
+
+
+@pytest.mark.parametrize("seed", range(int(os.environ.get("DAYBOOK_VOUCHER_LIVES", "2"))))
 def test_commands_and_webhooks_in_any_order_keep_the_books(service: Service, book: Book, seed: int) -> None:
-    """At every step the trust account is liability, unsettled and fund; every promise is a voucher's."""
+    """At every step liability is the outstanding vouchers, and trust is liability, unsettled and fund.
+
+    With reports that are late, contradict, or tell of a redemption before the expiry by the provider's time.
+    """
     chance = random.Random(seed)
-    names = [f"V{n}" for n in range(6)]
+    naive = Naive()
+    seq = naive.check(book, 0)
+    names = [f"V{n}" for n in range(5)]
     for name in names:
-        issue(book, name, 5_000)
-    for step in range(60):
+        soon = datetime.now(UTC) + timedelta(seconds=chance.choice([1, 3, 1_000]))
+        issue(book, name, 5_000, expires_at=soon.isoformat())
+    relief = "/programmes/relief"
+    for step in range(40):
         name = chance.choice(names)
         if chance.random() < 0.6:
             event = chance.choice(["delivered", "redeemed", "redeemed", "expired", "cancelled", "failed"])
-            data: dict[str, Any] = {}
+            data: dict[str, Any] = chance.choice([{}, {"timestamp": LONG_AGO}])
             if event == "redeemed" and step % 2:
-                data = {"amount": chance.choice([7.25, 20, 60])}
+                data = {**data, "amount": chance.choice([7.25, 20, 60])}
             id = f"{event}-{name}-{chance.randrange(4)}"
             settled(book, report(service, event, name, event_id=id, **data))
         else:
@@ -227,13 +303,61 @@ def test_commands_and_webhooks_in_any_order_keep_the_books(service: Service, boo
                 [
                     (f"/vouchers/{name}/redeem", {"amount": 900, "payee_type": "agent", "payee": "A1"}),
                     (f"/vouchers/{name}/cancel", {"reason": "random"}),
+                    (f"/vouchers/{name}/expire", {}),
                     (f"/vouchers/{name}/reissue", {"replacement": f"R{step}"}),
-                    ("/programmes/relief/settlements", {"payees": [{"payee_type": "agent", "payee": "A1"}]}),
-                    ("/programmes/relief/returns", {"amount": 100}),
+                    (f"{relief}/settlements", {"payees": [{"payee_type": "agent", "payee": "A1"}]}),
+                    (f"{relief}/returns", {"amount": 100}),
+                    (f"{relief}/fundings", {"amount": 30}),
+                    (f"{relief}/fees", {"payee": "A1", "amount": 11}),
+                    (f"{relief}/fee-payments", {"payee": "A1", "amount": 7}),
                 ]
             )
             answer = book.call("POST", path, body)
             if answer.status_code == 201 and path.endswith("reissue"):
                 names.append(f"R{step}")
-        sound(book)
-    assert book.get("/programmes/relief")["outstanding"] == sum(voucher(book, name)[2] for name in names)
+        seq = naive.check(book, seq)
+    for number, (command, body, event, data) in enumerate(FORCED):
+        issue(book, f"F{number}", 1_000)
+        ask(book, f"/vouchers/F{number}/{command}", body)
+        settled(book, report(service, event, f"F{number}", **data))
+        seq = naive.check(book, seq)
+    issue(book, "F3", 1_000)
+    ask(book, "/vouchers/F3/reissue", {"replacement": "F4"})
+    ask(book, "/vouchers/F4/redeem", {"payee_type": "agent", "payee": "A2"})
+    seq = naive.check(book, seq)
+    ask(book, f"{relief}/settlements", {"payees": [{"payee_type": "agent", "payee": "A2"}]})
+    ask(book, f"{relief}/returns", {"amount": 1})
+    ask(book, f"{relief}/fees", {"payee": "A1", "amount": 1})
+    ask(book, f"{relief}/fee-payments", {"payee": "A1", "amount": 1})
+    naive.check(book, seq)
+    assert set(naive.seen) >= {
+        "voucher_contradicted",
+        "voucher_redeemed",
+        "voucher_redeemed+reversed",
+        "voucher_expired",
+        "voucher_cancelled",
+        "voucher_failed",
+        "voucher_reissued",
+        "payees_settled",
+        "funds_returned",
+        "voucher_fee_charged",
+        "voucher_fee_paid",
+    }
+
+
+def test_the_figures_count_what_came_again_and_how_long_it_took(service: Service, book: Book) -> None:
+    """Of three webhooks, of which one came three times, two in five had come before; each has its latency."""
+    for name in ("V1", "V2"):
+        issue(book, name)
+    for _ in range(3):
+        settled(book, report(service, "delivered", "V1", "once"))
+    settled(book, report(service, "redeemed", "V1", amount=1))
+    settled(book, report(service, "delivered", "nobodys"))
+    found = book.get("/voucher-metrics")
+    assert (found["webhooks"], found["webhooks_waiting"], found["webhooks_unposted"]) == (3, 0, 1)
+    assert found["idempotency_hit_rate"] == "40.00"
+    assert 0 < found["webhook_latency_mean_ms"] <= found["webhook_latency_p95_ms"] * 3
+    assert found["discrepancies"] == 0
+    ask(book, "/vouchers/V2/cancel", {"reason": "moved"})
+    settled(book, report(service, "redeemed", "V2", amount=1))
+    assert book.get("/voucher-metrics")["discrepancies"] == 1

@@ -13,6 +13,44 @@ PAYMENT: dict[str, Any] = {
     "amount": 850100,
 }
 
+LOANS_IN_FIGURES: list[dict[str, Any]] = [
+    {
+        "asset": "USD/2",
+        "status": "active",
+        "loans": 1,
+        "amount": 2500000,
+        "disbursed": 2500000,
+        "principal": 2025000,
+        "interest": 25164,
+        "fee": 0,
+        "penalty": 0,
+        "overpaid": 0,
+        "past_due": 1,
+        "past_due_principal": 2025000,
+    }
+]
+PAYMENTS_IN_FIGURES: list[dict[str, Any]] = [
+    {
+        "asset": "USD/2",
+        "status": "suspense",
+        "method": "bank_transfer",
+        "payments": 1,
+        "amount": 850100,
+        "in_suspense": 850100,
+        "refunded": 0,
+    }
+]
+BORROWER: dict[str, Any] = {
+    "seq": 64,
+    "on": "2026-06-20",
+    "borrower": "B-7",
+    "kyc": "verified",
+    "rating": "low",
+    "score": 742,
+    "limits": [{"asset": "USD/2", "limit": 5000000, "taken": 2500000, "free": 2500000}],
+}
+OWED: dict[str, int] = {"principal": 2025000, "interest": 25164, "fee": 0, "penalty": 0, "total": 2050164}
+
 LOAN_PAYMENT_EXAMPLES: dict[str, dict[str, Any]] = {
     "create_loan_payment": {
         "body": {**PAYMENT, "reference": "LOAN_L-1042", "borrower": "B-7"},
@@ -121,5 +159,90 @@ LOAN_PAYMENT_EXAMPLES: dict[str, dict[str, Any]] = {
     "set_kyc_status": {
         "body": {"kyc": "verified"},
         "answer": entry(57, "borrower_kyc_set", "2026-05-15T12:00:00.000000Z"),
+    },
+    "get_lending_overview": {
+        "answer": {
+            "seq": 64,
+            "on": "2026-06-20",
+            "applications": 1,
+            "approved": 1,
+            "rejected": 0,
+            "approval_rate": "100.00",
+            "borrowers": {"verified": 1},
+            "loans": LOANS_IN_FIGURES,
+            "payments": PAYMENTS_IN_FIGURES,
+        }
+    },
+    "get_borrower_overview": {
+        "answer": {**BORROWER, "loans": LOANS_IN_FIGURES, "payments": PAYMENTS_IN_FIGURES}
+    },
+    "get_credit_report": {
+        "answer": {
+            **BORROWER,
+            "loans": [
+                {
+                    "loan": "L-1042",
+                    "status": "active",
+                    "kredit_status": "IN_ARREARS",
+                    "asset": "USD/2",
+                    "amount": 2500000,
+                    "opened": "2026-05-15",
+                    "closed": None,
+                    "owed": OWED,
+                    "overdue": 350100,
+                    "days_past_due": 5,
+                    "worst_days_past_due": 5,
+                    "charged_off": False,
+                    "written_off": False,
+                    "instalments": {"overdue": 1, "pending": 2},
+                }
+            ],
+            "next": None,
+        }
+    },
+    "get_loan_statement": {
+        "answer": {
+            "loan": "L-1042",
+            "borrower": "B-7",
+            "asset": "USD/2",
+            "start": "2026-06-01",
+            "to": "2026-06-20",
+            "opening": 2513710,
+            "lines": [
+                {
+                    "day": "2026-06-15",
+                    "kind": "accrued",
+                    "seq": None,
+                    "amount": 11290,
+                    "change": {"principal": 0, "interest": 11290, "fee": 0, "penalty": 0, "total": 11290},
+                    "overpaid": 0,
+                    "balance": 2525000,
+                },
+                {
+                    "day": "2026-06-15",
+                    "kind": "repaid",
+                    "seq": 10,
+                    "amount": 500000,
+                    "change": {
+                        "principal": -475000,
+                        "interest": -25000,
+                        "fee": 0,
+                        "penalty": 0,
+                        "total": -500000,
+                    },
+                    "overpaid": 0,
+                    "balance": 2025000,
+                },
+            ],
+            "closing": 2025000,
+            "closing_parts": {
+                "principal": 2025000,
+                "interest": 0,
+                "fee": 0,
+                "penalty": 0,
+                "total": 2025000,
+            },
+            "overpaid": 0,
+        }
     },
 }

@@ -253,7 +253,8 @@ def every(reader: Reader, ledger: str, page: int = 1_000) -> Iterator[list[Loan]
         after = streams[-1][0].name
 
 
-def _loan(reader: Reader, ledger: str, name: str) -> tuple[Loan, int]:
+def find_loan(reader: Reader, ledger: str, name: str) -> tuple[Loan, int]:
+    """A loan and the version of its stream (LoanNotFound)."""
     found = reader.stream(ledger, loan_stream(name))
     if found is None:
         raise LoanNotFound(name)
@@ -263,7 +264,7 @@ def _loan(reader: Reader, ledger: str, name: str) -> tuple[Loan, int]:
 
 def loan(reader: Reader, ledger: str, name: str, on: date | None) -> LoanView:
     """A loan as it is on a day, today unless asked (LoanNotFound)."""
-    kept, version = _loan(reader, ledger, name)
+    kept, version = find_loan(reader, ledger, name)
     day = today(reader, ledger) if on is None else on
     kept = on_day(kept, day)
     return LoanView(
@@ -316,7 +317,8 @@ def _disbursement(tranche: Tranche) -> DisbursementView:
     )
 
 
-def _owed(parts: dict[Part, int]) -> Owed:
+def owed(parts: dict[Part, int]) -> Owed:
+    """The parts, and their sum."""
     return Owed(parts["principal"], parts["interest"], parts["fee"], parts["penalty"], sum(parts.values()))
 
 
@@ -333,8 +335,8 @@ def _position(kept: Loan, book: Book, day: date) -> LoanPosition:
         non_accrual=book.non_accrual,
         charged_off=book.charged_off,
         disbursed=book.disbursed,
-        owed=_owed(book.outstanding()),
-        due=_owed(due),
+        owed=owed(book.outstanding()),
+        due=owed(due),
         overpaid=book.overpaid,
         recovered=book.recovered,
         allowance=book.allowance,
@@ -363,13 +365,13 @@ def _fact(fact: AnyFact) -> FactView:
 
 def payoff_of(reader: Reader, ledger: str, name: str, on: date | None) -> PayoffView:
     """What it takes to settle a loan on a day, today unless asked (LoanNotFound)."""
-    kept, _ = _loan(reader, ledger, name)
+    kept, _ = find_loan(reader, ledger, name)
     day = today(reader, ledger) if on is None else on
     nothing: dict[Part, int] = {"principal": 0, "interest": 0, "fee": 0, "penalty": 0}
     if kept.book is None:
-        return PayoffView(kept.loan, kept.asset, day, _owed(nothing), 0)
+        return PayoffView(kept.loan, kept.asset, day, owed(nothing), 0)
     day = max(day, kept.book.accrued_to)
-    return PayoffView(kept.loan, kept.asset, day, _owed(payoff(kept.book, day)), kept.book.overpaid)
+    return PayoffView(kept.loan, kept.asset, day, owed(payoff(kept.book, day)), kept.book.overpaid)
 
 
 def borrower(reader: Reader, ledger: str, name: str) -> BorrowerView:

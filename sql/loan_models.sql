@@ -124,3 +124,18 @@ SELECT borrower, kyc, rating, score, assessed_at, seq
  WHERE version = %(version)s AND ledger_id = %(ledger_id)s AND borrower > %(after)s
    AND (%(kyc)s::text IS NULL OR kyc = %(kyc)s) AND (%(rating)s::text IS NULL OR rating = %(rating)s)
  ORDER BY borrower LIMIT %(limit)s;
+
+-- name: loan_figures
+-- What loans come to by asset and status, on a day; all, or those of a borrower.
+SELECT asset, status, count(*), sum(coalesce(amount, requested)), sum(disbursed), sum(principal), sum(interest), sum(fee),
+       sum(penalty), sum(overpaid), count(*) FILTER (WHERE late), coalesce(sum(principal) FILTER (WHERE late), 0),
+       count(amount)
+  FROM (SELECT l.*, status = 'active' AND %(on)s::date - oldest_due > grace_days AS late
+          FROM projections.loans l
+         WHERE version = %(version)s AND ledger_id = %(ledger_id)s
+           AND (%(borrower)s::text IS NULL OR borrower = %(borrower)s)) found
+ GROUP BY asset, status ORDER BY asset, status;
+
+-- name: borrower_figures
+SELECT kyc, count(*) FROM projections.borrowers
+ WHERE version = %(version)s AND ledger_id = %(ledger_id)s GROUP BY kyc ORDER BY kyc;

@@ -38,3 +38,13 @@ SELECT payment, method, asset, amount, status, in_suspense, refunded, loan, borr
    AND (%(asset)s::text IS NULL OR asset = %(asset)s)
    AND created_at >= %(from)s AND (%(before)s::timestamptz IS NULL OR created_at < %(before)s)
  ORDER BY payment LIMIT %(limit)s;
+
+-- name: payment_figures
+-- What payments come to by asset, status and method; all, or those that a borrower is said to pay or whose loans they repaid.
+SELECT asset, status, method, count(*), sum(amount), sum(in_suspense), sum(refunded)
+  FROM projections.loan_payments
+ WHERE version = %(version)s AND ledger_id = %(ledger_id)s
+   AND (%(borrower)s::text IS NULL OR borrower = %(borrower)s 
+        OR loan IN (SELECT loan FROM projections.loans
+                     WHERE version = %(loans_version)s AND ledger_id = %(ledger_id)s AND borrower = %(borrower)s))
+ GROUP BY asset, status, method ORDER BY asset, status, method;

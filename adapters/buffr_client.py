@@ -13,7 +13,7 @@ from typing import Any
 
 import httpcore
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Struct
 
 DISBURSE = "/api/utilities/vouchers/disburse"
 STATUS = "/api/v1/vouchers/"
@@ -165,13 +165,6 @@ class BuffrClient:
                 return response.status, response.content
             reason = f"Buffr answered {response.status}"
         return reason
-
-
-def of_currency(amount: int, asset: str) -> Raw:
-    """Minor units as a JSON number of the currency: 1250 of `NAD/2` is 12.50."""
-    places = int(asset.rpartition("/")[2])
-    whole, part = divmod(amount, 10**places)
-    return Raw(f"{whole}.{part:0{places}d}" if places else str(whole))
 
 
 def _object(body: bytes) -> dict[str, Any]:

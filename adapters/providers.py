@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from adapters import buffr, caas, kredit, paystack, stripe
+from adapters import buffr, caas, kredit, paystack, stripe, trueidentity
 from adapters.adapter import Adapter, members, no_translation
 from adapters.signatures import STANDARD, WISE
 
@@ -13,6 +13,7 @@ ADAPTERS: dict[str, Adapter] = {
         paystack.ADAPTER,
         Adapter("wise", WISE, members((), ("event_type",), ("data", "resource", "id")), no_translation),
         kredit.ADAPTER,
+        trueidentity.ADAPTER,
         caas.ADAPTER,
         buffr.ADAPTER,
         # For whoever has no scheme of their own: the id is the header's, which is signed.

@@ -110,6 +110,14 @@ def buffr(secrets: Sequence[str], headers: Headers, raw: bytes, now: datetime) -
     return f"key:{key}" if key else ""
 
 
+def trueidentity(secrets: Sequence[str], headers: Headers, raw: bytes, now: datetime) -> str | Untrusted:
+    """The hex HMAC-SHA256 of the body with the client's API key; no time is signed."""
+    signature = _hex(headers.get("x-webhook-signature", ""), 32)
+    if signature is None:
+        return Untrusted("The header x-webhook-signature is missing or not the hex of 32 bytes.")
+    return "" if _any(secrets, signature, raw, "sha256") else Untrusted(_WRONG)
+
+
 def paystack(secrets: Sequence[str], headers: Headers, raw: bytes, now: datetime) -> str | Untrusted:
     """The hex HMAC-SHA512 of the body; no time is signed."""
     signature = _hex(headers.get("x-paystack-signature", ""), 64)
@@ -258,6 +266,7 @@ def new_secret(scheme: Scheme) -> str:
 KREDIT = Scheme(kredit, _check_text, ours=True)
 CAAS = Scheme(caas, _check_text, ours=True)
 BUFFR = Scheme(buffr, _check_text, ours=True)
+TRUEIDENTITY = Scheme(trueidentity, _check_text, ours=False)
 PAYSTACK = Scheme(paystack, _check_text, ours=False)
 WISE = Scheme(wise, _check_rsa, ours=False)
 STANDARD = Scheme(standard, _check_standard, ours=True)

@@ -9,7 +9,6 @@ from typing import Annotated, Any
 from anyio import CancelScope, to_thread
 from msgspec import Meta, Raw, Struct
 
-from adapters.buffr_client import of_currency
 from api.handlers import Call, Reply, carry_out
 from api.http import decode_body
 from api.problems import Refused, make
@@ -18,6 +17,7 @@ from api.registry import BeneficiaryView, Person, Turn
 from ledger import commands as c
 from ledger import voucher_reads as reads
 from ledger.commands import Name
+from ledger.text import of_currency
 from ledger.vouchers import commands as v
 
 After = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.\-]{0,64}\Z", description="Go on beyond this name.")]

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 from anyio import CapacityLimiter, to_thread
 
 from adapters.buffr_client import BuffrClient
+from adapters.kyc_client import KycClient, KycProvider
 from api.access.gate import Gate
 from api.access.keys import KeyRing
 from api.couriers import Webhooks
@@ -25,6 +26,7 @@ from api.distribution import Distributor
 from api.engine import Engine
 from api.feeds import Feeds
 from api.intake import Inbox
+from api.kredit_details import Details
 from api.reconcilers import Reconcilers
 from api.registry import Registry
 from api.settings import Work
@@ -73,6 +75,10 @@ class Bridge:
         )
         self.stripe = None if work.stripe is None else StripeRequests(work.stripe)
         self.registry = Registry(self.keys.pool, keeping.folder)
+        self.kredit = Details(conninfo, self.webhooks.vault)
+        self.kyc: KycProvider | None = None
+        if work.kyc is not None:
+            self.kyc = KycClient(work.kyc.url, work.kyc.key, work.kyc.callback)
         self._distributor = None
         if work.sending and work.buffr is not None:
             client = BuffrClient(work.buffr.url, work.buffr.key)
@@ -131,6 +137,9 @@ class Bridge:
             await to_thread.run_sync(self._distributor.close)
         await to_thread.run_sync(self.reconcilers.close)
         await self.inbox.close()
+        if self.kyc is not None:
+            await to_thread.run_sync(self.kyc.close)
+        await to_thread.run_sync(self.kredit.close)
         if self._balance is not None:
             await to_thread.run_sync(self._balance.close)
         await to_thread.run_sync(self._writer.close)

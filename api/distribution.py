@@ -17,13 +17,13 @@ from typing import Any, NamedTuple
 import psycopg
 import structlog
 
-from adapters.buffr_client import CONNECTIONS, BuffrClient, Declined, Later, of_currency
+from adapters.buffr_client import CONNECTIONS, BuffrClient, Declined, Later
 from api.registry import BeneficiaryNotFound, Registry
 from ledger import commands as c
 from ledger.batch import Request
 from ledger.errors import WriterError
 from ledger.reader import Reader
-from ledger.text import DEFAULT_TENANT, iso
+from ledger.text import DEFAULT_TENANT, iso, of_currency
 from ledger.vault import Vault, VaultError
 from ledger.vouchers import commands as v
 from ledger.vouchers.codes import PURPOSE, code_of

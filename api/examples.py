@@ -9,6 +9,7 @@ from typing import Any
 
 from api.arrears_examples import ARREARS_EXAMPLES
 from api.credit_examples import CREDIT_EXAMPLES
+from api.kredit_examples import KREDIT_EXAMPLES
 from api.loan_examples import LOAN_EXAMPLES
 from api.loan_payment_examples import LOAN_PAYMENT_EXAMPLES
 from api.payment_examples import PAYMENT_EXAMPLES
@@ -829,6 +830,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "get_live": {"answer": {"status": "healthy"}},
     "get_ready": {"answer": {"status": "healthy"}},
     **CREDIT_EXAMPLES,
+    **KREDIT_EXAMPLES,
     **ARREARS_EXAMPLES,
     **LOAN_EXAMPLES,
     **LOAN_PAYMENT_EXAMPLES,

@@ -24,6 +24,8 @@ from api.problems import RETRY_AFTER_SECONDS, Problem, Refused, make, of_validat
 from ledger.chart import MAX_AMOUNT
 from ledger.commands import Address, Key, Name, Period
 from ledger.credits.commands import Id as OrderId
+from ledger.kredit.commands import RequestId, TenantId
+from ledger.kredit.commands import SessionId as VerificationId
 from ledger.loans.terms import Id as LoanId
 from ledger.payments.commands import Id as StripeId
 from ledger.periods import days_of
@@ -470,6 +472,9 @@ _PATH: dict[str, Callable[[str], Any]] = {
     "programme": partial(msgspec.convert, type=Id),
     "voucher": partial(msgspec.convert, type=Id),
     "beneficiary": partial(msgspec.convert, type=Id),
+    "kredit_tenant": partial(msgspec.convert, type=TenantId),
+    "verification": partial(msgspec.convert, type=VerificationId),
+    "request": partial(msgspec.convert, type=RequestId),
     "seq": lambda text: msgspec.convert(int(text) if _SEQ.match(text) else text, Seq),
 }
 

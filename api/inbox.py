@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Annotated, Any, NamedTuple
 
 from msgspec import Meta, Struct
 
+from adapters.adapter import Parse
 from adapters.inbox import desk, door
 from adapters.inbox import endpoints as e
-from api.handlers import REPLAYED, Call, Handler, Reply
+from api.handlers import ASK_AGAIN_SECONDS, PATIENCE_SECONDS, REPLAYED, Call, Handler, Reply
 from api.http import decode_body
-from api.problems import Refused, of_validation
+from api.problems import Refused, make, of_validation
 from ledger.chart import MAX_AMOUNT
+from ledger.text import of_all
 from ledger.vault import Vault
 from ledger.wire import Connection
 
@@ -26,14 +31,40 @@ async def receive(call: Call) -> Reply:
     return Reply(call.operation.status, stored.received)
 
 
-async def take_in(call: Call, provider: str, endpoint: str | None = None) -> door.Stored:
+async def take_in(
+    call: Call, provider: str, endpoint: str | None = None, parse: Parse | None = None
+) -> door.Stored:
     """Verify and store the webhook that a request is, whatever its path (the errors of `door.receive`).
 
-    Whose answer depends on what becomes of it, settles it before answering (`Inbox.settler`).
+    Whose answer depends on what becomes of it, settles it before answering (`settled`).
     """
     inbox = call.bridge.inbox
     letter = door.Letter(*await call.exchange.signed())
-    return await inbox.run(door.receive, inbox.vault, provider, endpoint, letter)
+    return await inbox.run(door.receive, inbox.vault, provider, endpoint, letter, parse)
+
+
+async def settled(call: Call, stored: door.Stored) -> desk.WebhookView:
+    """What has become of a webhook, once something has; one that was parked before is tried again.
+
+    Another thread may be at it: it is waited for (Refused: too long).
+    """
+    inbox, number = call.bridge.inbox, stored.received.number
+    ledger = of_all(stored.tenant, stored.ledger)
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    tried = not stored.received.duplicate
+    while True:
+        await inbox.run(inbox.settler.settle, stored.tenant, number)
+        found = (await inbox.run(desk.webhook, ledger, number)).webhook
+        if found.state == "received":
+            if found.reason is not None or time.monotonic() >= deadline:
+                raise Refused(make("unavailable"))
+            await asyncio.sleep(ASK_AGAIN_SECONDS)
+        elif found.state == "posted" or tried:
+            return found
+        else:
+            tried = True
+            with suppress(desk.WebhookSettled):
+                await inbox.run(desk.replay, ledger, number)
 
 
 class BuffrNumber(Struct, frozen=True, rename="camel"):

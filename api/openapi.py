@@ -104,6 +104,21 @@ _PATH_PARAMETERS = {
         {"type": "string", "pattern": r"^[A-Za-z0-9_.\-]+$", "maxLength": 64},
         "relief",
     ),
+    "kredit_tenant": (
+        "A tenant of Kredit's, by its own id.",
+        {"type": "string", "pattern": r"^[A-Za-z0-9_.\-]+$", "maxLength": 64},
+        "cm7tenant",
+    ),
+    "verification": (
+        "The verification's session.",
+        {"type": "string", "pattern": r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"},
+        "0d5b8f9e-41a7-8c33-a2b4-6f1d2c3e4a5b",
+    ),
+    "request": (
+        "The request's id, as Kredit gave it.",
+        {"type": "string", "pattern": r"^[A-Za-z0-9_.\-]+$", "maxLength": 128},
+        "req_1842",
+    ),
     "beneficiary": (
         "Our name for the beneficiary.",
         {"type": "string", "pattern": r"^[A-Za-z0-9_.\-]+$", "maxLength": 64},
@@ -162,7 +177,7 @@ _STATUS_WORDS = {
     429: "Too often",
     422: "Refused",
     500: "Defect",
-    502: "Misconfigured",
+    502: "Somebody else fails",
     503: "Not now",
 }
 

@@ -30,6 +30,7 @@ Tag = Literal[
     "Inbox",
     "Vouchers",
     "Reconciliation",
+    "Kredit",
     "Access",
     "Approvals",
     "Service",

@@ -15,6 +15,7 @@ from api.arrears_operations import ARREARS_OPERATIONS
 from api.credit_operations import CREDIT_OPERATIONS
 from api.http import NOTE, OCTETS
 from api.inbox_operations import INBOX
+from api.kredit_operations import KREDIT_OPERATIONS
 from api.loan_list_operations import LOAN_LIST_OPERATIONS
 from api.loan_operations import LOAN_OPERATIONS
 from api.loan_payment_operations import LOAN_PAYMENT_OPERATIONS
@@ -1180,4 +1181,5 @@ OPERATIONS: tuple[Operation, ...] = (
     *LOAN_LIST_OPERATIONS,
     *LOAN_PAYMENT_OPERATIONS,
     *ARREARS_OPERATIONS,
+    *KREDIT_OPERATIONS,
 )

@@ -107,6 +107,17 @@ TABLE: tuple[RejectionCode, ...] = (
     ),
     RejectionCode("provider_not_found", 404, False, "No provider of webhooks has this name.", ("provider",)),
     RejectionCode("endpoint_not_found", 404, False, "No endpoint of the ledger has this id."),
+    RejectionCode(
+        "kredit_request_differs",
+        409,
+        False,
+        "The request was made before, and said something else.",
+        ("request",),
+    ),
+    RejectionCode(
+        "kyc_unavailable", 502, True, "The provider of verifications opens no session; nothing is held."
+    ),
+    RejectionCode("kyc_not_configured", 503, False, "No provider of verifications is configured."),
     RejectionCode("webhook_not_found", 404, False, "The ledger's inbox has no webhook of this number."),
     RejectionCode(
         "webhook_settled",

@@ -15,6 +15,8 @@ DAYBOOK_RATE_KEY, DAYBOOK_RATE_TENANT   requests for each key and for each tenan
 DAYBOOK_PROJECTIONS   `off`: the service keeps no projections; `daybook projections run` does
 DAYBOOK_WEBHOOKS      `off`: this process delivers no webhooks and posts none that came in; another one does
 BUFFR_API_URL, BUFFR_API_KEY   Buffr's API, which vouchers are handed over to; without it they are not
+KYC_API_URL, KYC_API_KEY   the API of who verifies people for Kredit; without it no verification is taken
+KYC_CALLBACK_URL      where that one reports to: the inbox's endpoint for it, as it is reached from outside
 DAYBOOK_INSECURE_WEBHOOKS   `on`: webhooks may go to http and to private addresses; for development only
 STRIPE_SECRET_KEY     Stripe's key, for the ledger of Stripe's default endpoint: checkouts, and its balance
 STRIPE_WEBHOOK_SECRET the secret of Stripe's default endpoint, where that is made without one
@@ -80,6 +82,16 @@ class Work(NamedTuple):
     stripe: StripeSettings | None = None
     stripe_webhook_secret: str = ""
     buffr: Buffr | None = None
+    kyc: Kyc | None = None
+
+
+@dataclass(frozen=True)
+class Kyc:
+    """How to ask the provider of verifications, and where it is to report to."""
+
+    url: str
+    key: str = field(repr=False)
+    callback: str
 
 
 @dataclass(frozen=True)
@@ -114,6 +126,7 @@ def read(environment: Mapping[str, str]) -> Settings:
         stripe=_stripe(environment),
         stripe_webhook_secret=_stripe_webhook_secret(environment),
         buffr=_buffr(environment),
+        kyc=_kyc(environment),
     )
     database_url = environment.get("DATABASE_URL") or None
     data_dir = default_data_dir()
@@ -172,6 +185,16 @@ def _https(environment: Mapping[str, str], name: str) -> str | None:
     if not parts.hostname or parts.scheme not in ("https", "http") or (parts.scheme == "http" and not local):
         raise SettingsError(f"{name} is not an https URL (http: of this host only).")
     return url
+
+
+def _kyc(environment: Mapping[str, str]) -> Kyc | None:
+    url, callback = _https(environment, "KYC_API_URL"), _https(environment, "KYC_CALLBACK_URL")
+    if url is None:
+        return None
+    key = environment.get("KYC_API_KEY") or ""
+    if not key or callback is None:
+        raise SettingsError("KYC_API_URL is set, but KYC_API_KEY or KYC_CALLBACK_URL is not.")
+    return Kyc(url, key, callback)
 
 
 def _switch(environment: Mapping[str, str], name: str, default: str) -> bool:

@@ -131,7 +131,10 @@ def one(connection: Connection, asked: Asked) -> s.Subscription:
 
 
 def change(connection: Connection, asked: Asked) -> s.Subscription:
-    return s.change(connection, asked.ledger, asked.id, asked.body)
+    try:
+        return s.change(connection, asked.ledger, asked.id, asked.body)
+    except ValueError as error:
+        raise Refused(make("invalid_request", f"{error}.", field="types")) from None
 
 
 def delete(connection: Connection, asked: Asked) -> s.Subscription:

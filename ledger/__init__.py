@@ -34,5 +34,5 @@
 Read in this order: text, periods, chart, commands, rejections, events, merkle, state, decide (with entry,
 moves, transactions, accounts, control, product, products), approvals, batch, rows, wire, store, errors, link,
 writer; then views, reader, feed, period_reads, closing, guards, proofs, notes, keeping and vault.
-Products stand in packages of their own: credits, vouchers, providers.
+Products stand in packages of their own: credits, vouchers, providers, kredit.
 """

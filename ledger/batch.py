@@ -181,6 +181,9 @@ def _decide_due(plan: Plan, state: State, due: Iterable[Due], now: int) -> None:
     last, later = state.next_expiry, []
     while waiting:
         at, _, what = heappop(waiting)
+        known = state.streams.get(what) if isinstance(what, str) else None
+        if known is not None and known.due != at:
+            continue  # another stream's event has moved it: it waits for its new moment
         if at > now or (last is not None and at > last) or len(plan.accepted) >= DUE_PER_BATCH:
             later.append(at)
             continue
@@ -188,23 +191,26 @@ def _decide_due(plan: Plan, state: State, due: Iterable[Due], now: int) -> None:
             again = _decide_one_due(plan, state, what, at, now)
         except Exception as error:
             raise DueFailed(f"{stream_of(what) if isinstance(what, int) else what}: {error!r}") from error
-        if again is not None:
-            heappush(waiting, (again, True, what))
+        for waits in again:
+            heappush(waiting, waits)
     state.next_expiry = min((at for at in (last, *later) if at is not None), default=None)
 
 
-def _decide_one_due(plan: Plan, state: State, what: int | str, at: int, now: int) -> int | None:
-    """When it is due again."""
+def _decide_one_due(
+    plan: Plan, state: State, what: int | str, at: int, now: int
+) -> list[tuple[int, bool, str]]:
+    """When the streams that the event belongs to are due next."""
     accepted = _decide(plan, state, due_command(what), now)
     assert isinstance(accepted, Accepted), accepted
     assert accepted.effective_at == at
     evolve(state, accepted)
     plan.accepted.append(accepted)
-    stream = state.streams[what] if isinstance(what, str) else None
-    if stream is None or stream.due is None:
-        return None
-    assert stream.due > at, "it does not move on"
-    return stream.due
+    again = []
+    for stream in accepted.streams:
+        assert stream.name != what or stream.due is None or stream.due > at, "it does not move on"
+        if stream.due is not None:
+            again.append((stream.due, True, stream.name))
+    return again
 
 
 def due_command(what: int | str) -> Command:

@@ -153,6 +153,22 @@ SCHEMA_VERSIONS: dict[str, int] = {
     "reconciliation_finished": 1,
     "reconciliation_abandoned": 1,
     "reconciliation_item_resolved": 1,
+    "kredit_rules_set": 1,
+    "kredit_tenant_registered": 1,
+    "kredit_tenant_changed": 1,
+    "kredit_tenant_set": 1,
+    "kyc_session_requested": 1,
+    "kyc_session_started": 1,
+    "kyc_session_processing": 1,
+    "kyc_session_completed": 1,
+    "kyc_session_expired": 1,
+    "kyc_session_failed": 1,
+    "subscription_payment_requested": 1,
+    "subscription_payment_approved": 1,
+    "subscription_payment_rejected": 1,
+    "subscription_released": 1,
+    "kredit_payment_recorded": 1,
+    "kredit_payment_matched": 1,
 }
 
 # What happens because its time has come counts then, in a closed period too.
@@ -165,6 +181,8 @@ EXPIRIES = {
     "credits_low",
     "top_up_ordered",
     "top_up_stopped",
+    "kyc_session_expired",
+    "subscription_released",
 }
 
 

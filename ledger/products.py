@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from ledger import payments, providers, vouchers
+from ledger import kredit, payments, providers, vouchers
 from ledger.chart import AccountPattern
 from ledger.commands import Command, ProductCommand
 from ledger.credits.product import CREDITS
@@ -104,4 +104,12 @@ def kind_of(stream: str) -> str:
     return stream.partition(":")[0]
 
 
-PRODUCTS = Products(CREDITS, LOANS, vouchers.PRODUCT, payments.PRODUCT, RECONCILIATION, providers.PRODUCT)
+PRODUCTS = Products(
+    CREDITS,
+    LOANS,
+    vouchers.PRODUCT,
+    payments.PRODUCT,
+    RECONCILIATION,
+    providers.PRODUCT,
+    kredit.PRODUCT,
+)

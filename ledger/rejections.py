@@ -406,6 +406,47 @@ TABLE: tuple[RejectionCode, ...] = (
         "exceeds_payable", 422, True, "Less is owed to the credit provider.", ("provider", "asset", "payable")
     ),
     RejectionCode(
+        "kredit_tenant_not_found", 404, True, "Kredit has no such tenant, as far as is known.", ("tenant",)
+    ),
+    RejectionCode(
+        "kredit_tenant_prepaid", 409, True, "The tenant pays in advance, by buying credits.", ("tenant",)
+    ),
+    RejectionCode(
+        "verification_open", 409, True, "The request has a session that is not over.", ("session",)
+    ),
+    RejectionCode(
+        "verification_unpaid",
+        402,
+        True,
+        "The tenant has fewer credits than a verification takes.",
+        ("tenant", "required", "available"),
+    ),
+    RejectionCode("verification_not_found", 404, True, "There is no such session.", ("session",)),
+    RejectionCode("verification_over", 409, False, "The session is over.", ("session", "status")),
+    RejectionCode("kredit_payment_exists", 409, False, "The payment was requested before.", ("request",)),
+    RejectionCode("kredit_payment_not_found", 404, True, "There is no such payment.", ("payment",)),
+    RejectionCode(
+        "kredit_payment_decided",
+        409,
+        False,
+        "The payment was decided: once is enough.",
+        ("request", "status"),
+    ),
+    RejectionCode(
+        "kredit_payment_not_approved",
+        409,
+        True,
+        "What was not approved is not at the bank.",
+        ("request", "status"),
+    ),
+    RejectionCode(
+        "period_ends_before",
+        422,
+        False,
+        "`period_end` lies before `period_start` by the ledger's calendar.",
+        ("period_start", "period_end"),
+    ),
+    RejectionCode(
         "effective_at_in_future",
         422,
         True,

@@ -37,6 +37,11 @@ def whose(ledger: str) -> tuple[str, str]:
     return tenant or DEFAULT_TENANT, name
 
 
+def of_all(tenant: str, name: str) -> str:
+    """A ledger as it is named among those of all tenants."""
+    return name if tenant == DEFAULT_TENANT else f"{tenant}/{name}"
+
+
 def is_address(text: str) -> bool:
     """Whether `text` is an account address: segments of letters, digits, `_`, `.`, `-`, joined by `:`."""
     return len(text) <= 255 and _address.match(text) is not None
@@ -76,3 +81,11 @@ def check_metadata(metadata: dict[str, str]) -> None:
     for name, value in metadata.items():
         check_text("metadata", name)
         check_text(f"metadata.{name}", value)
+
+
+def of_currency(amount: int, asset: str) -> msgspec.Raw:
+    """Minor units as a JSON number of the currency: 1250 of `NAD/2` is 12.50."""
+    places = int(asset.rpartition("/")[2])
+    whole, part = divmod(abs(amount), 10**places)
+    text = f"{whole}.{part:0{places}d}" if places else str(whole)
+    return msgspec.Raw(f"-{text}" if amount < 0 else text)

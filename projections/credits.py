@@ -33,7 +33,7 @@ class Credits:
     def recompute(self, events: Iterable[Event], subject: Subject) -> Iterator[tuple[str, tuple[Any, ...]]]:
         """The same from the bodies."""
         for event in events:
-            if event.type in TYPES:
+            if event.type in TYPES and "balance" in event.data:
                 yield "credit_transactions", _row(event)
 
 

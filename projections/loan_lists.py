@@ -22,8 +22,12 @@ from projections.reading import position
 
 
 class LoanFilter(Struct, frozen=True, kw_only=True):
-    """What a list of loans is narrowed by; None: by nothing. `past_due`: so many days or more."""
+    """What a list of loans is narrowed by; None: by nothing. `past_due`: so many days or more.
 
+    `names`: to these.
+    """
+
+    names: list[str] | None = None
     borrower: str | None = None
     status: Status | None = None
     kredit_status: KreditLoan | None = None

@@ -28,7 +28,11 @@ SELECT %(version)s, %(ledger_id)s, seq, effective_at, (data ->> 'amount')::bigin
                  WHEN 'purchase_refund_reversed' THEN 'refund_reversal'
                  WHEN 'purchase_frozen' THEN 'freeze'
                  WHEN 'purchase_unfrozen' THEN 'unfreeze'
-                 WHEN 'dispute_lost' THEN 'dispute' END,
+                 WHEN 'dispute_lost' THEN 'dispute'
+                 WHEN 'kyc_session_requested' THEN 'hold'
+                 WHEN 'kyc_session_completed' THEN 'usage'
+                 WHEN 'kyc_session_expired' THEN 'release'
+                 WHEN 'kyc_session_failed' THEN 'release' END,
        data ->> 'owner', data ->> 'credit_type', coalesce(data ->> 'asset', bought.asset, ''),
        coalesce(data ->> 'package', ''), coalesce(data ->> 'order', '')
   FROM (SELECT seq, effective_at, type, convert_from(body, 'UTF8')::jsonb -> 'data' AS data
@@ -36,7 +40,8 @@ SELECT %(version)s, %(ledger_id)s, seq, effective_at, (data ->> 'amount')::bigin
          WHERE ledger_id = %(ledger_id)s AND seq > %(after)s AND seq <= %(upto)s AND type = ANY (%(types)s)
         OFFSET 0) events
   LEFT JOIN LATERAL (SELECT cost, asset FROM jsonb_to_recordset(data -> 'lots') AS l (cost bigint, asset text) LIMIT 1)
-       bought ON true;
+       bought ON true
+ WHERE data ? 'balance';
 
 -- name: credit_history
 -- The seqs of an owner's transactions, of one credit type or of all, the last first.

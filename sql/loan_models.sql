@@ -108,6 +108,7 @@ SELECT loan, borrower, status, kredit_status, asset, requested, amount, disburse
          CROSS JOIN LATERAL (SELECT CASE WHEN %(on)s::date - oldest_due > grace_days THEN %(on)s::date - oldest_due
                                          ELSE 0 END AS past_due) d
          WHERE version = %(version)s AND ledger_id = %(ledger_id)s AND loan > %(after)s
+           AND (%(names)s::text[] IS NULL OR loan = ANY (%(names)s))
            AND (%(borrower)s::text IS NULL OR borrower = %(borrower)s)
            AND (%(status)s::text IS NULL OR status = %(status)s)
            AND (%(asset)s::text IS NULL OR asset = %(asset)s)

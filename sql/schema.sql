@@ -959,7 +959,7 @@ CREATE TABLE projections.subscriptions (
     ledger_id        integer NOT NULL,
     state            text NOT NULL CHECK (state IN ('active', 'paused', 'disabled', 'deleted')),
     disabled_reason  text,
-    scheme           text NOT NULL CHECK (scheme IN ('standard', 'sha256', 'trueidentity')),
+    scheme           text NOT NULL CHECK (scheme IN ('standard', 'sha256', 'trueidentity', 'kredit')),
     url              text NOT NULL,
     description      text NOT NULL,
     types            text[],
@@ -1320,3 +1320,22 @@ ALTER TABLE projections.reconciliation_schedules OWNER TO daybook_projector;
 ALTER TABLE projections.reconciliation_schedules ENABLE ROW LEVEL SECURITY;
 CREATE POLICY own_ledger ON projections.reconciliation_schedules FOR SELECT TO daybook_reader
     USING (ledger_id = (SELECT daybook.current_ledger()));
+
+-- Of Kredit's tenants how to reach them, of sessions where borrowers are verified: outside the book, and sealed.
+CREATE TABLE access.kredit_details (
+    told_at  timestamptz NOT NULL,
+    tenant   text NOT NULL REFERENCES access.tenants,
+    ledger   text NOT NULL,
+    subject  text COLLATE "C" NOT NULL,
+    sealed   bytea NOT NULL,
+    PRIMARY KEY (tenant, ledger, subject)
+);
+COMMENT ON TABLE access.kredit_details IS 'What Kredit''s tenants and sessions have that is no business of the book: contacts, addresses of sessions.';
+COMMENT ON COLUMN access.kredit_details.subject IS 'The stream that it is about.';
+COMMENT ON COLUMN access.kredit_details.sealed IS 'JSON, sealed with the key that secrets of webhooks are sealed with.';
+ALTER TABLE access.kredit_details OWNER TO daybook_access;
+-- A tenant's own, also where a query forgets to ask whose; for the owner, too.
+ALTER TABLE access.kredit_details ENABLE ROW LEVEL SECURITY;
+ALTER TABLE access.kredit_details FORCE ROW LEVEL SECURITY;
+CREATE POLICY own_tenant ON access.kredit_details TO daybook_access
+    USING (tenant = (SELECT current_setting('daybook.tenant', true)));

@@ -29,6 +29,7 @@ SECRETS = {
     "kredit": "kredit-secret-0123456789",
     "caas": "caas-secret-0123456789",
     "buffr": "buffr-secret-0123456789",
+    "trueidentity": "ts_live_0123456789abcdef",
     "standard": "whsec_" + base64.b64encode(bytes(range(32))).decode(),
     "wise": WISE_PEM,
 }
@@ -105,6 +106,7 @@ SIGN: dict[str, Sign] = {
     "kredit": kredit,
     "caas": caas,
     "buffr": buffr,
+    "trueidentity": buffr,
     "paystack": paystack,
     "wise": wise,
     "standard": standard,

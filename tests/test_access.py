@@ -40,7 +40,14 @@ EVERY = [
     for method in methods
 ]
 # The signature is their credentials (tests/test_inbox.py).
-SIGNED = {"/webhooks/{provider}", "/webhooks/{provider}/{endpoint}", "/api/v1/webhooks/buffr"}
+SIGNED = {
+    "/webhooks/{provider}",
+    "/webhooks/{provider}/{endpoint}",
+    "/api/v1/webhooks/buffr",
+    "/api/webhooks/kredit/verification-request",
+    "/api/webhooks/kredit/tenant-created",
+    "/api/webhooks/kredit/subscription-payment-request",
+}
 OPEN = {"/health/live", "/health/ready", "/v1/rejections", "/v1/verifier-key"}
 PAGES = {"/docs", "/openapi.json"}
 VALUES = {"address": "cash", "seq": "2", "job": "6d1c4f0e-53d7-4f0b-9c5e-0f4b6a1e2d3c", "tenant": "acme"}

@@ -105,7 +105,8 @@ def test_no_operation_knows_a_ledger_that_is_not_there(service: Service) -> None
             place = {"address": "cash", "seq": 1, "period": "2020", "level": 0, "tile": "000"}
             place |= dict.fromkeys(("job", "subscription", "approval", "endpoint"), str(UUID(int=0)))
             place |= {"file": "manifest.json", "number": 1, "programme": "relief", "voucher": "V1"}
-            place |= {"beneficiary": "B1"}
+            place |= {"beneficiary": "B1", "kredit_tenant": "t1", "request": "req_1"}
+            place["verification"] = str(UUID(int=0))
             place |= {"order": "order-1842", "session": "cs_1", "stripe_subscription": "sub_1"}
             place |= {"run": "january", "item": "1.1", "side": "stripe"}
             place |= dict.fromkeys(
@@ -460,7 +461,7 @@ def test_events_are_paged_as_they_are_stored(book: Book) -> None:
 # ---------------------------------------------------------------- keys and replays
 
 
-BY_PRODUCTS = {"Credits", "Payments", "Vouchers", "Reconciliation"}
+BY_PRODUCTS = {"Credits", "Payments", "Vouchers", "Reconciliation", "Kredit"}
 
 
 def keyed_calls(book: Book) -> dict[str, tuple[str, str, Any]]:

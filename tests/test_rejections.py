@@ -76,7 +76,7 @@ def test_row_is_well_formed(row: RejectionCode) -> None:
     """A stable name, a sentence, a client's status, evidence named once."""
     assert re.fullmatch(r"[a-z]+(_[a-z]+)*", row.code)
     assert re.fullmatch(r"[A-Z`].*[^.]\.", row.sentence)
-    assert row.status in (400, 403, 404, 409, 422) or row.code == "approval_required"  # which waits: 202
+    assert row.status in (400, 402, 403, 404, 409, 422) or row.code == "approval_required"  # which waits: 202
     assert len(set(row.evidence)) == len(row.evidence)
     assert "code" not in row.evidence or row.code == "linked_failed"
 

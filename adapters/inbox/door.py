@@ -13,7 +13,7 @@ import msgspec
 import structlog
 from msgspec import Struct
 
-from adapters.adapter import Adapter, Named, tidy
+from adapters.adapter import Adapter, Named, Parse, tidy
 from adapters.inbox.connections import QUERIES, utc_now, working_for
 from adapters.inbox.endpoints import EndpointNotFound
 from adapters.providers import adapter
@@ -59,19 +59,26 @@ class Received(Struct, frozen=True):
 
 
 class Stored(NamedTuple):
-    """What was stored, and for whom."""
+    """What was stored, and for whom: a tenant, and the ledger's own name."""
 
     tenant: str
+    ledger: str
     received: Received
 
 
 def receive(
-    connection: Connection, vault: Vault, provider: str, endpoint: str | None, letter: Letter
+    connection: Connection,
+    vault: Vault,
+    provider: str,
+    endpoint: str | None,
+    letter: Letter,
+    parse: Parse | None = None,
 ) -> Stored:
     """Verify and store (ProviderNotFound, EndpointNotFound, DoorClosed, NotTrusted, Unreadable, IdReused,
     VaultError).
 
-    `endpoint` None: the provider's default. What this returns is on disk.
+    `endpoint` None: the provider's default. `parse`: of a path that takes only some bodies, in place of the
+    adapter's; what it raises comes from here, and nothing is stored. What this returns is on disk.
     """
     known = adapter(provider)
     tenant = DEFAULT_TENANT if endpoint is None else _tenant_of(connection, endpoint)
@@ -83,20 +90,20 @@ def receive(
         raise DoorClosed(provider) if endpoint is None else EndpointNotFound(endpoint)
     id, ledger, *sealed = row
     secrets = [vault.open(secret, id) for secret in sealed if secret is not None]
-    named = _verified(known, secrets, letter, now)
+    named = _verified(known, parse or known.parse, secrets, letter, now)
     asked |= {"endpoint": id, "ledger": ledger, "event_id": named.id, "type": named.type}
     asked |= {"subject": named.subject, "headers": _kept(letter), "body": letter.body}
     with working_for(connection, tenant):
         stored = connection.execute(QUERIES["store"], asked).fetchone()
         if stored is not None:
-            return Stored(tenant, Received(stored[0], False))
+            return Stored(tenant, ledger, Received(stored[0], False))
         [(number, *about)] = connection.execute(QUERIES["stored_before"], asked).fetchall()
         if about != [named.type, named.subject]:
             raise IdReused(named.id)
-        return Stored(tenant, Received(number, True))
+        return Stored(tenant, ledger, Received(number, True))
 
 
-def _verified(known: Adapter, secrets: list[str], letter: Letter, now: datetime) -> Named:
+def _verified(known: Adapter, parse: Parse, secrets: list[str], letter: Letter, now: datetime) -> Named:
     headers: dict[str, str] = {}
     for name, value in letter.headers:
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
@@ -104,7 +111,7 @@ def _verified(known: Adapter, secrets: list[str], letter: Letter, now: datetime)
     if isinstance(verified, Untrusted):
         log.warning("inbox.not_trusted", provider=known.provider, reason=verified.reason)
         raise NotTrusted(verified)
-    named = known.parse(letter.body)
+    named = parse(letter.body)
     return tidy(Named(verified, named.type, named.subject) if verified else named)
 
 

@@ -220,6 +220,13 @@ def delete(connection: Connection, ledger: str, id: str) -> Endpoint:
         return last
 
 
+def default_ledger(connection: Connection, provider: str) -> str | None:
+    """The ledger of a provider's default endpoint; None: it has none."""
+    with working_for(connection, DEFAULT_TENANT):
+        row = connection.execute(QUERIES["default_endpoint"], {"provider": provider}).fetchone()
+    return None if row is None else str(row[0])
+
+
 @contextmanager
 def _unique_default(provider: str) -> Iterator[None]:
     try:

@@ -23,6 +23,11 @@ KINDS = {
     "purchase_frozen": "freeze",
     "purchase_unfrozen": "unfreeze",
     "dispute_lost": "dispute",
+    # Of verifications, where the tenant's credits pay for them.
+    "kyc_session_requested": "hold",
+    "kyc_session_completed": "usage",
+    "kyc_session_expired": "release",
+    "kyc_session_failed": "release",
 }
 
 

@@ -23,6 +23,8 @@ from typing import NamedTuple
 import psycopg
 import structlog
 
+from ledger.events import read_event
+from ledger.kredit.callbacks import callback
 from ledger.text import iso, micros
 from ledger.vault import Vault, VaultError
 from ledger.wire import Connection
@@ -99,19 +101,27 @@ class Courier:
                 return None
             seq, made, url, scheme, secret, former, _, ledger, incarnation, type, recorded_at, event = row
             id = signing.message_id(place.subscription, incarnation, seq)
-            body = signing.envelope(scheme, id, type, iso(micros(recorded_at)), ledger, seq, event)
+            told = callback(read_event(event)) if scheme == "kredit" else None
+            if told is not None:
+                url, message = told.url(url), Message(id, told.event, told.body)
+            else:
+                body = signing.envelope(scheme, id, type, iso(micros(recorded_at)), ledger, seq, event)
+                message = Message(id, type, body)
             answer = attempt(
                 self._sender,
                 self._vault,
                 place.subscription,
                 Endpoint(url, scheme, (secret, former)),
-                Message(id, type, body),
+                message,
                 self._now(),
             )
-            self._record(connection, place, seq, made + 1, answer)
+            # The address of a callback that is gone is not that of the next one.
+            self._record(connection, place, seq, made + 1, answer, own=told is None)
         return answer
 
-    def _record(self, connection: Connection, place: Place, seq: int, made: int, answer: Answer) -> None:
+    def _record(
+        self, connection: Connection, place: Place, seq: int, made: int, answer: Answer, *, own: bool
+    ) -> None:
         now = self._now()
         named = {
             **place._asdict(),
@@ -129,12 +139,14 @@ class Courier:
             connection.execute(QUERIES["delivered"], named)
             return
         [(failing_since,)] = connection.execute(QUERIES["fails"], named).fetchall()
-        if answer.status == 410:
+        if answer.status == 410 and own:
             self._disable(connection, place, "the endpoint answered 410: it is gone for good")
         elif schedule.gives_up(failing_since, now):
             self._disable(connection, place, f"every attempt since {iso(micros(failing_since))} has failed")
         asked = None if answer.retry_after is None else schedule.parse_retry_after(answer.retry_after, now)
         next_at = schedule.next_attempt(made, now, self._chance(), asked)
+        if answer.status == 410 and not own:
+            next_at = None
         connection.execute(
             QUERIES["failed"],
             {**named, "attempts": made, "dead": next_at is None, "next_at": next_at or now},

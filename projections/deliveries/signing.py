@@ -3,6 +3,7 @@
 `standard` is Standard Webhooks 1.0.0; `sha256` is the scheme of the CaaS platform (`x-caas-signature`);
 `trueidentity` that of TrueStack Admin to Kredit. The first is for new endpoints; the others are for systems
 that exist. Time is signed by the first and the last, so that an old message cannot be sent again by others.
+`kredit` is signed as `trueidentity`, and sends callbacks in Kredit's own form, each to its own address.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Literal
 import msgspec
 from msgspec import Raw, Struct
 
-Scheme = Literal["standard", "sha256", "trueidentity"]
+Scheme = Literal["standard", "sha256", "trueidentity", "kredit"]
 
 PREFIX = "whsec_"
 SECRET_BYTES = 32

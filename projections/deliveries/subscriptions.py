@@ -17,6 +17,7 @@ from msgspec import Meta, Struct
 from ledger.chart import MAX_AMOUNT
 from ledger.errors import LedgerNotFound
 from ledger.events import SCHEMA_VERSIONS
+from ledger.kredit.callbacks import CALLBACKS
 from ledger.text import check_text, iso, micros, whose
 from ledger.vault import Vault
 from ledger.wire import Connection
@@ -53,6 +54,15 @@ def _check_types(types: list[str] | None) -> None:
             raise ValueError("`types` names what is no type of event")
 
 
+def _types_of(scheme: Scheme, types: list[str] | None) -> list[str] | None:
+    """What is sent in a scheme when these are asked for (ValueError): Kredit is told of callbacks alone."""
+    if scheme != "kredit":
+        return types
+    if not set(types or ()) <= set(CALLBACKS):
+        raise ValueError("`types` names an event that tells Kredit nothing")
+    return types or list(CALLBACKS)
+
+
 class Change(Struct, frozen=True, forbid_unknown_fields=True):
     """Where a subscription's messages go and which there are; `types` absent: events of every type."""
 
@@ -68,7 +78,8 @@ class Change(Struct, frozen=True, forbid_unknown_fields=True):
 class Opening(Struct, frozen=True, forbid_unknown_fields=True):
     """A subscription to be made.
 
-    `after`: begin beyond this seq; absent: with what comes from now on. `secret`: absent, one is made.
+    `after`: begin beyond this seq; absent: with what comes from now on. `secret`: absent, one is made. In
+    scheme `kredit` `url` is the address of Kredit's backend; events that tell it nothing are not sent.
     """
 
     url: Url
@@ -81,6 +92,7 @@ class Opening(Struct, frozen=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         _check_types(self.types)
         check_text("description", self.description)
+        _types_of(self.scheme, self.types)
         if self.secret is not None:
             signing.check_secret(self.scheme, self.secret)
 
@@ -180,7 +192,7 @@ def create(connection: Connection, vault: Vault, ledger: str, asked: Opening) ->
             "scheme": asked.scheme,
             "url": asked.url,
             "description": asked.description,
-            "types": asked.types,
+            "types": _types_of(asked.scheme, asked.types),
             "secret": vault.seal(secret, subscription),
             "checkpoint": head if asked.after is None else min(asked.after, head),
         }
@@ -201,9 +213,13 @@ def subscription(connection: Connection, ledger: str, id: str) -> Subscription:
 
 
 def change(connection: Connection, ledger: str, id: str, asked: Change) -> Subscription:
-    """Replace URL, types and description; messages that wait go to the new URL."""
-    new = {"url": asked.url, "types": asked.types, "description": asked.description}
-    return _do(connection, ledger, id, "change", new)
+    """Replace URL, types and description; messages that wait go to the new URL (ValueError: bad types)."""
+    with _work(connection, ledger, id) as named:
+        scheme = _one(connection, named).scheme
+        types = _types_of(scheme, asked.types)
+        new = {"url": asked.url, "types": types, "description": asked.description}
+        connection.execute(QUERIES["change"], named | new)
+        return _one(connection, named)
 
 
 def pause(connection: Connection, ledger: str, id: str) -> Subscription:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Literal
 
+from adapters.stripe_objects import CHARGED_ORDER
 from ledger.payments.commands import MatchPayout
 from tests.stripe_events import (
     Event,
@@ -28,7 +29,7 @@ from tests.stripe_events import (
 USD, MYR, CREDIT = "USD/2", "MYR/2", "CREDIT.enrichment/0"
 OWN = "customers:42:credits:enrichment"
 Step = Any  # an event, a balance transaction that is fetched, or a command of somebody's
-Way = Literal["session", "later", "late failure", "declined", "month", "free", "nothing"]
+Way = Literal["session", "later", "late failure", "declined", "month", "charged", "free", "nothing"]
 Books = dict[tuple[str, str], int]
 
 
@@ -97,6 +98,7 @@ SALES: dict[str, Sale] = {
     "a payout that is paid": Sale(way="nothing", payout="matched"),
     "a payout that failed": Sale(way="nothing", payout="failed"),
     "a payout that failed after it was paid": Sale(way="nothing", payout="matched and failed"),
+    "a saved payment method that was charged": Sale(way="charged", used=20),
     "a month of a subscription": Sale(way="month", tax=80, used=20),
     "a month refunded": Sale(way="month", used=20, refunds=(Back(1_000),)),
     "another currency": Sale(used=50, rates=(423, 430, 425)),
@@ -134,7 +136,8 @@ def echoes(sale: Sale) -> list[Step]:
     if sale.way == "month":
         told += [
             invoice("invoice.payment_succeeded", sale.paid, sale.tax),
-            event("customer.subscription.updated"),
+            event("invoice.payment_failed", id="in_1", subscription="sub_1", attempt_count=1),
+            _subscription("active", 10),
         ]
     for number, back in enumerate(sale.refunds):
         id = f"re_{number}"
@@ -177,10 +180,20 @@ def _bought(sale: Sale) -> list[Step]:
             return [
                 session(mode="subscription", payment_intent=None),
                 invoice("invoice.paid", sale.paid, sale.tax),
+                _subscription("incomplete", 0),
+                _subscription("active", 10),
             ]
+        case "charged":
+            named = {CHARGED_ORDER: "o"}
+            return [event("payment_intent.succeeded", id="pi_1", amount_received=sale.paid, metadata=named)]
         case "free":
             return [session(status="no_payment_required", payment_intent=None, **terms)]
     return []
+
+
+def _subscription(status: str, seconds: int) -> Event:
+    told = event("customer.subscription.updated", id="sub_1", status=status)
+    return {**told, "created": told["created"] + seconds}
 
 
 def _refunded(sale: Sale, id: str, back: Back) -> list[Step]:

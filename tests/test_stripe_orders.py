@@ -36,6 +36,9 @@ def check(inbox: DeskInbox, sale: Sale, context: Any) -> None:
     assert inbox.balances() == balances, context
     assert inbox.open_items() == items, context
     assert inbox.desk.wallet().purchased == sale.units * sale.is_paid, context
+    subscription = inbox.desk.state.streams.get("stripe_subscription:sub_1")
+    standing = None if subscription is None else (subscription.state.status, subscription.state.failing)
+    assert standing == (("active", None) if sale.way == "month" else None), context
     late = {"order_not_pending"} if sale.way == "late failure" else set()
     assert inbox.reasons() <= late, context
 

@@ -23,6 +23,7 @@ import httpx
 from tests.daybook_command import COMMAND, ROOT, environment, own_data
 from tests.senders import SECRETS
 from tests.stripe_double import KEY, StripeDouble, stripe_double
+from tests.stripe_events import charge, txn
 
 README = ROOT / "README.md"
 _BLOCK = re.compile(r"^```console\n(.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -156,6 +157,25 @@ def at_stripe(double: StripeDouble) -> dict[str, str]:
     }
 
 
+def furnish(double: StripeDouble, guide: str) -> None:
+    """What has happened at Stripe today, where a guide is about it: a charge, a fee, and a payout of both."""
+    if guide != "guide-stripe":
+        return
+    now = int(time.time()) - 1
+    told = charge(created=now)["data"]["object"]
+    payout = {
+        "id": "po_1", "object": "payout", "amount": 916, "currency": "usd", "created": now,
+        "status": "paid", "automatic": True, "reconciliation_status": "completed",
+    }  # fmt: skip
+    double.objects["balance_transactions"] = [
+        txn("charge", 1_000, 59, told, id="txn_charge", created=now),
+        txn("stripe_fee", -25, 0, None, id="txn_report", created=now),
+        txn("payout", -916, 0, payout, id="txn_payout", created=now),
+    ]
+    double.objects["payouts"] = [payout]
+    double.compositions["po_1"] = ["txn_charge", "txn_report", "txn_payout"]
+
+
 def main(document: Path) -> None:
     """Write the real output into the README or a guide."""
     text = document.read_text(encoding="utf-8")
@@ -164,6 +184,7 @@ def main(document: Path) -> None:
         stripe_double(pays_at_once=True) as stripe,
         service(None, DAYBOOK_DATA=str(data), **at_stripe(stripe)) as variables,
     ):
+        furnish(stripe, document.stem)
         for block in blocks(text):
             text = text.replace(block, run(block, variables, data.parent))
     document.write_text(text, encoding="utf-8")

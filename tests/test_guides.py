@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.daybook_command import ROOT
-from tests.readme import at_stripe, blocks, run, service, stable
+from tests.readme import at_stripe, blocks, furnish, run, service, stable
 from tests.stripe_double import stripe_double
 
 GUIDES = sorted((ROOT / "docs").glob("guide-*.md"))
@@ -15,7 +15,7 @@ GUIDES = sorted((ROOT / "docs").glob("guide-*.md"))
 
 def test_there_are_guides() -> None:
     """Or nothing would be tried."""
-    wanted = {"guide-credits.md", "guide-loans.md", "guide-vouchers.md"}
+    wanted = {"guide-credits.md", "guide-loans.md", "guide-stripe.md", "guide-vouchers.md"}
     assert wanted <= {guide.name for guide in GUIDES}
 
 
@@ -28,5 +28,6 @@ def test_the_commands_print_what_the_guide_says(guide: Path, database: str, tmp_
         stripe_double(pays_at_once=True) as stripe,
         service(database, **at_stripe(stripe)) as variables,
     ):
+        furnish(stripe, guide.stem)
         printed = [run(block, variables, tmp_path) for block in written]
     assert [stable(text) for text in printed] == [stable(text) for text in written]

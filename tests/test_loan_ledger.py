@@ -238,3 +238,26 @@ def test_the_longest_loan_is_paid_off_at_once_by_settling_it(writer: Writer, dat
     assert code(outcome) == "event_too_large"
     done(ask(writer, "settle_loan", "loan:L1", "2026-02-15", amount=10**9, account="bank"))
     assert state(database).status == "overpaid"
+
+
+def test_a_borrower_is_known_when_a_loan_ends_though_repayments_do_not_ask_for_them(
+    database: str, writer: Writer
+) -> None:
+    """By the second of two repayments in a batch, which only shows while it is decided; and by a late one."""
+    for name in ("L1", "L2"):
+        lent(writer, name)
+    paid = [
+        asked("repay_loan", "loan:L1", "2026-01-20", amount=amount, account="bank")
+        for amount in (100_000, 30_000)
+    ]
+    with writing(database) as another:
+        outcomes = another.execute("main", Request(paid))
+    assert [event_of(outcome).data["status"] for outcome in outcomes] == ["active", "overpaid"]
+    done(ask(writer, "prepay_loan", "loan:L2", "2026-02-20", amount=90_000, account="bank"))
+    with writing(database) as another:
+        done(ask(another, "repay_loan", "loan:L2", "2026-01-25", amount=50_000, account="bank"))
+    with closing(Reader(database)) as reader:
+        found = reader.stream("main", "borrower:B1")
+    assert found is not None
+    assert found[0].state.taken == {}
+    assert failures(database) == []

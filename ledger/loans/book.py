@@ -21,12 +21,12 @@ from ledger.loans import accounts as a
 from ledger.loans.debt import FELL_DUE, MISSED, Exposure, Extra, Row, Split, Tally
 from ledger.loans.schedule import Rounding, share
 from ledger.loans.terms import Offer, Policy
-from ledger.loans.waterfall import PARTS, Item, Part
+from ledger.loans.waterfall import Item, Part
 
 Lines = list[tuple[str, int]]  # account, amount in minor units: debit positive
 
 
-class Book(Struct, kw_only=True, omit_defaults=True):
+class Book(Struct, kw_only=True, omit_defaults=True, gc=False):
     """See the module. Amounts are minor units of the offer's asset, days those of the ledger's time zone."""
 
     offer: Offer
@@ -130,19 +130,28 @@ class Book(Struct, kw_only=True, omit_defaults=True):
     @property
     def owes(self) -> bool:
         """Whether anything is owed, in advance too."""
-        return any(
-            row.principal > row.principal_done or row.interest > row.interest_done for row in self.rows
-        ) or any(extra.amount > extra.done for extra in self.extras)
+        return self.oldest_due is not None
+
+    def owes_more_than(self, amount: int) -> bool:
+        """Whether more is owed, in advance too; the last instalments tell soonest."""
+        for row in reversed(self.rows):
+            amount -= row.principal - row.principal_done + row.interest - row.interest_done
+            if amount < 0:
+                return True
+        return sum(extra.amount - extra.done for extra in self.extras) > amount
 
     @property
     def oldest_due(self) -> date | None:
         """The first day on which something that is owed is due, past or to come; None: nothing is owed."""
-        unpaid = (
-            row for row in self.rows if row.principal > row.principal_done or row.interest > row.interest_done
-        )
-        row = next(unpaid, None)
-        dues = [extra.due for extra in self.extras if extra.amount > extra.done]
-        return min(dues if row is None else [row.due, *dues], default=None)
+        oldest = None
+        for row in self.rows:
+            if row.principal > row.principal_done or row.interest > row.interest_done:
+                oldest = row.due
+                break
+        for extra in self.extras:
+            if extra.amount > extra.done and (oldest is None or extra.due < oldest):
+                oldest = extra.due
+        return oldest
 
     def exposure(self) -> Exposure:
         """What can be at risk, and since when something is owed; time alone does not change it."""
@@ -179,11 +188,10 @@ class Book(Struct, kw_only=True, omit_defaults=True):
         before, self.accrued_to = self.accrued_to, to
         self._age(to)
         if not self.written_off:
-            interest = sum(
-                self.accrued_of(row, to) - self.accrued_of(row, before)
-                for row in self.rows
-                if row.due > before and row.start < to
-            )
+            interest = 0
+            for row in self.rows:
+                if row.due > before and row.start < to:
+                    interest += self.accrued_of(row, to) - self.accrued_of(row, before)
             self.earn("interest", interest)
             self._amortise()
         limit = self.policy.non_accrual_days
@@ -292,7 +300,7 @@ class Book(Struct, kw_only=True, omit_defaults=True):
         """Deferred fees become income evenly by days, until the last instalment is due."""
         if not self.fee_left or self.fee_day is None:
             return
-        last = max((row.due for row in self.rows), default=self.fee_day)
+        last = self.rows[-1].due if self.rows else self.fee_day
         days, whole = (self.accrued_to - self.fee_day).days, (last - self.fee_day).days
         reached = share(self.fee_left, days, whole, self.rounding) if days < whole else self.fee_left
         self.debit(a.DEFERRED_FEES, reached - self.fee_taken)
@@ -345,10 +353,11 @@ class Book(Struct, kw_only=True, omit_defaults=True):
 
     def outstanding(self) -> dict[Part, int]:
         """What is owed of each part, in advance too."""
-        found: dict[Part, int] = dict.fromkeys(PARTS, 0)
+        principal = interest = 0
         for row in self.rows:
-            found["principal"] += row.principal - row.principal_done
-            found["interest"] += row.interest - row.interest_done
+            principal += row.principal - row.principal_done
+            interest += row.interest - row.interest_done
+        found: dict[Part, int] = {"penalty": 0, "fee": 0, "interest": interest, "principal": principal}
         for extra in self.extras:
             found[extra.part] += extra.amount - extra.done
         return found

@@ -16,7 +16,7 @@ from msgspec import Meta, Struct
 Unit = Literal["months", "weeks", "days"]
 
 
-class Every(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class Every(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
     """How far instalments are apart: `count` months, weeks or days."""
 
     unit: Unit = "months"
@@ -42,7 +42,7 @@ class Every(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True)
         return THIRTY_360.year_part(start, end)
 
 
-class DayCount(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class DayCount(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
     """How days count for interest by the day.
 
     `year` is how many days a year has: `actual` counts days of leap years as 366ths and others as 365ths

@@ -12,7 +12,7 @@ from ledger.loans.waterfall import Part
 FELL_DUE, MISSED = 1, 2
 
 
-class Row(Struct, frozen=True, array_like=True):
+class Row(Struct, frozen=True, array_like=True, gc=False):
     """An instalment: what it asks, and what of that was paid, waived or credited (`done`).
 
     Its interest accrues evenly by days, from `base` on `base_day` (nothing at `start`) to all of it when due.
@@ -31,7 +31,7 @@ class Row(Struct, frozen=True, array_like=True):
     stage: int = 0
 
 
-class Extra(Struct, frozen=True, array_like=True):
+class Extra(Struct, frozen=True, array_like=True, gc=False):
     """Something owed beside the instalments: a fee, a penalty, what was charged back."""
 
     part: Part
@@ -40,7 +40,7 @@ class Extra(Struct, frozen=True, array_like=True):
     done: int = 0
 
 
-class Tally(Struct, frozen=True, array_like=True):
+class Tally(Struct, frozen=True, array_like=True, gc=False):
     """Of one part of the debt. Principal accrues when it is disbursed."""
 
     accrued: int = 0
@@ -53,7 +53,7 @@ class Tally(Struct, frozen=True, array_like=True):
         return self.accrued - self.paid - self.waived
 
 
-class Split(Struct, frozen=True, array_like=True):
+class Split(Struct, frozen=True, array_like=True, gc=False):
     """What a repayment paid; `returned` of each was charged back."""
 
     parts: dict[Part, int]

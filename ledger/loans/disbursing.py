@@ -12,7 +12,7 @@ from ledger.loans import commands as c
 from ledger.loans.common import check_fund, dated, entered, loan_of, misfits, streams_of, subject
 from ledger.loans.facts import Disbursed, Misfit
 from ledger.loans.history import add
-from ledger.loans.state import Loan, Tranche, dump
+from ledger.loans.state import Loan, Tranche, dump, written
 from ledger.product import Line, credit, debit, record
 from ledger.state import Accepted, State
 
@@ -105,7 +105,7 @@ def confirm(state: State, command: Command, now: int) -> Accepted:
         entry = add(loan.history, fact)
     except Misfit as error:
         misfits(error)
-    data = {"fact": dump(fact), "tranche": str(tranche.seq)}
+    data = {"fact": written(fact), "tranche": str(tranche.seq)}
     return entered(
         state,
         command,

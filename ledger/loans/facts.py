@@ -12,9 +12,8 @@ from typing import NoReturn
 
 from msgspec import Struct
 
-from ledger.loans.book import Book
 from ledger.loans.schedule import Interest
-from ledger.loans.waterfall import Part, Slice, Waterfall
+from ledger.loans.waterfall import Part, Waterfall
 
 
 class Misfit(Exception):
@@ -30,7 +29,7 @@ def misfit(code: str, **evidence: object) -> NoReturn:
     raise Misfit(code, **{name: str(value) for name, value in evidence.items()})
 
 
-class Fact(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind"):
+class Fact(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag_field="kind"):
     """`seq` is that of its event, `at` its moment (microseconds), `day` that moment's calendar day."""
 
     seq: int
@@ -38,7 +37,7 @@ class Fact(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kin
     day: date
 
 
-class Disbursed(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="disbursed"):
+class Disbursed(Fact, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="disbursed"):
     """Money went to the borrower; `fee` was kept back. The first one makes the schedule."""
 
     amount: int
@@ -47,7 +46,7 @@ class Disbursed(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="disbur
     first_due: date | None = None
 
 
-class Repaid(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="repaid"):
+class Repaid(Fact, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="repaid"):
     """A repayment by a waterfall; of `payment` if it came in as one.
 
     With `collateral`, its sale: `costs` are gone, what is over is owed.
@@ -62,7 +61,7 @@ class Repaid(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="repaid"):
     payment: str = ""
 
 
-class Prepaid(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="prepaid"):
+class Prepaid(Fact, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="prepaid"):
     """What is due is paid by the waterfall, then principal; the instalments to come are planned anew."""
 
     amount: int
@@ -71,34 +70,34 @@ class Prepaid(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="prepaid"
     keep_instalment: bool = False
 
 
-class Settled(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="settled"):
+class Settled(Fact, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="settled"):
     """Paid off early: interest to come is not charged."""
 
     amount: int
     account: str
 
 
-class Charged(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="charged"):
+class Charged(Fact, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="charged"):
     """A fee, due with the next instalment, or a penalty, due at once."""
 
     part: Part
     amount: int
 
 
-class Waived(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="waived"):
+class Waived(Fact, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="waived"):
     """Given up of each part."""
 
     amounts: dict[Part, int]
 
 
-class Credited(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="credited"):
+class Credited(Fact, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="credited"):
     """Goodwill: what is due is paid by us."""
 
     amount: int
     waterfall: Waterfall
 
 
-class Rescheduled(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="rescheduled"):
+class Rescheduled(Fact, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="rescheduled"):
     """What is not paid is planned anew, arrears and all."""
 
     first_due: date
@@ -107,14 +106,14 @@ class Rescheduled(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="resc
     interest: Interest | None = None
 
 
-class Refunded(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="refunded"):
+class Refunded(Fact, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="refunded"):
     """Overpaid money was given back."""
 
     amount: int
     account: str
 
 
-class ChargedBack(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="charged_back"):
+class ChargedBack(Fact, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="charged_back"):
     """The bank took a repayment back, or part of it; `order` is that in which its split is undone."""
 
     repayment: int
@@ -124,36 +123,29 @@ class ChargedBack(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="char
     payment: str = ""
 
 
-class ChargedOff(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="charged_off"):
+class ChargedOff(Fact, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="charged_off"):
     """Taken off the books while the borrower still owes it."""
 
 
-class WrittenOff(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="written_off"):
+class WrittenOff(Fact, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="written_off"):
     """Given up altogether."""
 
 
-class Provisioned(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="provisioned"):
+class Provisioned(Fact, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="provisioned"):
     """The allowance was brought to what the policy expects to lose."""
 
 
-class Locked(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="locked"):
+class Locked(Fact, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="locked"):
     """Collateral of a value was taken."""
 
     collateral: str
     value: int
 
 
-class Released(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="released"):
+class Released(Fact, frozen=True, kw_only=True, omit_defaults=True, gc=False, tag="released"):
     """Collateral was given back."""
 
     collateral: str
-
-
-class Step(Struct):
-    """A fact's book, and what its event explains."""
-
-    book: Book
-    slices: list[Slice] = []
 
 
 AnyFact = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NoReturn
 
 from ledger.commands import Command
+from ledger.days import day_of
 from ledger.loans import accounts as a
 from ledger.loans import applying, collecting, disbursing, receiving
 from ledger.loans import collection_commands as cc
@@ -37,8 +38,9 @@ from ledger.loans.state import (
 )
 from ledger.product import Kind, Needs, Product
 from ledger.state import State
+from ledger.text import micros
 
-CONTROL = tuple(
+CONTROL = frozenset(
     entry.pattern for entry in a.PATTERNS if "{" not in entry.pattern and entry.pattern != a.SUSPENSE
 )
 
@@ -59,12 +61,12 @@ def needs(state: State, command: Command) -> Needs:
         return Needs((stream, POLICY, borrower_stream(body.borrower)), ())
     if isinstance(body, p.PaymentCommand | p.VirtualAccount):
         return _of_payment(state, stream, command)
-    loan = _of_loan(state, stream)
+    loan = _of_loan(state, stream, body)
     undone = _payments_undone(state, stream, body) if isinstance(body, c.Undoing) else ()
     return Needs((stream, POLICY, *loan.streams, *undone), (*accounts, *loan.accounts))
 
 
-def _of_loan(state: State, stream: str) -> Needs:
+def _of_loan(state: State, stream: str, body: object = None) -> Needs:
     """What whatever happens to a loan may touch, as far as it is known."""
     known = state.streams.get(stream)
     if known is None:
@@ -75,7 +77,9 @@ def _of_loan(state: State, stream: str) -> Needs:
         accounts += [a.provider_funds(loan.offer.provider), a.provider_payable(loan.offer.provider)]
     if loan.book is not None:
         accounts += [address for address in loan.book.totals if address not in CONTROL]
-    return Needs((borrower_stream(loan.borrower),), (*CONTROL, *accounts))
+    if not state.accounts.keys() >= CONTROL:
+        accounts += CONTROL
+    return Needs((borrower_stream(loan.borrower),) if _may_end(state, loan, body) else (), accounts)
 
 
 def _payments_undone(state: State, stream: str, body: c.Undoing) -> list[str]:
@@ -107,6 +111,23 @@ def _of_payment(state: State, stream: str, command: Command) -> Needs:
         streams += [loan_stream(name), *loan.streams]
         accounts += loan.accounts
     return Needs(streams, accounts)
+
+
+def _may_end(state: State, loan: Loan, body: object) -> bool:
+    """Whether the loan may take more or less of its borrower's credit limit after the command than before.
+
+    Time alone ends no loan, nor does a repayment in the order of facts of less than is owed: those are what
+    there are most of, and they need not know the borrower.
+    """
+    if isinstance(body, c.Accrual | c.Announcement):
+        return False
+    book = loan.book
+    if not isinstance(body, c.Repayment) or loan.status != "active" or book is None:
+        return True
+    if body.original_effective_at is not None or not book.owes_more_than(int(body.amount)):
+        return True
+    at = body.effective_at
+    return at is not None and (micros(at) < loan.facts[-1].at or day_of(at, state.zone) < book.accrued_to)
 
 
 def _never_due(state: State, command: Command, now: int) -> NoReturn:

@@ -24,7 +24,7 @@ MOST_INSTALMENTS = 600
 _MODES = {"half_even": ROUND_HALF_EVEN, "half_up": ROUND_HALF_UP}
 
 
-class Interest(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class Interest(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
     """How interest is reckoned: `rate` is percent a year.
 
     `equal_instalments` and `equal_principal` take it from the declining balance; `flat` and `rule_of_78` from

@@ -13,7 +13,7 @@ from ledger.loans import facts as f
 from ledger.loans.common import check_fund, dated, entered, loan_of, misfits
 from ledger.loans.history import Entry, accrued, add, without
 from ledger.loans.payments import payment_stream, said_of, undone
-from ledger.loans.state import ACTIVE, LENT, Loan, Status, dump
+from ledger.loans.state import ACTIVE, LENT, Loan, Status, written
 from ledger.loans.waterfall import PARTS, Waterfall
 from ledger.state import Accepted, State
 
@@ -35,7 +35,7 @@ def _becoming(type: str, make: Maker, allowed: tuple[Status, ...]) -> Decider:
         effective_at, at, day = dated(state, body, now)
         fact = make(loan, body, seq=state.seq + 1, at=at, day=day)
         entry = _fitting(lambda: add(loan.history, fact))
-        data: dict[str, Any] = {"fact": dump(fact)}
+        data: dict[str, Any] = {"fact": written(fact)}
         waterfall = getattr(fact, "waterfall", None)
         if waterfall is not None:
             data["waterfall"] = {"name": waterfall.name, "version": str(waterfall.version)}

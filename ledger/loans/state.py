@@ -59,11 +59,16 @@ def dump(value: Any) -> Any:
 
 
 def _digits(value: Any) -> Any:
-    if isinstance(value, dict):
+    kind = value.__class__
+    if kind is str:
+        return value
+    if kind is int:
+        return str(value)
+    if kind is dict:
         return {name: _digits(inner) for name, inner in value.items()}
-    if isinstance(value, list | tuple):
+    if kind is list or kind is tuple:
         return [_digits(inner) for inner in value]
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    return value
 
 
 def restored(value: Any, type: type[T]) -> T:
@@ -71,7 +76,7 @@ def restored(value: Any, type: type[T]) -> T:
     return msgspec.convert(value, type, strict=False)
 
 
-class Tranche(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Tranche(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A disbursement on its way: held until the rail confirms it, voided when it fails."""
 
     seq: int
@@ -84,7 +89,7 @@ class Tranche(Struct, frozen=True, kw_only=True, omit_defaults=True):
     status: Literal["pending", "confirmed", "failed"] = "pending"
 
 
-class Loan(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Loan(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A loan from its application on. `facts` are in the order in which they count."""
 
     loan: str
@@ -133,7 +138,7 @@ class Loan(Struct, frozen=True, kw_only=True, omit_defaults=True):
         return replace(self, facts=entry.history.facts, book=entry.history.book)
 
 
-class Borrower(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Borrower(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What decides about a borrower's applications. Limits are by asset, minor units.
 
     `kyc_at` is as of when the KYC status was decided.
@@ -226,9 +231,24 @@ def terms_of(event: Event) -> tuple[Offer, Policy]:
     return restored(event.data["offer"], Offer), restored(event.data["policy"], Policy)
 
 
+# What was written last: a decision is followed by the fold of its event, which has the very same object.
+_written: tuple[Any, AnyFact] | None = None
+
+
+def written(fact: AnyFact) -> Any:
+    """A fact as it stands in the data of its event."""
+    global _written
+    data = dump(fact)
+    _written = data, fact
+    return data
+
+
 def fact_of(event: Event) -> AnyFact:
     """The fact that an event of a loan brings."""
-    fact: AnyFact = restored(event.data["fact"], AnyFact)  # type: ignore[arg-type]
+    data, known = event.data["fact"], _written
+    if known is not None and known[0] is data:
+        return known[1]
+    fact: AnyFact = restored(data, AnyFact)  # type: ignore[arg-type]
     return fact
 
 

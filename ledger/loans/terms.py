@@ -21,7 +21,7 @@ Id = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.\-]{1,64}\Z", examples=["L1"])]
 Rating = Literal["low", "medium", "high"]
 
 
-class ProvisionClass(Struct, frozen=True, forbid_unknown_fields=True):
+class ProvisionClass(Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """Loans that are past due by `from_days` or more, and what part of them is expected to be lost."""
 
     name: Annotated[str, Meta(min_length=1, max_length=32)]
@@ -37,7 +37,7 @@ CLASSES = (
 )
 
 
-class Policy(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class Policy(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
     """How a lender keeps its loans.
 
     Arrears begin the day after due plus `grace_days`. More than `non_accrual_days` past due, income stops;
@@ -80,7 +80,7 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True
         return next((c for c in reversed(self.provisioning) if days >= c.from_days), None)
 
 
-class Offer(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+class Offer(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, gc=False, kw_only=True):
     """What a borrower is offered: `amount` minor units of `asset`, in `count` instalments `every` so far
     apart.
 

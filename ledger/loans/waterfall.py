@@ -34,7 +34,7 @@ _WITHIN_INSTALMENTS = {
 _DUE_FIRST = tuple(f"{timing} {part}" for timing, part in product(TIMINGS, PARTS))
 
 
-class Waterfall(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class Waterfall(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
     """A named order, or `steps` of one's own: each of the twelve once, such as `past_due interest`.
 
     `penalty_first` (the default) is penalty, fee, interest, principal of one instalment after another;

@@ -34,6 +34,7 @@ SIDE = "stripe"
 WINDOW_DAYS = 3
 LOOKED_UP = 500
 TRIES = 3
+EPOCH = datetime.fromtimestamp(0, UTC)
 
 # Kinds of findings; `fee_differs` is the engine's.
 COMPOSITION = "payout_composition"
@@ -91,25 +92,13 @@ class StripeComparison:
     def _list_transactions(self) -> None:
         for page in self._transactions({"created": created(self._start, self._end)}):
             for body in page:
-                self._txns.add(self._transaction(body))
+                self._txns.add(transaction_of(body, self._zone))
 
     def _transactions(self, asked: dict[str, Any]) -> Iterator[list[dict[str, Any]]]:
         for page in listed(self._client.v1.balance_transactions.list, asked):
             self._count += len(page)
             self._report(self._count)
             yield page
-
-    def _transaction(self, body: dict[str, Any]) -> Item:
-        """What a balance transaction leaves, its fee, and its type as status."""
-        told = Told(_event(body))
-        txn = told.id()
-        day = self._day(told.when() or self._start)
-        try:
-            amount, fee = told.amount("amount", operation="balance"), told.or_zero("fee")
-            name = told.link("source") or txn
-            return Item(day, name, txn, amount - fee, told.asset(), told.text("type"), fee=fee)
-        except (Misread, NotWhole) as error:
-            return Item(day, f"{error}"[:200], txn, 0, "", UNREACHABLE)
 
     def _list_payouts(self) -> None:
         asked = {"created": created(self._start, self._end)}
@@ -137,7 +126,7 @@ class StripeComparison:
         self._compositions.add(payout)
         for page in self._transactions({"payout": payout.reference}):
             for body in page:
-                item = self._transaction(body)
+                item = transaction_of(body, self._zone)
                 if item.name != payout.reference:
                     self._compositions.add(replace(item, name=payout.reference))
 
@@ -147,7 +136,7 @@ class StripeComparison:
             before = self._balance()
             since: dict[str, int] = {}
             for page in self._transactions({"created": {"gte": int(self._end.timestamp())}}):
-                for item in map(self._transaction, page):
+                for item in (transaction_of(body, self._zone) for body in page):
                     if item.status != UNREACHABLE:
                         since[item.asset] = since.get(item.asset, 0) + item.amount
             if before == self._balance():
@@ -236,6 +225,36 @@ class StripeComparison:
                 (theirs,),
                 "" if same else BALANCE,
             )
+
+
+def transaction_of(body: dict[str, Any], zone: ZoneInfo) -> Item:
+    """What a balance transaction leaves, its fee, its type as status; `unreachable`: nobody can read it."""
+    told = Told(_event(body))
+    txn = told.id()
+    day = (told.when() or EPOCH).astimezone(zone).date().isoformat()
+    try:
+        amount, fee = told.amount("amount", operation="balance"), told.or_zero("fee")
+        name = told.link("source") or txn
+        return Item(day, name, txn, amount - fee, told.asset(), told.text("type"), fee=fee)
+    except (Misread, NotWhole) as error:
+        return Item(day, f"{error}"[:200], txn, 0, "", UNREACHABLE)
+
+
+def paid_out(
+    client: StripeClient, reader: Reader, ledger: str, payout: str
+) -> Iterator[tuple[Item, int | None]]:
+    """What a payout is made of as Stripe says, and what the ledger has of each; None: it does not know it.
+
+    Of automatic payouts alone (LedgerNotFound, stripe.StripeError).
+    """
+    opened = reader.ledger(ledger)
+    for page in listed(client.v1.balance_transactions.list, {"payout": payout}):
+        parts = [transaction_of(body, ZoneInfo(opened.time_zone)) for body in page]
+        parts = [part for part in parts if part.name != payout]
+        known = reads.settled_amounts(reader, ledger, opened.seq, (part.reference for part in parts))
+        for part in parts:
+            asset, amount = known.get(part.reference, ("", 0))
+            yield part, amount if asset == part.asset else None
 
 
 def _event(body: dict[str, Any]) -> Event:

@@ -7,8 +7,8 @@ schedules that are due into such jobs; several processes share both.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,7 +23,7 @@ from api import reconciling
 from api.bank_side import BankComparison, Statement, run_name
 from api.settings import Work
 from api.sides import Asking, Side, SideUnavailable, sides_of
-from ledger.errors import LedgerNotFound, WriterError
+from ledger.errors import LedgerNotFound, Overloaded, WriterError
 from ledger.reader import Reader
 from ledger.reconciliation.streams import Run
 from ledger.reconciliation_reads import view
@@ -36,6 +36,7 @@ log = structlog.get_logger(__name__)
 
 POLL_SECONDS = 5.0
 STATEMENTS = 2  # compared at once; others wait, each with its file on disk
+MOST_COMING = 8
 
 
 class Reconcilers:
@@ -48,6 +49,7 @@ class Reconcilers:
         self._reader = Reader(conninfo, STATEMENTS + 2)
         self._limiter = CapacityLimiter(STATEMENTS)
         self.sides = sides_of(work, conninfo)
+        self._coming = 0
         self._closing = threading.Event()
         self._runner: Runner | None = None
         self._thread: threading.Thread | None = None
@@ -66,6 +68,17 @@ class Reconcilers:
         """Whether a ledger, by its whole name, may be compared with a side over the API (psycopg.Error)."""
         found = self.sides.get(side)
         return found is not None and found.serves(ledger)
+
+    @contextmanager
+    def room(self) -> Iterator[None]:
+        """For a statement on its way in, on this machine's disk (Overloaded)."""
+        if self._coming >= MOST_COMING:
+            raise Overloaded(f"{MOST_COMING} statements are coming in")
+        self._coming += 1
+        try:
+            yield
+        finally:
+            self._coming -= 1
 
     async def statement(
         self, ledger: str, account: str, statement: Statement, window_days: int, name: str | None
@@ -96,8 +109,11 @@ class Reconcilers:
             self._thread.join()
         self._reader.close()
 
-    def wait(self, told: Callable[[int], None]) -> None:
-        """Until nothing is due and no job waits; `told` how many there are, now and then (psycopg.Error)."""
+    def wait(self, told: Callable[[int], None]) -> list[tuple[str, str, str]]:
+        """Until nothing is due and no job waits; `told` how many there are, now and then (psycopg.Error).
+
+        The ledgers and sides whose scheduled run failed, and why: it is tried again ten minutes later.
+        """
         with closing(connect(self._conninfo)) as connection:
             while True:
                 now = datetime.now(UTC)
@@ -106,7 +122,7 @@ class Reconcilers:
                 count = schedules.waiting(connection, self.sides, now)
                 told(count)
                 if not count:
-                    return
+                    return schedules.failed(connection, self.sides)
                 self._closing.wait(0.2)
 
     def _watch(self) -> None:

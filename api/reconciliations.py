@@ -200,7 +200,7 @@ async def statement(call: Call) -> Reply:
     """Take a bank's statement in, and compare the account with it."""
     ledger, query = call.path["ledger"], call.query
     await call.bridge.read(call.reader.incarnation, ledger)
-    with TemporaryDirectory(prefix="daybook-statement-") as folder:
+    with call.bridge.reconcilers.room(), TemporaryDirectory(prefix="daybook-statement-") as folder:
         file = Path(folder) / "statement"
         media = await call.exchange.upload(file, MEDIA)
         try:

@@ -81,7 +81,10 @@ def run_due_command(settings: Settings) -> None:
     ):
         if not reconcilers.sides:
             raise click.ClickException("No settings give access to any side.")
-        reconcilers.wait(lambda count: status.update(f"Reconciling: {count:,} to go"))
+        failed = reconcilers.wait(lambda count: status.update(f"Reconciling: {count:,} to go"))
+    if failed:
+        show(("ledger", "side", "failed"), failed)
+        raise SystemExit(1)
     click.echo("Nothing is due.")
 
 

@@ -1,4 +1,4 @@
-"""`daybook stripe`: Stripe's balance, fetched when somebody asks."""
+"""`daybook stripe`: Stripe's balance fetched when somebody asks, what a payout is made of, what is open."""
 
 from __future__ import annotations
 
@@ -95,3 +95,38 @@ def open_command(settings: Settings, ledger: str, kind: tuple[Kind, ...], json_:
         for asset, amount in amounts.items()
     ]
     show(("item", "balance", "asset", "order", "status", "last seq"), rows, ("balance", "last seq"))
+
+
+@stripe_group.command("payout")
+@click.argument("ledger")
+@click.argument("payout")
+@click.pass_obj
+def payout_command(settings: Settings, ledger: str, payout: str) -> None:
+    """Show the balance transactions that make an automatic payout, there and here; 1 when they differ."""
+    # Imported here: Stripe's client takes a while to load.
+    from stripe import StripeError
+
+    from adapters.stripe_balance import client_of
+    from adapters.stripe_side import paid_out
+
+    if settings.stripe is None:
+        raise click.ClickException("STRIPE_SECRET_KEY is not set: Stripe answers nobody without it.")
+    client = client_of(settings.stripe.secret_key, settings.stripe.address)
+    rows: list[tuple[str, ...]] = []
+    there: dict[str, int] = {}
+    same = True
+    with reading(settings) as reader:
+        try:
+            for part, here in paid_out(client, reader, ledger, payout):
+                there[part.asset] = there.get(part.asset, 0) + part.amount
+                same = same and part.amount == here
+                shown = "" if here is None else str(here)
+                rows.append((part.reference, part.name, part.status, str(part.amount), shown, part.asset))
+        except StripeError as error:
+            raise click.ClickException(f"Stripe does not answer: {type(error).__name__}.") from error
+    show(("txn", "source", "type", "net there", "net here", "asset"), rows, ("net there", "net here"))
+    sums = ", ".join(f"{amount} {asset}" for asset, amount in there.items())
+    here_too = "the same" if same else "not the same"
+    click.echo(f"{len(rows)} balance transactions of {sums or 'nothing'}; {here_too} here.")
+    if not same:
+        raise SystemExit(1)

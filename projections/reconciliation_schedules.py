@@ -123,8 +123,8 @@ def ask_due(connection: Connection, sides: Iterable[str], now: datetime) -> int:
                 asked += 1
                 continue
             schedule, zone = Schedule(daily_at, every_minutes), ZoneInfo(time_zone)
-            whole = name if tenant == DEFAULT_TENANT else f"{tenant}/{name}"
-            due = _due(whole, side, schedule, from_at.astimezone(UTC), next_at.astimezone(UTC), zone)
+            whole, begins, ends = whole_name(tenant, name), from_at.astimezone(UTC), next_at.astimezone(UTC)
+            due = _due(whole, side, schedule, begins, ends, zone)
             if due.start < due.end:
                 _ask(connection, key, side, parameters(due, anew=False))
                 asked += 1
@@ -138,6 +138,17 @@ def waiting(connection: Connection, sides: Iterable[str], now: datetime) -> int:
     wanted = {"sides": list(sides), "kinds": [kind_of(side) for side in sides], "now": now}
     [(count,)] = connection.execute(QUERIES["waiting"], wanted).fetchall()
     return int(count)
+
+
+def failed(connection: Connection, sides: Iterable[str]) -> list[tuple[str, str, str]]:
+    """Ledgers and sides whose last scheduled run failed, and why."""
+    rows = connection.execute(QUERIES["failed"], {"sides": list(sides)}).fetchall()
+    return [(whole_name(tenant, name), side, error) for tenant, name, side, error in rows]
+
+
+def whole_name(tenant: str, ledger: str) -> str:
+    """A ledger as the whole installation names it."""
+    return ledger if tenant == DEFAULT_TENANT else f"{tenant}/{ledger}"
 
 
 def kind_of(side: str) -> str:

@@ -50,3 +50,11 @@ UPDATE projections.reconciliation_schedules SET from_at = %(from_at)s, next_at =
 SELECT (SELECT count(*) FROM projections.jobs WHERE ended_at IS NULL AND kind = ANY (%(kinds)s))
      + (SELECT count(*) FROM projections.reconciliation_schedules s LEFT JOIN projections.jobs j ON j.job = s.job
          WHERE s.side = ANY (%(sides)s) AND s.next_at <= %(now)s AND j.state IS DISTINCT FROM 'failed');
+
+-- name: failed
+SELECT l.tenant, l.name, s.side, j.error
+  FROM projections.reconciliation_schedules s
+  JOIN projections.jobs j ON j.job = s.job
+  JOIN daybook.ledgers l ON l.ledger_id = s.ledger_id
+ WHERE s.side = ANY (%(sides)s) AND j.state = 'failed'
+ ORDER BY l.tenant, l.name, s.side;

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from api import reconcilers
 from api.settings import StripeSettings, Work
 from tests.conftest import NewDatabase
 from tests.served import Book, Service, served
@@ -115,6 +116,15 @@ def test_a_camt_statement_needs_no_columns(book: Book) -> None:
     assert answer.status_code == 201, answer.text
     run = answer.json()
     assert (run["run"][:5], run["counts"]["match"], run["last_day"]) == ("bank-", 1, "2026-01-31")
+
+
+def test_no_more_statements_come_in_than_there_is_room_for(
+    book: Book, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each has a file on the disk of this machine."""
+    monkeypatch.setattr(reconcilers, "MOST_COMING", 0)
+    answer = send(book, CSV, "text/csv", **COLUMNS)
+    assert (answer.status_code, answer.json()["code"]) == (503, "overloaded")
 
 
 REFUSED: dict[str, tuple[str, str, dict[str, Any], str, str]] = {

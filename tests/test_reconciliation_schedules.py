@@ -10,7 +10,10 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from click.testing import CliRunner
 
+from api.reconcile_commands import reconcile_group
+from api.settings import read
 from ledger import commands as c
 from ledger import reconciliation_reads as reads
 from ledger.chart import ChartDocument
@@ -124,6 +127,19 @@ def test_what_failed_is_asked_for_again(connection: Connection) -> None:
     assert ask_due(connection, ["stripe"], late) == 1
     assert asked(connection, "failing")[-1][0] == first[1]
     end_jobs(connection, "done", late)
+    schedules.delete(connection, "failing", "stripe")
+
+
+def test_a_run_that_fails_is_told(database: str, connection: Connection) -> None:
+    """With its ledger, side and reason, by an exit code of 1; it is done when Stripe answers."""
+    begun = datetime.now(UTC) - timedelta(minutes=61)
+    schedules.put(connection, "failing", "stripe", Schedule(every_minutes=60), begun)
+    with stripe_double() as double:
+        double.failures = 100
+        settings = read(environment(database, STRIPE_SECRET_KEY=KEY, STRIPE_API=double.address))
+        said = CliRunner().invoke(reconcile_group, ["run-due"], obj=settings)
+    assert said.exit_code == 1, said.output
+    assert "failing\tstripe\tStripe does not answer: APIError." in said.stdout
     schedules.delete(connection, "failing", "stripe")
 
 

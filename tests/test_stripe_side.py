@@ -20,6 +20,7 @@ from adapters.stripe_balance import client_of
 from adapters.stripe_side import StripeComparison
 from api.reconcile_commands import reconcile_group
 from api.settings import read
+from api.stripe_commands import stripe_group
 from ledger.payments.commands import ClassifyBalanceTransaction
 from ledger.reader import Reader
 from ledger.reconciliation.items import Finding, Tally
@@ -278,6 +279,30 @@ def test_the_command_compares_and_keeps_what_differs(books: Books, double: Strip
     assert (failed.exit_code, "Stripe does not answer" in failed.output) == (1, True)
     assert "STRIPE_SECRET_KEY is not set" in said(*asked).output
     assert "is in the future" in said("stripe", name, "--from", "2999-01-01", **variables).output
+
+
+def test_what_a_payout_is_made_of_is_shown(books: Books, double: StripeDouble) -> None:
+    """Each balance transaction there and here; what the ledger does not know is told by the exit code."""
+    settings = read(environment(books.shop.database, STRIPE_SECRET_KEY=KEY, STRIPE_API=double.address))
+
+    def said() -> Result:
+        return CliRunner().invoke(stripe_group, ["payout", books.shop.name, "po_1"], obj=settings)
+
+    whole = said()
+    rows = [line.split("\t") for line in whole.stdout.splitlines()]
+    assert rows[1:-1] == [
+        ["txn_refund", "re_1", "refund", "-300", "-300", "USD/2"],
+        ["txn_charge", "ch_1", "charge", "941", "941", "USD/2"],
+        ["txn_2", "ch_2", "charge", "480", "480", "USD/2"],
+    ]
+    assert (rows[-1], whole.exit_code) == (
+        ["3 balance transactions of 1121 USD/2; the same here."],
+        0,
+    )
+    double.objects["balance_transactions"].append(txn("charge", 7, 0, "ch_9", id="txn_9"))
+    double.compositions["po_1"].append("txn_9")
+    other = said()
+    assert ("txn_9\tch_9\tcharge\t7\t\tUSD/2" in other.stdout, other.exit_code) == (True, 1)
 
 
 class Endless:

@@ -92,7 +92,8 @@ async def register(call: Call) -> Reply:
     """Store who somebody is, then commit to it in the book. A retry commits to the same."""
     person: Person = decode_body(call.operation.decoder, await call.exchange.body())
     async with _turn(call) as turn:
-        commitment = await to_thread.run_sync(turn.keep, person)
+        commitments = await to_thread.run_sync(turn.keep, {call.path["beneficiary"]: person})
+        [commitment] = commitments.values()
         registration = v.BeneficiaryRegistration(commitment=commitment)
         return await carry_out(call, call.path, _asked(call, registration))
 
@@ -102,7 +103,7 @@ async def erase(call: Call) -> Reply:
     body: v.BeneficiaryErasure = decode_body(call.operation.decoder, await call.exchange.body())
     async with _turn(call) as turn:
         reply = await carry_out(call, call.path, _asked(call, body))
-        await to_thread.run_sync(turn.erase)
+        await to_thread.run_sync(turn.erase, call.path["beneficiary"])
         return reply
 
 

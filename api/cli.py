@@ -59,7 +59,7 @@ _ELSEWHERE = {
     "vouchers": "api.voucher_commands:voucher_group",
     "loans": "api.loan_commands:loan_group",
     "collections": "api.collection_commands:collection_group",
-    "beneficiaries": "api.voucher_commands:beneficiary_group",
+    "beneficiaries": "api.beneficiary_commands:beneficiary_group",
 }
 
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import hmac
 import os
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -82,21 +82,14 @@ class Registry:
         self._pool = pool
         self._folder = folder
 
-    def begin(self, tenant: str, ledger: str, beneficiary: str) -> Turn:
-        """Wait until nobody else changes what is known of a person, here or in the book; then nobody may.
+    def begin(self, tenant: str, ledger: str, *beneficiaries: str) -> Turn:
+        """Wait until nobody else changes what is known of these people, here or in the book; then nobody may.
 
         `end` it. A process that dies ends it too.
         """
-        connection = self._pool.getconn()
-        turn = Turn(
-            self._pool,
-            connection,
-            self._folder,
-            {"tenant": tenant, "ledger": ledger, "beneficiary": beneficiary},
-        )
+        turn = Turn(self._pool, self._folder, tenant, ledger)
         try:
-            connection.execute(QUERIES["begin"], {"owner": turn.owner})
-            connection.commit()
+            turn.begin(beneficiaries)
         except BaseException:
             turn.end()
             raise
@@ -154,55 +147,62 @@ class Registry:
 
 
 class Turn:
-    """What is known of one person, for whoever has begun a turn. Threads may share it one after another."""
+    """What is known of some people, for whoever has begun a turn. Threads may share it one after another."""
 
-    def __init__(
-        self,
-        pool: ConnectionPool[Any],
-        connection: psycopg.Connection[Any],
-        folder: Path,
-        whose: dict[str, str],
-    ) -> None:
+    def __init__(self, pool: ConnectionPool[Any], folder: Path, tenant: str, ledger: str) -> None:
+        """Takes a connection (psycopg.Error)."""
         self._pool = pool
-        self._connection = connection
+        self._connection: psycopg.Connection[Any] = pool.getconn()
         self._folder = folder
-        self._whose = whose
-        self.owner = _owner(*whose.values())
+        self._place = {"tenant": tenant, "ledger": ledger}
 
-    def keep(self, person: Person) -> str:
-        """Store a person's data; the commitment, the same one while the data are the same (VaultError)."""
+    def begin(self, beneficiaries: Iterable[str]) -> None:
+        """Wait for the turn; in one order, so that no two wait for each other."""
+        for name in sorted(beneficiaries):
+            owner = _owner(self._place["tenant"], self._place["ledger"], name)
+            self._connection.execute(QUERIES["begin"], {"owner": owner})
+        self._connection.commit()
+
+    def keep(self, people: Mapping[str, Person]) -> dict[str, str]:
+        """Store people's data; each one's commitment, the same while the data are the same (VaultError)."""
         with self._connection.transaction():
-            self._connection.execute(QUERIES["work_for"], self._whose)
-            rows = self._connection.execute(QUERIES["person"], self._whose).fetchall()
-        for row in rows:
-            found = _opened(self._folder, self._whose, row)
+            self._connection.execute(QUERIES["work_for"], self._place)
+            # Which key is in force is looked up under a lock that a rotation waits for.
+            self._connection.execute(QUERIES["lock"])
+            vault = _in_force(self._folder)
+            return {name: self._keep(vault, name, person) for name, person in people.items()}
+
+    def _keep(self, vault: Vault, beneficiary: str, person: Person) -> str:
+        whose = {**self._place, "beneficiary": beneficiary}
+        for row in self._connection.execute(QUERIES["person"], whose).fetchall():
+            found = _opened(self._folder, whose, row)
             if _person(found) == person:
                 return found.commitment
         salt, key = secrets.token_bytes(KEY_BYTES), secrets.token_bytes(KEY_BYTES)
         commitment = commitment_of(person, salt)
+        owner = _owner(whose["tenant"], whose["ledger"], beneficiary)
         nonce = secrets.token_bytes(NONCE_BYTES)
         plain = msgspec.json.encode({"person": person, "salt": salt.hex()})
-        sealed = nonce + AESGCM(key).encrypt(nonce, plain, self.owner.encode())
-        with self._connection.transaction():
-            self._connection.execute(QUERIES["work_for"], self._whose)
-            # Which key is in force is looked up under a lock that a rotation waits for.
-            self._connection.execute(QUERIES["lock"])
-            key_sealed = _in_force(self._folder).seal(key.hex(), self.owner)
-            row = {**self._whose, "commitment": commitment, "sealed": sealed, "key": key_sealed}
-            self._connection.execute(QUERIES["keep"], row)
+        row = {
+            **whose,
+            "commitment": commitment,
+            "sealed": nonce + AESGCM(key).encrypt(nonce, plain, owner.encode()),
+            "key": vault.seal(key.hex(), owner),
+        }
+        self._connection.execute(QUERIES["keep"], row)
         return commitment
 
-    def erase(self) -> None:
+    def erase(self, beneficiary: str) -> None:
         """Destroy a person's data, key and salt; it may be done already."""
         with self._connection.transaction():
-            self._connection.execute(QUERIES["work_for"], self._whose)
-            self._connection.execute(QUERIES["erase"], self._whose)
+            self._connection.execute(QUERIES["work_for"], self._place)
+            self._connection.execute(QUERIES["erase"], {**self._place, "beneficiary": beneficiary})
 
     def end(self) -> None:
         """Let others have their turn."""
         try:
             self._connection.rollback()
-            self._connection.execute(QUERIES["end"], {"owner": self.owner})
+            self._connection.execute(QUERIES["end"])
             self._connection.commit()
         except psycopg.Error:
             self._connection.close()  # which ends it too

@@ -13,7 +13,6 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import closing
-from datetime import datetime
 from pathlib import Path
 from typing import Any, TextIO, get_args
 
@@ -25,12 +24,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from adapters.inbox import desk
 from adapters.inbox.connections import connect
-from api.access.keys import KeyRing
 from api.console import explain, moment, money, show, show_json
 from api.data_commands import as_json
 from api.database import opened, reading, writing
 from api.import_files import InputError
-from api.registry import Registry
+from api.lazy_group import LazyGroup
 from api.settings import Settings
 from api.voucher_figures import with_webhooks
 from api.vouchers import bulk_issue
@@ -39,35 +37,23 @@ from ledger import voucher_reads as reads
 from ledger.batch import Recorded, Refusal, Request
 from ledger.errors import WriterError
 from ledger.reader import Reader
-from ledger.vault import Vault, VaultError
+from ledger.vault import Vault
 from ledger.vouchers import commands as v
 from ledger.vouchers.codes import PURPOSE, code_of
 from ledger.vouchers.streams import Status
 from ledger.writer import Answer, Writer
-from projections import trust, voucher_reads
+from projections import voucher_reads
 
 BATCH = 1_000
 IN_FLIGHT = 4
 SHOWN = 20
 ACTOR = "daybook vouchers"
 _COLUMNS = ("voucher", "programme", "status", "amount", "redeemed", "remaining", "beneficiary")
-_TRUST = (
-    "day",
-    "programme",
-    "bank",
-    "since",
-    "outstanding",
-    "unsettled",
-    "fund",
-    "deficiency",
-    "status",
-    "failing since",
-)
 _FIGURES = ("amount", "redeemed", "remaining")
 COLUMNS = {"programme", "voucher", "beneficiary", "amount", "grant_type", "expires_at"}
 
 
-@click.group("vouchers")
+@click.group("vouchers", cls=LazyGroup, elsewhere={"trust": "api.trust_command:trust_command"})
 def voucher_group() -> None:
     """Issue vouchers, look at them, settle those who paid them out."""
 
@@ -83,7 +69,7 @@ def issue_command(settings: Settings, ledger: str, file: Path, codes: Path) -> N
     Columns: programme, voucher, beneficiary, amount (minor units), and, where wanted, grant_type and
     expires_at. The file of codes is yours alone to read (mode 600): voucher, code and seq of each.
     """
-    total = _rows(file)
+    total = rows_of(file)
     key = Vault(settings.keys_dir).derive(PURPOSE)
     part = codes.with_name(f"{codes.name}.part")
     began = time.monotonic()
@@ -92,7 +78,7 @@ def issue_command(settings: Settings, ledger: str, file: Path, codes: Path) -> N
         with _private(part) as target:
             run = _Run(writer, ledger, key, csv.writer(target, lineterminator="\n"))
             run.target.writerow(("voucher", "code", "seq"))
-            with _progress() as progress:
+            with progress_of("vouchers") as progress:
                 task = progress.add_task("", total=total)
                 for done in run.issue(_vouchers(lines)):
                     progress.update(task, completed=done)
@@ -169,7 +155,8 @@ class _Run:
             click.echo(f"line {line}: {reason}", err=True)
 
 
-def _rows(file: Path) -> int:
+def rows_of(file: Path) -> int:
+    """How many rows a CSV file has below its first line (InputError)."""
     try:
         with file.open("rb") as lines:
             return max(0, sum(1 for line in lines if line.strip()) - 1)
@@ -205,12 +192,13 @@ def _private(path: Path) -> TextIO:
     return os.fdopen(descriptor, "w", encoding="utf-8", newline="")
 
 
-def _progress() -> Progress:
+def progress_of(what: str) -> Progress:
+    """A bar that counts them."""
     console = Console(stderr=True)
     columns = (
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("vouchers"),
+        TextColumn(what),
         TimeRemainingColumn(),
     )
     return Progress(*columns, console=console, disable=not console.is_terminal)
@@ -314,51 +302,6 @@ def programme_command(settings: Settings, ledger: str, programme: str, json_: bo
     show(("what", "amount"), rows, right=("amount",))
 
 
-@voucher_group.command("trust")
-@click.argument("ledger")
-@click.option("--programme", help="Only this programme.")
-@click.option("--to", type=click.DateTime(["%Y-%m-%d"]), help="The last day; today if absent.")
-@click.option("--days", type=click.IntRange(1, 366), default=1, show_default=True, help="So many days.")
-@click.option("--failing", is_flag=True, help="Only where the bank lacks something.")
-@as_json
-@click.pass_obj
-def trust_command(
-    settings: Settings,
-    ledger: str,
-    programme: str | None,
-    to: datetime | None,
-    days: int,
-    failing: bool,
-    json_: bool,
-) -> None:
-    """Does the bank hold what is owed from each trust account? Exit code 1 where it does not."""
-    with reading(settings) as reader:
-        report = trust.trust_report(
-            reader,
-            ledger,
-            to=None if to is None else to.date(),
-            days=days,
-            programme=programme,
-            status="failing" if failing else None,
-        )
-        head = reader.ledger(ledger).seq
-    if json_:
-        show_json(report)
-    else:
-        show(_TRUST, map(_trust_row, (*report.programmes, *report.in_all)), right=_TRUST[2:8])
-    if report.seq < head:
-        click.echo(f"As of seq {report.seq} of {head}; `daybook projections run` does the rest.", err=True)
-    lacking = sorted({line.programme for line in report.programmes if line.status == "failing"})
-    if lacking:
-        raise click.ClickException(f"The bank lacks what is owed for {', '.join(lacking)}.")
-
-
-def _trust_row(line: trust.TrustLine) -> tuple[str, ...]:
-    figures = (line.bank, line.since, line.outstanding, line.unsettled, line.fund, line.deficiency)
-    amounts = ("-" if amount is None else money(amount, line.asset) for amount in figures)
-    return (line.day, line.programme or "in all", *amounts, line.status, line.failing_since or "")
-
-
 @voucher_group.command("settle")
 @click.argument("ledger")
 @click.argument("programme")
@@ -401,20 +344,3 @@ def _found(read: Any) -> Any:
 
 def _money(one: reads.VoucherView | voucher_reads.VoucherLine) -> tuple[str, str, str]:
     return money(one.amount, one.asset), money(one.redeemed, one.asset), money(one.remaining, one.asset)
-
-
-@click.group("beneficiaries")
-def beneficiary_group() -> None:
-    """The registry of beneficiaries."""
-
-
-@beneficiary_group.command("rotate")
-@click.pass_obj
-def rotate_command(settings: Settings) -> None:
-    """Seal everybody's key with a new one and destroy the old: no older backup opens anybody any more."""
-    with opened(settings) as database, closing(KeyRing(database.conninfo)) as keys:
-        try:
-            count = Registry(keys.pool, settings.keys_dir).rotate()
-        except (VaultError, OSError) as error:
-            raise click.ClickException(f"{error}.") from error
-    click.echo(f"{count:,} people's keys are sealed with a new key; the old one is destroyed.")

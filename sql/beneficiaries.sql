@@ -43,4 +43,4 @@ UPDATE access.beneficiaries SET key = %(key)s
 SELECT pg_advisory_lock(hashtext('daybook beneficiary'), hashtext(%(owner)s));
 
 -- name: end
-SELECT pg_advisory_unlock(hashtext('daybook beneficiary'), hashtext(%(owner)s));
+SELECT pg_advisory_unlock_all();

@@ -22,7 +22,7 @@ from api.access.keys import KeyRing
 from api.registry import Registry, Turn
 from projections.audit import live
 from tests.conftest import NewDatabase
-from tests.daybook_command import succeeds
+from tests.daybook_command import daybook, succeeds
 from tests.keys import make_key
 from tests.served import Book, Service, served
 
@@ -206,6 +206,31 @@ def test_an_erasure_that_was_cut_off_is_asked_for_again(book: Book) -> None:
     again = book.call("POST", "/beneficiaries/B1/erase", {"reason": "asked for"})
     assert again.json()["code"] == "beneficiary_not_found"
     assert book.call("GET", "/beneficiaries/B1").status_code == 404
+
+
+def test_a_file_of_people_is_registered_once(database: str, keys: Path, book: Book, tmp_path: Path) -> None:
+    """Killed or repeated, nobody twice; bad lines are told; a changed line is what is known from then on."""
+    file = tmp_path / "people.csv"
+    rows = [f"B{n:03},Person {n},{n:011}," for n in range(450)]
+    file.write_text("\n".join(["beneficiary,name,id_number,phone", *rows, "B 1,Nobody,,", "B2,,,"]) + "\n")
+    command = ("beneficiaries", "register", book.name, str(file))
+    assert "450 registered, 0 already there, 2 refused." in fails_of(database, keys, *command)
+    assert book.get("/beneficiaries/B449")["name"] == "Person 449"
+    rows[7] = "B007,Another Name,,+264811234567"
+    file.write_text("\n".join(["beneficiary,name,id_number,phone", *rows, "B007,Person 7,,"]) + "\n")
+    said = succeeds(database, *command, DAYBOOK_KEYS=str(keys))
+    assert said == "2 registered, 449 already there, 0 refused.\n"
+    shown = book.get("/beneficiaries/B007")
+    assert (shown["name"], shown["phone"]) == ("Person 7", "")
+    file.write_text("beneficiary,colour\nB1,red\n")
+    assert "no column name" in fails_of(database, keys, *command, stderr=True)
+
+
+def fails_of(database: str, keys: Path, *arguments: str, stderr: bool = False) -> str:
+    done = daybook(database, *arguments, DAYBOOK_KEYS=str(keys))
+    assert done.returncode == 1, (done.stdout, done.stderr)
+    assert "Traceback" not in done.stderr
+    return done.stderr if stderr else done.stdout
 
 
 def test_personal_data_need_their_own_scope_and_are_each_ledgers_own(

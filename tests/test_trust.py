@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from api.reconcile_commands import reconcile_group
 from api.settings import read
-from api.voucher_commands import voucher_group
+from api.trust_command import trust_command
 from ledger import commands as c
 from ledger.batch import Recorded
 from ledger.chart import ChartDocument
@@ -237,7 +237,7 @@ def test_reconciling_a_statement_tells_the_bank_s_balance(
         ]
         every = assertions(reader, "main", status=None, account=None, after=0, limit=10)
         assert len(every.assertions) == 2
-    shown = CliRunner().invoke(voucher_group, ["trust", "main", "--to", "2026-01-31"], obj=settings)
+    shown = CliRunner().invoke(trust_command, ["main", "--to", "2026-01-31"], obj=settings)
     assert shown.exit_code == 1
     assert "The bank lacks what is owed for relief." in shown.output
     row = next(x for x in shown.output.splitlines() if x.startswith("2026-01-31\trelief"))

@@ -261,3 +261,16 @@ def test_a_borrower_is_known_when_a_loan_ends_though_repayments_do_not_ask_for_t
     assert found is not None
     assert found[0].state.taken == {}
     assert failures(database) == []
+
+
+def test_a_payment_of_a_closed_period_is_matched_later_and_counts_then(writer: Writer, database: str) -> None:
+    """The match says another day for the books; the loan counts the day of the receipt."""
+    lent(writer)
+    said: dict[str, Any] = {"method": "check", "asset": USD, "amount": 11_200, "processed": True}
+    done(ask(writer, "create_loan_payment", "loan_payment:P1", "2026-01-20", **said))
+    done(do(writer, c.PeriodClosing(), "2026-01"))
+    assert code(ask(writer, "match_loan_payment", "loan_payment:P1", loan="L1")) == "period_closed"
+    matched = event_of(ask(writer, "match_loan_payment", "loan_payment:P1", "2026-02-01", loan="L1"))
+    assert matched.effective_at.startswith("2026-02-01")
+    assert state(database).facts[-1].day == date(2026, 1, 20)
+    assert failures(database) == []

@@ -51,6 +51,19 @@ class _CaasEnvelope(Struct, frozen=True, rename="camel"):
     data: Raw
 
 
+# What the CaaS platform calls our events; the others it hears of by our names.
+CAAS_NAMES = {
+    "loan_application_submitted": "credit.application.submitted",
+    "loan_approved": "credit.application.approved",
+    "loan_disbursed": "credit.disbursement.completed",
+    "loan_repayment_due": "credit.repayment.due",
+    "loan_repayment_missed": "credit.repayment.missed",
+    "collection_case_opened": "credit.collection.initiated",
+    "loan_payment_processed": "payment.processed",
+    "loan_payment_failed": "payment.failed",
+}
+
+
 def message_id(subscription: str, incarnation: int, seq: int) -> str:
     """One for each event, subscription and life of the ledger, for ever."""
     return f"msg_{subscription.replace('-', '')}_{incarnation}_{seq}"
@@ -79,8 +92,10 @@ def envelope(
     scheme: Scheme, id: str, type: str, recorded_at: str, ledger: str, seq: int, event: bytes
 ) -> bytes:
     """The body of a message: `data` is the event exactly as it is stored."""
-    made = _CaasEnvelope if scheme == "sha256" else _Envelope
-    return msgspec.json.encode(made(id, type, recorded_at, ledger, seq, Raw(event)))
+    if scheme == "sha256":
+        named = CAAS_NAMES.get(type, type)
+        return msgspec.json.encode(_CaasEnvelope(id, named, recorded_at, ledger, seq, Raw(event)))
+    return msgspec.json.encode(_Envelope(id, type, recorded_at, ledger, seq, Raw(event)))
 
 
 def headers(scheme: Scheme, keys: Sequence[str], message: Message, now: datetime) -> dict[str, str]:

@@ -291,7 +291,7 @@ ALL: tuple[RejectionCode, ...] = (*TABLE, *rejections.TABLE)
 CODES: dict[str, RejectionCode] = {row.code: row for row in ALL}
 
 # What Stripe calls a parameter, and what our requests call it.
-STRIPE_FIELDS = {
+OUR_FIELDS = {
     "success_url": "successUrl",
     "cancel_url": "cancelUrl",
     "customer": "customer",
@@ -492,7 +492,7 @@ def of_error(error: Exception) -> Problem | None:
             return make("payment_declined", evidence={"reason": error.code, "message": error.message})
         case StripeRefused():
             evidence = {"reason": error.code, "parameter": error.param, "message": error.message}
-            return make("stripe_refused", field=STRIPE_FIELDS.get(error.param), evidence=evidence)
+            return make("stripe_refused", field=OUR_FIELDS.get(error.param), evidence=evidence)
         case StripeKeyRefused():
             log.error("stripe.key_refused", error=str(error))
             return make("stripe_key_refused")

@@ -291,14 +291,11 @@ def dump(database: str) -> Iterator[tuple[str, bytes]]:
 
 def test_every_setting_is_known_to_be_secret_or_not() -> None:
     """A setting that is added anywhere in the service stands in one of the two lists."""
+    names = r"\b(?:APP_URL|DATABASE_URL|DAYBOOK_[A-Z_]+[A-Z]|STRIPE_[A-Z_]+[A-Z])\b"
     named = set()
     for package in ("api", "adapters", "projections", "sql"):
         for source in (ROOT / package).rglob("*.py"):
-            named |= set(
-                re.findall(
-                    r"\b(?:DATABASE_URL|DAYBOOK_[A-Z_]+[A-Z]|STRIPE_[A-Z_]+[A-Z])\b", source.read_text()
-                )
-            )
+            named |= set(re.findall(names, source.read_text()))
     assert named == SECRET_SETTINGS | OTHER_SETTINGS
 
 

@@ -15,6 +15,7 @@ from ledger import collection_reads as reads
 from ledger.loans import collection_commands as cc
 from ledger.loans import commands as c
 from ledger.loans.case import Assignee, CaseStatus
+from ledger.loans.command import LoanCommand
 from ledger.reader import Reader
 from ledger.views import EntryView
 from projections import arrears_reads
@@ -100,7 +101,7 @@ def _read(
     )
 
 
-def _command(path: str, summary: str, body: type[c.LoanCommand], *codes: str) -> Operation:
+def _command(path: str, summary: str, body: type[LoanCommand], *codes: str) -> Operation:
     return Operation(
         "POST",
         path,

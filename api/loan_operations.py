@@ -13,6 +13,7 @@ from api.operation import DATED, POSTING, Operation
 from api.queries import Incarnation
 from ledger import loan_reads as reads
 from ledger.loans import commands as c
+from ledger.loans.command import LoanCommand
 from ledger.reader import Reader
 from ledger.views import EntryView
 
@@ -80,7 +81,7 @@ def _read(
 
 
 def _command(
-    method: Any, path: str, summary: str, scope: Scope, body: type[c.LoanCommand], codes: tuple[str, ...]
+    method: Any, path: str, summary: str, scope: Scope, body: type[LoanCommand], codes: tuple[str, ...]
 ) -> Operation:
     return Operation(
         method,
@@ -98,12 +99,12 @@ def _command(
     )
 
 
-def _on(path: str, summary: str, scope: Scope, body: type[c.LoanCommand], *codes: str) -> Operation:
+def _on(path: str, summary: str, scope: Scope, body: type[LoanCommand], *codes: str) -> Operation:
     """A command before there is money in the loan."""
     return _command("POST", _LOAN + path, summary, scope, body, (*_MOVING, *codes))
 
 
-def _fact(path: str, summary: str, body: type[c.LoanCommand], *codes: str) -> Operation:
+def _fact(path: str, summary: str, body: type[LoanCommand], *codes: str) -> Operation:
     """A command that becomes a fact of the loan."""
     return _command("POST", _LOAN + path, summary, COLLECT, body, (*_FACT, *codes))
 

@@ -14,7 +14,7 @@ from api.queries import From, Incarnation, Limit, MinSeq, To, read_period
 from ledger import loan_reads as reads
 from ledger.chart import AssetCode
 from ledger.loans import payment_commands as c
-from ledger.loans.commands import LoanCommand
+from ledger.loans.command import LoanCommand
 from ledger.loans.payments import PaymentStatus
 from ledger.loans.terms import Id
 from ledger.reader import Reader

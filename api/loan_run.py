@@ -23,6 +23,7 @@ from ledger.loans import collection_commands as cc
 from ledger.loans import commands as lc
 from ledger.loans.ageing import unsaid
 from ledger.loans.case import Case, unrecorded
+from ledger.loans.command import LoanCommand
 from ledger.loans.state import Loan
 from ledger.reader import Reader
 from ledger.writer import Answer, Writer
@@ -107,7 +108,7 @@ class LoanRun:
             closing = cc.CaseClosing(outcome=outcome, trigger="ageing", effective_at=self._effective_at)
             yield self._command(closing, loan, outcome)
 
-    def _command(self, body: lc.LoanCommand, loan: Loan, *about: object) -> c.Command:
+    def _command(self, body: LoanCommand, loan: Loan, *about: object) -> c.Command:
         key = ":".join(map(str, (body.operation, loan.loan, *about, self._day)))
         return c.command(body, loan.loan, key=key, actor=ACTOR)
 

@@ -91,3 +91,22 @@ def test_a_run_says_what_fell_due_collects_and_records_what_was_promised(
     assert (said["collection_case_opened"], said["collection_case_closed"]) == (2, 1)
     assert (said["collection_promise_kept"], said["collection_promise_broken"]) == (1, 1)
     assert failures(database) == []
+
+
+def test_collectors_work_at_the_console(database: str, lender: Writer) -> None:
+    """A case from its opening to its end; what is malformed or not possible is refused in a sentence."""
+    desk = ("collections",)
+    assert "never had" in fails(database, *desk, "show", "main", "L1")
+    assert succeeds(database, *desk, "open", "main", "L1", "--assignee", "desk-2").startswith("Recorded as")
+    assert "collection_case_open" in fails(database, *desk, "open", "main", "L1")
+    assert "assignee" in fails(database, *desk, "change", "main", "L1", "--assignee", "two words")
+    assert "is needed" in fails(database, *desk, "change", "main", "L1")
+    succeeds(database, *desk, "note", "main", "L1", "Called, see CRM 4711.")
+    succeeds(database, *desk, "promise", "main", "L1", "11200", "--by", "2031-01-31")
+    shown = succeeds(database, *desk, "show", "main", "L1").splitlines()
+    assert shown[0].startswith("L1, case 1: open, desk-2; since ")
+    assert shown[2] == "1\t112.00 USD\t2031-01-31\tpending"
+    assert shown[4].endswith("daybook collections\tCalled, see CRM 4711.")
+    assert succeeds(database, *desk, "list", "main").splitlines()[1].startswith("L1\t1\topen\t")
+    succeeds(database, *desk, "close", "main", "L1", "--outcome", "other", "--reason", "Sold")
+    assert succeeds(database, *desk, "list", "main").count("L1") == 0

@@ -4,6 +4,7 @@ A loan's *facts* (disbursed, repaid, charged, ...) are kept in the order in whic
 follows from them: what is owed, what was earned, and what the loan adds to each control account. A fact that
 comes late, or is taken back, makes the book anew, and the difference is posted.
 
-Read calendar, schedule, waterfall, terms, accounts, book, planning, facts, losing, paying, entering, history,
-state, commands, common, applying, disbursing, servicing, product; and statuses.
+Read calendar, schedule, waterfall, terms, accounts, debt, fees, book, planning, facts, losing, paying,
+entering, history, state, command, commands, common, applying, disbursing, servicing, ageing, case,
+collecting, product; and statuses.
 """

@@ -18,6 +18,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ledger.loans import accounts as a
+from ledger.loans import fees
 from ledger.loans.debt import FELL_DUE, MISSED, Exposure, Extra, Row, Split, Tally
 from ledger.loans.schedule import Rounding, share
 from ledger.loans.terms import Offer, Policy
@@ -193,7 +194,7 @@ class Book(Struct, kw_only=True, omit_defaults=True, gc=False):
                 if row.due > before and row.start < to:
                     interest += self.accrued_of(row, to) - self.accrued_of(row, before)
             self.earn("interest", interest)
-            self._amortise()
+            fees.amortise(self)
         limit = self.policy.non_accrual_days
         if limit is not None and self.on_books and not self.non_accrual and self.days_past_due(to) > limit:
             self._suspend()
@@ -294,31 +295,6 @@ class Book(Struct, kw_only=True, omit_defaults=True, gc=False):
             self.credit(a.INCOME[part], net)
             self._hold_back(-net)
 
-    # ------------------------------------------------------------ deferred fees
-
-    def _amortise(self) -> None:
-        """Deferred fees become income evenly by days, until the last instalment is due."""
-        if not self.fee_left or self.fee_day is None:
-            return
-        last = self.rows[-1].due if self.rows else self.fee_day
-        days, whole = (self.accrued_to - self.fee_day).days, (last - self.fee_day).days
-        reached = share(self.fee_left, days, whole, self.rounding) if days < whole else self.fee_left
-        self.debit(a.DEFERRED_FEES, reached - self.fee_taken)
-        self.credit(a.INCOME["interest"], reached - self.fee_taken)
-        self.fee_taken = reached
-
-    def defer(self, fee: int) -> None:
-        """More fees to spread, or another schedule to spread them over."""
-        self.fee_left += fee - self.fee_taken
-        self.fee_day, self.fee_taken = self.accrued_to, 0
-
-    def release_fees(self, account: str) -> None:
-        """Nothing is left to spread them over: the rest goes to an account."""
-        rest = self.fee_left - self.fee_taken
-        self.debit(a.DEFERRED_FEES, rest)
-        self.credit(account, rest)
-        self.fee_left = self.fee_taken = 0
-
     # ------------------------------------------------------------ after every fact
 
     def conclude(self) -> None:
@@ -337,7 +313,7 @@ class Book(Struct, kw_only=True, omit_defaults=True, gc=False):
                 for row in self.rows
             ]
             self.earn("interest", ahead)
-            self.release_fees(a.INCOME["interest"])
+            fees.release(self, a.INCOME["interest"])
             self.provide(0)
 
     def provide(self, target: int) -> None:

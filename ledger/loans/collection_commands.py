@@ -9,7 +9,7 @@ from msgspec import Meta
 
 from ledger.commands import Amount, Reason
 from ledger.loans.case import Assignee, Outcome, Trigger
-from ledger.loans.commands import LoanCommand
+from ledger.loans.command import LoanCommand
 from ledger.text import check_text
 
 Note = Annotated[str, Meta(min_length=1, max_length=2_000)]

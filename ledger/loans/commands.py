@@ -10,10 +10,11 @@ from __future__ import annotations
 from datetime import date
 from typing import Annotated, ClassVar, Literal
 
-from msgspec import Meta, Struct, field
+from msgspec import Meta, field
 
 from ledger.chart import AssetCode
-from ledger.commands import Address, Amount, AmountOrZero, Moment, ProductCommand, Reason, _integer
+from ledger.commands import Address, Amount, AmountOrZero, Moment, Reason, _integer
+from ledger.loans.command import LoanCommand, WaivedParts
 from ledger.loans.schedule import MOST_INSTALMENTS, Interest
 from ledger.loans.state import Kyc
 from ledger.loans.terms import Id, Offer, Policy, Rating
@@ -24,22 +25,6 @@ Seq = Annotated[int, Meta(ge=1)]
 Method = Literal["bank_transfer", "virtual_account", "wallet"]
 Limits = Annotated[dict[AssetCode, AmountOrZero], Meta(max_length=100)]
 Text = Annotated[str, Meta(min_length=1, max_length=500)]
-
-
-class LoanCommand(ProductCommand, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
-    """`kind` is that of the stream that it is about. Amounts that are strings of digits become integers."""
-
-    kind: ClassVar[str] = "loan"
-    positive: ClassVar[tuple[str, ...]] = ()
-    zero_too: ClassVar[tuple[str, ...]] = ()
-
-    def __post_init__(self) -> None:
-        ProductCommand.__post_init__(self)
-        for names, least in ((self.positive, 1), (self.zero_too, 0)):
-            for name in names:
-                value = getattr(self, name)
-                if value is not None:
-                    setattr(self, name, _integer(name, value, least))
 
 
 # ---------------------------------------------------------------- before there is a loan
@@ -272,21 +257,6 @@ class Charge(LoanCommand, forbid_unknown_fields=True, omit_defaults=True, kw_onl
     positive: ClassVar[tuple[str, ...]] = ("amount",)
     part: Literal["fee", "penalty"]
     amount: Amount
-
-
-class WaivedParts(Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """An amount of each part of the debt."""
-
-    principal: AmountOrZero = 0
-    interest: AmountOrZero = 0
-    fee: AmountOrZero = 0
-    penalty: AmountOrZero = 0
-
-    def __post_init__(self) -> None:
-        for part in PARTS:
-            setattr(self, part, _integer(part, getattr(self, part), 0))
-        if not any(getattr(self, part) for part in PARTS):
-            raise ValueError("`amounts` are all zero")
 
 
 class Waiver(LoanCommand, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):

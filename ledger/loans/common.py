@@ -10,7 +10,8 @@ from ledger.commands import Command, ProductCommand
 from ledger.days import day_of
 from ledger.entry import effective_moment, refuse
 from ledger.loans.book import Book
-from ledger.loans.commands import Application, LoanCommand
+from ledger.loans.command import LoanCommand
+from ledger.loans.commands import Application
 from ledger.loans.facts import Misfit
 from ledger.loans.history import Entry, Exposures
 from ledger.loans.payment_commands import NewLoanPayment

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from ledger.loans import accounts as a
 from ledger.loans import facts as f
-from ledger.loans import losing, paying
+from ledger.loans import fees, losing, paying
 from ledger.loans.book import Book
 from ledger.loans.debt import Extra
 from ledger.loans.facts import misfit
@@ -79,7 +79,7 @@ def _disbursed(book: Book, fact: f.Disbursed) -> None:
         first_due = fact.first_due or every.after(fact.day, 1)
         replan(book, add=fact.amount - used, dues=first_dues(book, first_due, count), grace=book.offer.grace)
     if book.policy.defer_fees and provider is None:
-        book.defer(fact.fee)
+        fees.defer(book, fact.fee)
 
 
 # ---------------------------------------------------------------- charging and giving up

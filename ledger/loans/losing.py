@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from ledger.loans import accounts as a
 from ledger.loans import facts as f
+from ledger.loans import fees
 from ledger.loans.book import Book
 from ledger.loans.facts import misfit
 from ledger.loans.schedule import EXACT, rounded
@@ -62,7 +63,7 @@ def _clear(book: Book, *, contra: bool) -> None:
         else:
             book.debit(a.CONTRA[part] if contra else a.LOSSES, net)
             book.credit(receivable, net)
-    book.release_fees(against)
+    fees.release(book, against)
     unearned = max(-book.tally("interest").net, 0)
     book.debit(a.UNEARNED, unearned)
     book.credit(against, unearned)

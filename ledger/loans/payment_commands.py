@@ -10,7 +10,7 @@ from typing import ClassVar, Literal
 
 from ledger.chart import AssetCode
 from ledger.commands import Amount, Reason
-from ledger.loans.commands import LoanCommand
+from ledger.loans.command import LoanCommand
 from ledger.loans.state import Kyc
 from ledger.loans.terms import Id
 

@@ -14,6 +14,7 @@ from decimal import localcontext
 from msgspec.structs import replace
 
 from ledger.loans import accounts as a
+from ledger.loans import fees
 from ledger.loans.book import Book
 from ledger.loans.debt import Extra, Row
 from ledger.loans.schedule import EXACT, Dues, Interest, Period, plan
@@ -51,7 +52,7 @@ def replan(
         fresh[0] = replace(fresh[0], base_day=day, base=carry)
     book.rows = past + fresh
     _keep_paid(book, len(past), interest_done)
-    book.defer(0)
+    fees.defer(book, 0)
 
 
 def collapse(book: Book) -> None:

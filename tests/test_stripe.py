@@ -6,6 +6,7 @@ import json
 import os
 import random
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -338,40 +339,46 @@ def test_recorded_webhooks_are_taken_at_the_endpoint(new_database: NewDatabase) 
 # ---------------------------------------------------------------- how money is counted
 
 
+OPERATIONS = ("charge", "refund", "dispute", "balance", "payout")
+WHOLE = [
+    "BIF", "CLP", "DJF", "GNF", "JPY", "KMF", "KRW", "MGA", "PYG", "RWF", "VND", "VUV", "XAF", "XOF", "XPF"
+]  # fmt: skip
+# What is sent, what it is worth in the currency, and what is no amount of it.
+COUNTED: list[tuple[list[str], tuple[str, ...], int, str, int | None]] = [
+    (WHOLE, OPERATIONS, 507, "507", None),
+    (["UGX", "ISK"], OPERATIONS, 500, "5", 550),
+    (["HUF", "TWD"], OPERATIONS[:-1], 1_005, "10.05", None),
+    (["HUF", "TWD"], ("payout",), 1_100, "11.00", 1_105),
+    (["BHD", "JOD", "KWD", "OMR", "TND"], OPERATIONS, 1_230, "1.230", 1_234),
+    (["USD", "EUR", "MYR", "GBP", "AED"], OPERATIONS, 1_005, "10.05", None),
+]
+
+
 @pytest.mark.parametrize(
-    ("currency", "operation", "sent", "asset", "amount"),
+    ("currency", "operation", "sent", "worth", "wrong"),
     [
-        ("USD", "charge", 2_000, "USD/2", 2_000),
-        ("JPY", "charge", 500, "JPY/0", 500),
-        ("MGA", "charge", 5, "MGA/2", 500),
-        ("UGX", "charge", 500, "UGX/0", 5),
-        ("ISK", "refund", -700, "ISK/0", -7),
-        ("KWD", "charge", 1_230, "KWD/3", 1_230),
-        ("HUF", "charge", 1_005, "HUF/2", 1_005),
-        ("HUF", "payout", 1_100, "HUF/2", 1_100),
+        (currency, operation, sent, worth, wrong)
+        for currencies, operations, sent, worth, wrong in COUNTED
+        for currency in currencies
+        for operation in operations
     ],
 )
 def test_amounts_are_counted_as_stripe_does(
-    currency: str, operation: str, sent: int, asset: str, amount: int
+    currency: str, operation: str, sent: int, worth: str, wrong: int | None
 ) -> None:
-    """By provider, currency and operation."""
-    assert (asset_of("stripe", currency), minor("stripe", currency, operation, sent)) == (asset, amount)
+    """By currency and operation, in and out; what the currency does not have is refused, not rounded."""
+    code, _, scale = asset_of("stripe", currency).partition("/")
+    assert code == currency
+    for sign in (1, -1):
+        assert minor("stripe", currency, operation, sign * sent) == sign * Decimal(worth) * 10 ** int(scale)
+        if wrong is not None:
+            with pytest.raises(NotWhole):
+                minor("stripe", currency, operation, sign * wrong)
 
 
-@pytest.mark.parametrize(
-    ("currency", "operation", "amount"),
-    [("UGX", "charge", 550), ("ISK", "charge", 1), ("KWD", "charge", 1_234), ("TWD", "payout", 1_050)],
-)
-def test_an_amount_that_a_currency_does_not_have_is_refused(
-    currency: str, operation: str, amount: int
-) -> None:
-    """Not rounded."""
-    with pytest.raises(NotWhole):
-        minor("stripe", currency, operation, amount)
-
-
-def test_the_table_has_the_currencies_that_stripe_counts_otherwise() -> None:
-    """Sixteen without decimals, five with three, two that are sent with decimals they do not have."""
+def test_no_other_currency_is_counted_otherwise() -> None:
+    """The table has those that the documents name, and no more."""
     special = {currency for provider, currency, _ in TABLE if provider == "stripe"}
-    whole = {"BIF", "CLP", "DJF", "GNF", "JPY", "KMF", "KRW", "MGA", "PYG", "RWF", "UGX", "VND", "VUV"}
-    assert special == whole | {"XAF", "XOF", "XPF", "ISK", "HUF", "TWD", "BHD", "JOD", "KWD", "OMR", "TND"}
+    named = {currency for currencies, *_ in COUNTED[:-1] for currency in currencies}
+    assert special == named
+    assert len(named) == 15 + 2 + 2 + 5

@@ -88,6 +88,8 @@ SALES: dict[str, Sale] = {
     "parts of a half-used purchase refunded": Sale(
         units=97, bonus=3, price=1_001, tax=77, used=50, refunds=(Back(333), Back(334))
     ),
+    # Of seven units for 100, two cost 29 and three 43, but five 71.
+    "parts that do not divide refunded": Sale(units=7, price=100, refunds=(Back(29), Back(43))),
     "a refund that failed": Sale(used=50, tax=80, refunds=(Back(1_080, failed=True),)),
     "two refunds of which one failed": Sale(
         units=97, price=1_001, used=30, refunds=(Back(700, failed=True), Back(301))

@@ -2,7 +2,8 @@
 
 Cash and products post apart and meet in `payments:unapplied`. Each fact of Stripe's is posted once, whoever
 tells it and in whatever order: what an event posts depends on what its own facts have posted so far, and
-never on another fact, so the sum is the same for every order (docs/payments.md, tests/test_payments.py).
+never on another fact, so the sum is the same for every order (docs/payments.md,
+tests/test_payments.py, tests/test_stripe_orders.py).
 
 Read accounts, commands, items, cash, subscriptions.
 """

@@ -14,13 +14,14 @@ import msgspec
 
 from api.access.keys import KeyRing
 from api.console import explain
-from api.database import opened, writing
+from api.database import opened
 from api.import_files import InputError
 from api.registry import Person, Registry
 from api.settings import Settings
 from api.voucher_commands import ACTOR, SHOWN, progress_of, rows_of
 from ledger import commands as c
 from ledger.batch import Recorded, Refusal, Request
+from ledger.reader import Reader
 from ledger.text import whose
 from ledger.vault import VaultError
 from ledger.vouchers import commands as v
@@ -47,8 +48,9 @@ def register_command(settings: Settings, ledger: str, file: Path) -> None:
     total = rows_of(file)
     counts = Counter[str]()
     with (
-        writing(settings) as (writer, reader),
         opened(settings) as database,
+        closing(Reader(database.conninfo, connections=1)) as reader,
+        closing(Writer(database.conninfo, connections=1)) as writer,
         closing(KeyRing(database.conninfo)) as keys,
         file.open(encoding="utf-8-sig", newline="") as lines,
         progress_of("people") as progress,

@@ -274,3 +274,33 @@ def test_a_payment_of_a_closed_period_is_matched_later_and_counts_then(writer: W
     assert matched.effective_at.startswith("2026-02-01")
     assert state(database).facts[-1].day == date(2026, 1, 20)
     assert failures(database) == []
+
+
+def test_payments_of_one_batch_see_each_other(writer: Writer, database: str) -> None:
+    """Created, processed, matched and given back in one batch, by a writer that knows nothing before it."""
+    lent(writer)
+    said: dict[str, Any] = {"method": "cash", "asset": USD, "amount": 5_000}
+    now, seq = "2026-02-15", done(ask(writer, "accrue_loan", "loan:L1", "2026-02-01"))
+    batch = [
+        asked("assign_virtual_account", "virtual_account:V1", now, loan="L1"),
+        asked("create_loan_payment", "loan_payment:P1", now, virtual_account="V1", **said),
+        asked("process_loan_payment", "loan_payment:P1", now),
+        asked("create_loan_payment", "loan_payment:P2", now, processed=True, **said),
+        asked("match_loan_payment", "loan_payment:P2", loan="L1"),
+        asked("refund_loan_payment", "loan_payment:P2", now, amount=1_000, reason="Too much"),
+        asked("undo_loan_transaction", "loan:L1", now, transaction=seq + 3, reason="Not this one"),
+        asked("process_loan_payment", "loan_payment:P1", now),
+    ]
+    with writing(database) as another:
+        *outcomes, last = another.execute("main", Request(batch))
+    assert [event_of(outcome).type for outcome in outcomes] == [
+        "virtual_account_assigned", "loan_payment_created", "loan_payment_processed",
+        "loan_payment_processed", "loan_payment_matched", "loan_payment_refunded", "loan_transaction_undone",
+    ]  # fmt: skip
+    assert isinstance(last, Refusal)
+    with closing(Reader(database)) as reader:
+        found = [
+            stream.state.status for stream, _ in reader.streams("main", "loan_payment", after="", limit=9)
+        ]
+    assert found == ["suspense", "matched"]
+    assert failures(database) == []

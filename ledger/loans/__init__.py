@@ -7,4 +7,5 @@ comes late, or is taken back, makes the book anew, and the difference is posted.
 Read calendar, schedule, waterfall, terms, accounts, debt, fees, book, planning, facts, losing, paying,
 entering, history, state, command, commands, common, applying, disbursing, servicing, ageing, case,
 collecting, product; and statuses.
+What borrowers pay is in payment_commands, payments and receiving, a loan's account over time in statement.
 """

@@ -6,7 +6,6 @@ the money, and repayments need not know of it. Whether a promise was kept follow
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from datetime import date
 from typing import Annotated, Literal
@@ -100,12 +99,12 @@ def outcomes(promises: Sequence[Promise], facts: Sequence[f.AnyFact], day: date)
     What the borrower paid from a promise's moment to the end of its day fills it, less what was charged back;
     a payment fills the promise whose day comes first. Broken: its day is over and it is not full.
     """
-    back: dict[int, int] = defaultdict(int)
+    back: dict[int, int] = {}
     for fact in facts:
         if isinstance(fact, f.ChargedBack):
-            back[fact.repayment] += fact.amount
+            back[fact.repayment] = back.get(fact.repayment, 0) + fact.amount
     payments = [
-        _Payment(fact.at, fact.day, fact.amount - back[fact.seq])
+        _Payment(fact.at, fact.day, fact.amount - back.get(fact.seq, 0))
         for fact in facts
         if isinstance(fact, f.Repaid | f.Prepaid | f.Settled) and not getattr(fact, "collateral", "")
     ]

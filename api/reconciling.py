@@ -30,6 +30,7 @@ from ledger.writer import Writer
 PAGE_BYTES = 40_000
 PAGE_ITEMS = 100
 STEP = 1_000
+LONGEST_BASE = 58  # a name has 64 characters
 ACTOR = "daybook reconcile"
 
 
@@ -170,7 +171,7 @@ def found(reader: Reader, ledger: str, name: str) -> Run | None:
 def _names(base: str) -> Iterator[str]:
     yield base
     for number in count(2):
-        yield f"{base}.{number}"
+        yield f"{base[:LONGEST_BASE]}.{number}"
 
 
 def _same(begun: Run, about: About) -> bool:

@@ -6,7 +6,6 @@ from contextlib import closing
 from datetime import UTC, datetime
 
 import click
-import msgspec
 from rich.console import Console
 
 from api.console import show, show_json
@@ -25,7 +24,12 @@ SIDES = click.Choice(["stripe", "buffr"])
 @click.command("schedule")
 @click.argument("ledger")
 @click.argument("side", type=SIDES)
-@click.option("--daily-at", metavar="HH:MM", help="Daily at this time of the ledger's time zone.")
+@click.option(
+    "--daily-at",
+    type=click.DateTime(["%H:%M"]),
+    metavar="HH:MM",
+    help="Daily at this time of the ledger's time zone.",
+)
 @click.option("--every-minutes", type=click.IntRange(15, 10_080), help="Every so many minutes.")
 @click.option("--end", is_flag=True, help="End the schedule.")
 @as_json
@@ -34,7 +38,7 @@ def schedule_command(
     settings: Settings,
     ledger: str,
     side: str,
-    daily_at: str | None,
+    daily_at: datetime | None,
     every_minutes: int | None,
     end: bool,
     json_: bool,
@@ -43,15 +47,15 @@ def schedule_command(
 
     The service does it, or `daybook reconcile run-due`.
     """
-    if end == (daily_at is not None or every_minutes is not None):
+    if [end, daily_at is not None, every_minutes is not None].count(True) != 1:
         raise click.UsageError("One of --daily-at, --every-minutes and --end says what to do.")
     with opened(settings) as database, closing(connect(database.conninfo)) as connection:
         try:
             if end:
                 view = schedules.delete(connection, ledger, side)
             else:
-                asked = {"daily_at": daily_at, "every_minutes": every_minutes}
-                schedule = msgspec.convert(asked, Schedule)
+                daily = None if daily_at is None else f"{daily_at:%H:%M}"
+                schedule = Schedule(daily, every_minutes)
                 view = schedules.put(connection, ledger, side, schedule, datetime.now(UTC))
         except ScheduleNotFound as error:
             raise click.ClickException(f"{ledger} has no schedule for {side}.") from error
@@ -80,7 +84,9 @@ def run_due_command(settings: Settings) -> None:
         console.status("Looking") as status,
     ):
         if not reconcilers.sides:
-            raise click.ClickException("No settings give access to any side.")
+            raise click.ClickException(
+                "Neither STRIPE_SECRET_KEY nor BUFFR_API_URL is set: nobody can be asked."
+            )
         failed = reconcilers.wait(lambda count: status.update(f"Reconciling: {count:,} to go"))
     if failed:
         show(("ledger", "side", "failed"), failed)

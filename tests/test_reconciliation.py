@@ -273,6 +273,9 @@ def test_what_cannot_be_gone_on_with_is_abandoned(
         assert (third.run, third.status) == ("daily.3", "finished")
         with pytest.raises(reconciling.RunRefused, match="reconciliation_exists"):
             compare(writer, reader, "daily.2", there, tmp_path)
+        longest = "x" * 64
+        compare(writer, reader, longest, there, tmp_path)
+        assert reconciling.next_name(reader, "main", longest) == "x" * 58 + ".2"
     whole(book)
 
 

@@ -10,7 +10,7 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from api.reconcile_commands import reconcile_group
 from api.settings import read
@@ -141,6 +141,28 @@ def test_a_run_that_fails_is_told(database: str, connection: Connection) -> None
     assert said.exit_code == 1, said.output
     assert "failing\tstripe\tStripe does not answer: APIError." in said.stdout
     schedules.delete(connection, "failing", "stripe")
+
+
+def test_a_schedule_is_made_shown_and_ended_at_the_console(database: str) -> None:
+    """One way to say when; a time that there is; and a sentence where there is no schedule."""
+    settings = read(environment(database))
+
+    def said(*arguments: str) -> Result:
+        return CliRunner().invoke(reconcile_group, arguments, obj=settings)
+
+    made = said("schedule", "hourly", "buffr", "--daily-at", "6:05")
+    assert made.exit_code == 0, made.output
+    assert "buffr\tdaily at 06:05\t" in said("schedules", "hourly").stdout
+    for wrong in (
+        (),
+        ("--daily-at", "25:00"),
+        ("--daily-at", "06:00", "--every-minutes", "60"),
+        ("--every-minutes", "1"),
+    ):
+        assert said("schedule", "hourly", "buffr", *wrong).exit_code == 2
+    assert said("schedule", "hourly", "buffr", "--end").exit_code == 0
+    assert "hourly has no schedule for buffr" in said("schedule", "hourly", "buffr", "--end").output
+    assert "nobody can be asked" in said("run-due").output
 
 
 def kill(database: str, double: StripeDouble, when: int) -> None:

@@ -11,19 +11,25 @@ a webhook that was on its way is no difference. Memory holds PART vouchers.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import closing
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from adapters.buffr_client import BuffrClient, Unknown
+from adapters.buffr_client import CONNECTIONS, BuffrClient, Unknown
+from adapters.inbox import desk
+from adapters.inbox.connections import connect
 from api.reconciling import RunRefused, found, record
+from api.settings import Buffr
 from ledger import reconciliation_reads as reads
 from ledger.chart import MAX_AMOUNT
+from ledger.days import day_of
 from ledger.reader import Reader
 from ledger.reconciliation.commands import FinishRun, RecordItems, StartRun
 from ledger.reconciliation.items import UNREACHABLE, Finding, Item, Outcome, Rules
@@ -69,6 +75,33 @@ class _Sides(Struct):
 
     here: list[Item]
     there: list[Item]
+
+
+def ask(
+    conninfo: str,
+    access: Buffr,
+    writer: Writer,
+    reader: Reader,
+    ledger: str,
+    name: str | None,
+    progress: Callable[[int], None],
+) -> Run:
+    """The finished run of this name, or of today's, with Buffr where the settings say (RunRefused).
+
+    `ledger` is its whole name; `progress` is told how many vouchers were compared.
+    """
+    with (
+        closing(connect(conninfo)) as inbox,
+        closing(BuffrClient(access.url, access.key)) as client,
+        ThreadPoolExecutor(CONNECTIONS) as pool,
+    ):
+
+        def strangers(after: str, limit: int) -> list[str]:
+            return desk.strangers(inbox, ledger, SIDE, "voucher_not_found", after, limit)
+
+        today = day_of(reader.clock(), ZoneInfo(reader.ledger(ledger).time_zone)).isoformat()
+        vouchers = Vouchers(reader, ledger, client, strangers, today, pool)
+        return run(writer, vouchers, name or f"buffr-{today}", progress)
 
 
 def run(writer: Writer, vouchers: Vouchers, name: str, progress: Callable[[int], None]) -> Run:

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from zoneinfo import ZoneInfo
 
 import click
 import msgspec
 
-from adapters.buffr_client import CONNECTIONS, BuffrClient
-from adapters.inbox import desk
-from adapters.inbox.connections import connect
 from api import buffr_side
 from api.console import money, show, show_json
 from api.data_commands import as_json
 from api.database import opened, reading
 from api.reconcile_commands import compared, sentences, show_run
 from api.settings import Settings
-from ledger.days import day_of
 from ledger.reader import Reader
 from ledger.reconciliation.commands import RunName
 from ledger.three_way import ThreeWayLine, Word, three_way
@@ -44,20 +38,11 @@ def vouchers_command(settings: Settings, ledger: str, name: str | None, json_: b
         opened(settings) as database,
         closing(Reader(database.conninfo, connections=1)) as reader,
         closing(Writer(database.conninfo, connections=1)) as writer,
-        closing(connect(database.conninfo)) as inbox,
-        closing(BuffrClient(access.url, access.key)) as client,
-        ThreadPoolExecutor(CONNECTIONS) as pool,
         sentences(),
         compared() as progress,
     ):
-        today = day_of(reader.clock(), ZoneInfo(reader.ledger(ledger).time_zone)).isoformat()
-        run = msgspec.convert(name or f"buffr-{today}", RunName)
-
-        def strangers(after: str, limit: int) -> list[str]:
-            return desk.strangers(inbox, ledger, buffr_side.SIDE, "voucher_not_found", after, limit)
-
-        asked = buffr_side.Vouchers(reader, ledger, client, strangers, today, pool)
-        done = buffr_side.run(writer, asked, run, progress)
+        run = None if name is None else msgspec.convert(name, RunName)
+        done = buffr_side.ask(database.conninfo, access, writer, reader, ledger, run, progress)
     show_run(done, json_)
 
 

@@ -7,20 +7,15 @@ are about its account may be compared with it, or one tenant would be shown what
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from adapters.buffr_client import CONNECTIONS, BuffrClient
-from adapters.inbox import desk
-from adapters.inbox.connections import connect
 from api import buffr_side, reconciling
 from api.settings import Buffr, StripeSettings, Work
-from ledger.days import day_of, end_of
+from ledger.days import end_of
 from ledger.reader import Reader
 from ledger.reconciliation.streams import Run
 from ledger.text import DEFAULT_TENANT, whose
@@ -96,20 +91,9 @@ def _stripe(asking: Asking, settings: StripeSettings) -> Run:
 
 def _buffr(asking: Asking, settings: Buffr, conninfo: str) -> Run:
     """Every voucher as it is now, whatever the period."""
-    reader, ledger = asking.reader, asking.ledger
-    name = reconciling.next_name(reader, ledger, asking.name) if asking.anew else asking.name
-    with (
-        closing(connect(conninfo)) as inbox,
-        closing(BuffrClient(settings.url, settings.key)) as client,
-        ThreadPoolExecutor(CONNECTIONS) as pool,
-    ):
-
-        def strangers(after: str, limit: int) -> list[str]:
-            return desk.strangers(inbox, whose(ledger)[1], buffr_side.SIDE, "voucher_not_found", after, limit)
-
-        today = day_of(reader.clock(), ZoneInfo(reader.ledger(ledger).time_zone)).isoformat()
-        vouchers = buffr_side.Vouchers(reader, ledger, client, strangers, today, pool)
-        return buffr_side.run(asking.writer, vouchers, name, asking.report)
+    writer, reader, ledger, _, _, name, anew, report = asking
+    name = reconciling.next_name(reader, ledger, name) if anew else name
+    return buffr_side.ask(conninfo, settings, writer, reader, ledger, name, report)
 
 
 def period_of(first: date, last: date, time_zone: str, now: datetime) -> tuple[datetime, datetime]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import signal
 import socket
 import subprocess
@@ -271,3 +272,34 @@ def _start(settings: dict[str, str], database: str, running: list[subprocess.Pop
     until(answers, 60)
     introduce(base, database)
     return base
+
+
+def test_the_service_compares_itself_with_buffr(service: Service, double: Buffr) -> None:
+    """As a job: what Buffr has otherwise, and what it tells of that the book does not know, are items."""
+    book = service.open(CHART)
+    opened(book)
+    ask(book, "/beneficiaries/B1", {"name": "Maria Shikongo"}, "PUT")
+    for name in ("V1", "V2"):
+        ask(book, "/vouchers", new(name))
+    until(lambda: all(book.get(f"/vouchers/{name}").get("distributed") for name in ("V1", "V2")))
+    secret = "buffr-secret-0123456789"
+    ask(book, "/inbox/endpoints", {"provider": "buffr", "secret": secret, "default": True})
+    body = b'{"event": "voucher.delivered", "data": {"voucher_id": "nobodys"}}'
+    signed = {"x-webhook-signature": hmac.digest(secret.encode(), body, "sha256").hex()}
+    told = service.client.post("/api/v1/webhooks/buffr", content=body, headers=signed)
+    number = told.json()["data"]["webhookEventId"]
+    until(lambda: book.get(f"/inbox/webhooks/{number}")["webhook"]["state"] == "parked")
+    double.statuses |= {"V1": "issued", "V2": "redeemed", "nobodys": "delivered"}
+    ask(book, "/reconciliations", {"side": "buffr", "run": "today"})
+    until(lambda: any(run["status"] == "finished" for run in book.get("/reconciliations")["reconciliations"]))
+    run = book.get("/reconciliations/today")
+    assert (run["match_rate"], run["counts"]) == (
+        "33.33",
+        {"match": 1, "status_mismatch": 1, "missing_here": 1},
+    )
+    items = book.get("/reconciliations/today/items")["items"]
+    assert {item["outcome"]: item["there"][0]["status"] for item in items} == {
+        "status_mismatch": "redeemed",
+        "missing_here": "delivered",
+    }
+    until(lambda: book.get("/voucher-metrics")["discrepancies"] == 2)

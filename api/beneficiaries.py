@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Annotated, Any
 
-from anyio import CancelScope, to_thread
-from msgspec import Meta, Raw, Struct
+from anyio import to_thread
+from msgspec import Meta, Raw, Struct, structs
 
 from api.handlers import Call, Reply, carry_out
 from api.http import decode_body
 from api.problems import Refused, make
 from api.queries import Incarnation, Limit
-from api.registry import BeneficiaryView, Person, Turn
+from api.registry import BENEFICIARY, Kept, Person, Turn, turn_of
 from ledger import commands as c
 from ledger import voucher_reads as reads
 from ledger.commands import Name
@@ -43,6 +44,19 @@ class VoucherQuery(Struct, forbid_unknown_fields=True):
     """`ledger` may be left out by a key that sees one only."""
 
     ledger: Name | None = None
+
+
+class BeneficiaryView(Struct, frozen=True):
+    """A registered person. `commitment`, which the book has, is HMAC-SHA256 under `salt` (hex)."""
+
+    beneficiary: str
+    name: str
+    id_number: str
+    phone: str
+    buffr_user: str
+    registered_at: datetime
+    commitment: str
+    salt: str
 
 
 class BeneficiariesPage(Struct, frozen=True):
@@ -108,21 +122,18 @@ async def erase(call: Call) -> Reply:
 
 
 @asynccontextmanager
-async def _turn(call: Call) -> AsyncIterator[Turn]:
+async def _turn(call: Call) -> AsyncIterator[Turn[Person]]:
     place = await _place(call, call.path["ledger"])
-    turn = await to_thread.run_sync(call.bridge.registry.begin, *place, call.path["beneficiary"])
-    try:
+    async with turn_of(call.bridge.registry, *place, BENEFICIARY, call.path["beneficiary"]) as turn:
         yield turn
-    finally:
-        with CancelScope(shield=True):
-            await to_thread.run_sync(turn.end)
 
 
 async def get(call: Call) -> Reply:
     """Who somebody is."""
     place = await _place(call, call.path["ledger"])
-    found = await to_thread.run_sync(call.bridge.registry.person, *place, call.path["beneficiary"])
-    return Reply(200, found)
+    name = call.path["beneficiary"]
+    found = await to_thread.run_sync(call.bridge.registry.person, *place, BENEFICIARY, name)
+    return Reply(200, _view(found))
 
 
 async def listed(call: Call) -> Reply:
@@ -155,8 +166,19 @@ async def voucher_for_buffr(call: Call) -> Reply:
 async def _people(call: Call, ledger: str) -> tuple[list[BeneficiaryView], str | None]:
     query: Any = call.query
     place = await _place(call, ledger)
-    found = await to_thread.run_sync(call.bridge.registry.persons, *place, query.after, query.limit)
-    return found, found[-1].beneficiary if len(found) == query.limit else None
+    page = query.after, query.limit
+    found = await to_thread.run_sync(call.bridge.registry.persons, *place, BENEFICIARY, *page)
+    return [_view(one) for one in found], found[-1].name if len(found) == query.limit else None
+
+
+def _view(kept: Kept[Person]) -> BeneficiaryView:
+    return BeneficiaryView(
+        beneficiary=kept.name,
+        registered_at=kept.registered_at,
+        commitment=kept.commitment,
+        salt=kept.salt,
+        **structs.asdict(kept.person),
+    )
 
 
 async def _place(call: Call, ledger: str) -> tuple[str, str]:

@@ -16,7 +16,7 @@ from api.access.keys import KeyRing
 from api.console import explain
 from api.database import opened
 from api.import_files import InputError
-from api.registry import Person, Registry
+from api.registry import BENEFICIARY, Person, Registry
 from api.settings import Settings
 from api.voucher_commands import ACTOR, SHOWN, progress_of, rows_of
 from ledger import commands as c
@@ -70,7 +70,7 @@ def register_command(settings: Settings, ledger: str, file: Path) -> None:
 def _register(
     registry: Registry, writer: Writer, ledger: str, people: dict[str, Person], counts: Counter[str]
 ) -> None:
-    turn = registry.begin(*whose(ledger), *people)
+    turn = registry.begin(*whose(ledger), BENEFICIARY, *people)
     try:
         commands = [
             c.command(

@@ -18,7 +18,7 @@ import psycopg
 import structlog
 
 from adapters.buffr_client import CONNECTIONS, BuffrClient, Declined, Later
-from api.registry import BeneficiaryNotFound, Registry
+from api.registry import BENEFICIARY, PersonNotFound, Registry
 from ledger import commands as c
 from ledger.batch import Request
 from ledger.errors import WriterError
@@ -162,9 +162,10 @@ class Distributor:
             "qr_code": code,
         }
         try:
-            person = self._registry.person(waiting.tenant, waiting.ledger, state.beneficiary)
-        except BeneficiaryNotFound:
+            kept = self._registry.person(waiting.tenant, waiting.ledger, BENEFICIARY, state.beneficiary)
+        except PersonNotFound:
             return about
+        person = kept.person
         about["beneficiary_name"] = person.name
         more = {
             "beneficiary_id_number": person.id_number,

@@ -13,6 +13,7 @@ from api.kredit_examples import KREDIT_EXAMPLES
 from api.loan_examples import LOAN_EXAMPLES
 from api.loan_payment_examples import LOAN_PAYMENT_EXAMPLES
 from api.payment_examples import PAYMENT_EXAMPLES
+from api.provider_examples import PROVIDER_EXAMPLES
 from api.reconciliation_examples import RECONCILIATION_EXAMPLES
 from api.voucher_examples import VOUCHER_EXAMPLES
 
@@ -45,6 +46,7 @@ _KEY = {
     "expires_at": None,
     "revoked_at": None,
     "last_used_at": None,
+    "provider": None,
 }
 _SECRET = "daybook_k3v9x2ab_(43 characters, shown once)"
 _TENANT = {"name": "acme", "created_at": "2026-11-20T10:00:00Z"}
@@ -231,6 +233,7 @@ _SUBSCRIPTION = {
     "former_secret_until": None,
     "waiting": 0,
     "dead": 0,
+    "provider": None,
 }
 _ATTEMPT = {
     "number": 17,
@@ -835,6 +838,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     **LOAN_EXAMPLES,
     **LOAN_PAYMENT_EXAMPLES,
     **PAYMENT_EXAMPLES,
+    **PROVIDER_EXAMPLES,
     **VOUCHER_EXAMPLES,
     **RECONCILIATION_EXAMPLES,
 }

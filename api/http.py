@@ -465,6 +465,7 @@ _PATH: dict[str, Callable[[str], Any]] = {
     "loan_provider": partial(msgspec.convert, type=LoanId),
     "loan_payment": partial(msgspec.convert, type=LoanId),
     "virtual_account": partial(msgspec.convert, type=LoanId),
+    "provider_invoice": partial(msgspec.convert, type=LoanId),
     "tile": _tile,
     "run": partial(msgspec.convert, type=RunName),
     "item": partial(msgspec.convert, type=ItemName),

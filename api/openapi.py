@@ -157,6 +157,11 @@ _PATH_PARAMETERS = {
         {"type": "string", "pattern": r"^[A-Za-z0-9_.\-]{1,64}$"},
         "acme",
     ),
+    "provider_invoice": (
+        "The invoice's name.",
+        {"type": "string", "pattern": r"^[A-Za-z0-9_.\-]{1,64}$"},
+        "2026-06",
+    ),
     "seq": (
         "The seq of the event, that of a transaction where it is one.",
         {"type": "integer", "minimum": 1, "maximum": 2**63 - 1},

@@ -27,6 +27,7 @@ Tag = Literal[
     "Credits",
     "Payments",
     "Loans",
+    "Credit providers",
     "Inbox",
     "Vouchers",
     "Reconciliation",

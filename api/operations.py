@@ -21,6 +21,7 @@ from api.loan_operations import LOAN_OPERATIONS
 from api.loan_payment_operations import LOAN_PAYMENT_OPERATIONS
 from api.operation import DATED, POSTING, Operation
 from api.payment_operations import PAYMENT_OPERATIONS
+from api.provider_operations import PROVIDER_OPERATIONS
 from api.queries import (
     AccountsPage,
     AccountsQuery,
@@ -1178,6 +1179,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *VOUCHER_OPERATIONS,
     *RECONCILIATION_OPERATIONS,
     *LOAN_OPERATIONS,
+    *PROVIDER_OPERATIONS,
     *LOAN_LIST_OPERATIONS,
     *LOAN_PAYMENT_OPERATIONS,
     *ARREARS_OPERATIONS,

@@ -32,13 +32,14 @@ from api.access.gate import Unauthenticated
 from api.access.key_set import KeysUnavailable
 from api.access.keys import KeyNotFound, TenantExists, TenantNotFound
 from api.access.limits import TooMany
-from api.registry import BeneficiaryNotFound
+from api.registry import PersonNotFound
 from ledger import rejections
 from ledger.collection_reads import CaseNotFound
 from ledger.errors import ClockBehind, Defect, LedgerNotFound, Overloaded, Unavailable
 from ledger.keeping import KeepingError
 from ledger.loan_reads import BorrowerNotFound, LoanNotFound, PaymentNotFound, VirtualAccountNotFound
 from ledger.payment_reads import StripeSubscriptionNotFound
+from ledger.provider_reads import CreditProviderNotFound, InvoiceNotFound, LeadNotFound
 from ledger.reader import AccountNotFound, AssetNeeded, TransactionNotFound
 from ledger.reconciliation_reads import ItemNotFound, RunNotFound
 from ledger.rejections import Rejection, RejectionCode
@@ -49,11 +50,7 @@ from ledger.views import EntryView
 from ledger.voucher_reads import ProgrammeNotFound, VoucherNotFound
 from projections.balances_at import EndsBeforeItStarts
 from projections.credit_reads import OrderNotFound
-from projections.deliveries.subscriptions import (
-    MAX_SUBSCRIPTIONS,
-    SubscriptionNotFound,
-    TooManySubscriptions,
-)
+from projections.deliveries.subscriptions import SubscriptionNotFound, TooManySubscriptions
 from projections.jobs import JobNotFound
 from projections.proving import EventNotFound, EventNotInTree, SizeNotReached, TileNotFound
 from projections.reading import Behind, Stopped
@@ -422,6 +419,13 @@ def of_error(error: Exception) -> Problem | None:
             name, _, checkpoint, error_seq = error.position
             evidence = {"projection": name, "checkpoint": checkpoint, "error_seq": error_seq}
             return make("projection_stopped", str(error), evidence=evidence)
+        case CreditProviderNotFound():
+            return make("credit_provider_not_found", evidence={"provider": error.args[0]})
+        case LeadNotFound():
+            return make("lead_not_found", evidence={"lead": error.args[0]})
+        case InvoiceNotFound():
+            provider, invoice = error.args
+            return make("provider_invoice_not_found", evidence={"provider": provider, "invoice": invoice})
         case LoanNotFound():
             return make("loan_not_found", evidence={"loan": error.args[0]})
         case CaseNotFound():
@@ -451,7 +455,7 @@ def of_error(error: Exception) -> Problem | None:
             return make("signing_unavailable")
         case ProjectionNotFound():
             return make("projection_not_found", f"No projection is named {error.args[0]}.")
-        case BeneficiaryNotFound():
+        case PersonNotFound():
             return make("beneficiary_not_found", evidence={"beneficiary": error.args[0]})
         case ProgrammeNotFound():
             return make("programme_not_found", evidence={"programme": error.args[0]})
@@ -460,7 +464,7 @@ def of_error(error: Exception) -> Problem | None:
         case SubscriptionNotFound():
             return make("subscription_not_found")
         case TooManySubscriptions():
-            return make("too_many_subscriptions", evidence={"limit": MAX_SUBSCRIPTIONS})
+            return make("too_many_subscriptions", evidence={"limit": error.args[0]})
         case NotTrusted():
             if error.why.status == 401:
                 return make("webhook_untrusted", str(error))

@@ -1,4 +1,4 @@
-"""The registry of beneficiaries: who the people are whom the book knows by a name of ours.
+"""The registry of people: who they are whom the book knows by a name of ours, as a beneficiary above all.
 
 Each person's data are encrypted under a key of their own, which is sealed with a key outside the database.
 That key can be rotated, so that what backups hold opens no more. The book has a commitment: HMAC-SHA256 of
@@ -14,29 +14,31 @@ from __future__ import annotations
 import hmac
 import os
 import secrets
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 import psycopg
+from anyio import CancelScope, to_thread
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from msgspec import Meta, Struct
+from msgspec import Meta, Raw, Struct
 from psycopg_pool import ConnectionPool
 
 from ledger.text import check_text, encode_canonical
 from ledger.vault import Vault, VaultError
 from sql import load as load_queries
 
-QUERIES = load_queries("beneficiaries.sql")
+QUERIES = load_queries("persons.sql")
 FILE = "beneficiaries.key"
 NEXT = f"{FILE}.next"
 NONCE_BYTES = 12
 KEY_BYTES = 32
 
 _Text = Annotated[str, Meta(max_length=255)]
+T = TypeVar("T")
 
 
 class Person(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -52,24 +54,31 @@ class Person(Struct, forbid_unknown_fields=True, kw_only=True):
             check_text(name, getattr(self, name))
 
 
-class BeneficiaryView(Struct, frozen=True):
+class Kind(NamedTuple, Generic[T]):
+    """As what the book knows people, and what is known of them."""
+
+    name: str
+    type: type[T]
+
+
+BENEFICIARY = Kind("beneficiary", Person)
+
+
+class Kept(Struct, Generic[T], frozen=True):
     """A registered person. `commitment`, which the book has, is HMAC-SHA256 under `salt` (hex)."""
 
-    beneficiary: str
     name: str
-    id_number: str
-    phone: str
-    buffr_user: str
     registered_at: datetime
     commitment: str
     salt: str
+    person: T
 
 
-class BeneficiaryNotFound(LookupError):
+class PersonNotFound(LookupError):
     """Nobody of this name is registered."""
 
 
-def commitment_of(person: Person, salt: bytes) -> str:
+def commitment_of(person: object, salt: bytes) -> str:
     """What the book has of a person: hex."""
     return hmac.digest(salt, encode_canonical(person), "sha256").hex()
 
@@ -82,14 +91,14 @@ class Registry:
         self._pool = pool
         self._folder = folder
 
-    def begin(self, tenant: str, ledger: str, *beneficiaries: str) -> Turn:
+    def begin(self, tenant: str, ledger: str, kind: Kind[T], *names: str) -> Turn[T]:
         """Wait until nobody else changes what is known of these people, here or in the book; then nobody may.
 
         `end` it. A process that dies ends it too.
         """
-        turn = Turn(self._pool, self._folder, tenant, ledger)
+        turn = Turn(self._pool, self._folder, tenant, ledger, kind)
         try:
-            turn.begin(beneficiaries)
+            turn.begin(names)
         except BaseException:
             turn.end()
             raise
@@ -110,10 +119,10 @@ class Registry:
             count = 0
             for (whose,) in connection.execute(QUERIES["tenants"]).fetchall():
                 connection.execute(QUERIES["work_for"], {"tenant": whose})
-                for tenant, ledger, beneficiary, sealed in connection.execute(QUERIES["keys"]).fetchall():
-                    owner = _owner(tenant, ledger, beneficiary)
+                for tenant, ledger, kind, name, sealed in connection.execute(QUERIES["keys"]).fetchall():
+                    owner = _owner(tenant, ledger, kind, name)
                     key = fresh.seal(_open(self._folder, sealed, owner), owner)
-                    named = {"tenant": tenant, "ledger": ledger, "beneficiary": beneficiary, "key": key}
+                    named = {"tenant": tenant, "ledger": ledger, "kind": kind, "person": name, "key": key}
                     count += connection.execute(QUERIES["reseal"], named).rowcount
         with old.open("r+b") as file:
             file.write(b"0" * old.stat().st_size)
@@ -121,17 +130,17 @@ class Registry:
         os.replace(new, old)
         return count
 
-    def person(self, tenant: str, ledger: str, beneficiary: str) -> BeneficiaryView:
-        """One person (BeneficiaryNotFound, VaultError)."""
-        wanted = {"tenant": tenant, "ledger": ledger, "beneficiary": beneficiary}
-        for found in self._read("person", wanted):
+    def person(self, tenant: str, ledger: str, kind: Kind[T], name: str) -> Kept[T]:
+        """One person (PersonNotFound, VaultError)."""
+        wanted = {"tenant": tenant, "ledger": ledger, "kind": kind.name, "person": name}
+        for found in self._read("person", kind, wanted):
             return found
-        raise BeneficiaryNotFound(beneficiary)
+        raise PersonNotFound(name)
 
-    def persons(self, tenant: str, ledger: str, after: str, limit: int) -> list[BeneficiaryView]:
+    def persons(self, tenant: str, ledger: str, kind: Kind[T], after: str, limit: int) -> list[Kept[T]]:
         """People by name of ours, beyond `after` (VaultError)."""
-        wanted = {"tenant": tenant, "ledger": ledger, "after": after, "limit": limit}
-        return list(self._read("persons", wanted))
+        wanted = {"tenant": tenant, "ledger": ledger, "kind": kind.name, "after": after, "limit": limit}
+        return list(self._read("persons", kind, wanted))
 
     @contextmanager
     def _working_for(self, tenant: str) -> Iterator[psycopg.Connection[Any]]:
@@ -139,31 +148,47 @@ class Registry:
             connection.execute(QUERIES["work_for"], {"tenant": tenant})
             yield connection
 
-    def _read(self, query: str, wanted: dict[str, Any]) -> Iterator[BeneficiaryView]:
+    def _read(self, query: str, kind: Kind[T], wanted: dict[str, Any]) -> Iterator[Kept[T]]:
         with self._working_for(wanted["tenant"]) as connection:
             rows = connection.execute(QUERIES[query], wanted).fetchall()
         for row in rows:
-            yield _opened(self._folder, wanted, row)
+            yield _opened(self._folder, kind, wanted, row)
 
 
-class Turn:
+class Turn(Generic[T]):
     """What is known of some people, for whoever has begun a turn. Threads may share it one after another."""
 
-    def __init__(self, pool: ConnectionPool[Any], folder: Path, tenant: str, ledger: str) -> None:
+    def __init__(
+        self, pool: ConnectionPool[Any], folder: Path, tenant: str, ledger: str, kind: Kind[T]
+    ) -> None:
         """Takes a connection (psycopg.Error)."""
         self._pool = pool
         self._connection: psycopg.Connection[Any] = pool.getconn()
         self._folder = folder
-        self._place = {"tenant": tenant, "ledger": ledger}
+        self._kind = kind
+        self._place = {"tenant": tenant, "ledger": ledger, "kind": kind.name}
 
-    def begin(self, beneficiaries: Iterable[str]) -> None:
+    def begin(self, names: Iterable[str]) -> None:
         """Wait for the turn; in one order, so that no two wait for each other."""
-        for name in sorted(beneficiaries):
-            owner = _owner(self._place["tenant"], self._place["ledger"], name)
+        for name in sorted(names):
+            owner = self._owner(name)
             self._connection.execute(QUERIES["begin"], {"owner": owner})
         self._connection.commit()
 
-    def keep(self, people: Mapping[str, Person]) -> dict[str, str]:
+    def known(self, name: str, person: T) -> str:
+        """The commitment to a person's data, if these are what is kept; else nothing (VaultError)."""
+        with self._connection.transaction():
+            self._connection.execute(QUERIES["work_for"], self._place)
+            return self._known({**self._place, "person": name}, person)
+
+    def _known(self, whose: dict[str, str], person: T) -> str:
+        for row in self._connection.execute(QUERIES["person"], whose).fetchall():
+            found = _opened(self._folder, self._kind, whose, row)
+            if found.person == person:
+                return found.commitment
+        return ""
+
+    def keep(self, people: Mapping[str, T]) -> dict[str, str]:
         """Store people's data; each one's commitment, the same while the data are the same (VaultError)."""
         with self._connection.transaction():
             self._connection.execute(QUERIES["work_for"], self._place)
@@ -172,15 +197,14 @@ class Turn:
             vault = _in_force(self._folder)
             return {name: self._keep(vault, name, person) for name, person in people.items()}
 
-    def _keep(self, vault: Vault, beneficiary: str, person: Person) -> str:
-        whose = {**self._place, "beneficiary": beneficiary}
-        for row in self._connection.execute(QUERIES["person"], whose).fetchall():
-            found = _opened(self._folder, whose, row)
-            if _person(found) == person:
-                return found.commitment
+    def _keep(self, vault: Vault, name: str, person: T) -> str:
+        whose = {**self._place, "person": name}
+        kept = self._known(whose, person)
+        if kept:
+            return kept
         salt, key = secrets.token_bytes(KEY_BYTES), secrets.token_bytes(KEY_BYTES)
         commitment = commitment_of(person, salt)
-        owner = _owner(whose["tenant"], whose["ledger"], beneficiary)
+        owner = self._owner(name)
         nonce = secrets.token_bytes(NONCE_BYTES)
         plain = msgspec.json.encode({"person": person, "salt": salt.hex()})
         row = {
@@ -192,11 +216,15 @@ class Turn:
         self._connection.execute(QUERIES["keep"], row)
         return commitment
 
-    def erase(self, beneficiary: str) -> None:
+    def erase(self, name: str) -> None:
         """Destroy a person's data, key and salt; it may be done already."""
         with self._connection.transaction():
             self._connection.execute(QUERIES["work_for"], self._place)
-            self._connection.execute(QUERIES["erase"], {**self._place, "beneficiary": beneficiary})
+            self._connection.execute(QUERIES["erase"], {**self._place, "person": name})
+
+    def _owner(self, name: str) -> str:
+        place = self._place
+        return _owner(place["tenant"], place["ledger"], place["kind"], name)
 
     def end(self) -> None:
         """Let others have their turn."""
@@ -210,24 +238,31 @@ class Turn:
             self._pool.putconn(self._connection)
 
 
-def _opened(folder: Path, whose: Mapping[str, Any], row: tuple[Any, ...]) -> BeneficiaryView:
-    beneficiary, registered_at, commitment, sealed_key, sealed = row
-    owner = _owner(whose["tenant"], whose["ledger"], beneficiary)
+@asynccontextmanager
+async def turn_of(
+    registry: Registry, tenant: str, ledger: str, kind: Kind[T], name: str
+) -> AsyncIterator[Turn[T]]:
+    """A turn with a person, for a coroutine; it ends with the block."""
+    turn = await to_thread.run_sync(registry.begin, tenant, ledger, kind, name)
+    try:
+        yield turn
+    finally:
+        with CancelScope(shield=True):
+            await to_thread.run_sync(turn.end)
+
+
+def _opened(folder: Path, kind: Kind[T], whose: Mapping[str, Any], row: tuple[Any, ...]) -> Kept[T]:
+    name, registered_at, commitment, sealed_key, sealed = row
+    owner = _owner(whose["tenant"], whose["ledger"], kind.name, name)
     key = bytes.fromhex(_open(folder, sealed_key, owner))
     nonce, rest = sealed[:NONCE_BYTES], sealed[NONCE_BYTES:]
     kept = msgspec.json.decode(AESGCM(key).decrypt(nonce, rest, owner.encode()), type=_Kept)
-    person = {name: getattr(kept.person, name) for name in Person.__struct_fields__}
-    return BeneficiaryView(
-        beneficiary=beneficiary,
-        registered_at=registered_at,
-        commitment=commitment,
-        salt=kept.salt,
-        **person,
-    )
+    person = msgspec.json.decode(kept.person, type=kind.type)
+    return Kept(name, registered_at, commitment, kept.salt, person)
 
 
 class _Kept(Struct):
-    person: Person
+    person: Raw
     salt: str
 
 
@@ -246,9 +281,5 @@ def _open(folder: Path, sealed: bytes, owner: str) -> str:
     raise failure
 
 
-def _person(view: BeneficiaryView) -> Person:
-    return Person(**{name: getattr(view, name) for name in Person.__struct_fields__})
-
-
-def _owner(tenant: str, ledger: str, beneficiary: str) -> str:
-    return f"beneficiary:{tenant}/{ledger}/{beneficiary}"
+def _owner(tenant: str, ledger: str, kind: str, name: str) -> str:
+    return f"{kind}:{tenant}/{ledger}/{name}"

@@ -9,7 +9,7 @@ from msgspec import Meta, Struct
 from api import beneficiaries, handlers, voucher_figures, vouchers
 from api.operation import DATED, POSTING, Operation
 from api.queries import Incarnation, Limit
-from api.registry import BeneficiaryView, Person
+from api.registry import Person
 from ledger import voucher_reads as reads
 from ledger.reader import Reader
 from ledger.views import Acknowledged, EntryView
@@ -228,7 +228,7 @@ VOUCHER_OPERATIONS: tuple[Operation, ...] = (
         tag="Vouchers",
         scope="beneficiary:manage",
         handler=beneficiaries.get,
-        answer=BeneficiaryView,
+        answer=beneficiaries.BeneficiaryView,
         codes=("beneficiary_not_found", "secrets_unavailable"),
     ),
     Operation(

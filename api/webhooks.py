@@ -80,7 +80,7 @@ def work(function: Callable[[Connection, Asked], Any]) -> Handler:
         if operation.body is not None:
             body = decode_body(operation.decoder, await call.exchange.body() or operation.empty_body)
             if isinstance(body, s.Opening | s.Change):
-                _check_url(body.url, webhooks.sender.insecure)
+                check_url(body.url, webhooks.sender.insecure)
             asked = asked._replace(body=body)
         answer = await call.bridge.engine.run(function, asked)
         webhooks.hint()
@@ -89,11 +89,12 @@ def work(function: Callable[[Connection, Asked], Any]) -> Handler:
     return handler
 
 
-def _check_url(url: str, insecure: bool) -> None:
+def check_url(url: str, insecure: bool, field: str = "url") -> None:
+    """Messages may be sent there (Refused, naming the field)."""
     try:
         parse(url, insecure=insecure)
     except AddressRefused as error:
-        raise Refused(make("invalid_request", f"Of the URL, {error}.", field="url")) from None
+        raise Refused(make("invalid_request", f"Of the URL, {error}.", field=field)) from None
 
 
 def _location(call: Call, answer: Any) -> tuple[tuple[bytes, bytes], ...]:

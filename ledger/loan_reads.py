@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 from msgspec import Struct
 
+from ledger.chart import MAX_AMOUNT
 from ledger.days import day_of
 from ledger.loans.book import Book
 from ledger.loans.costs import OfferCost, cost_of
@@ -277,7 +278,7 @@ def loan(reader: Reader, ledger: str, name: str, on: date | None) -> LoanView:
         requested=kept.requested,
         offer=kept.offer,
         funding=None if kept.offer is None else funding(kept.offer),
-        cost=None if kept.offer is None else cost_of(kept.offer, _first_day(kept, day)),
+        cost=_cost(kept, day),
         conditions=kept.conditions,
         expires_at="" if kept.expires_at is None else iso(kept.expires_at),
         disbursements=[_disbursement(tranche) for tranche in kept.tranches],
@@ -286,9 +287,13 @@ def loan(reader: Reader, ledger: str, name: str, on: date | None) -> LoanView:
     )
 
 
-def _first_day(kept: Loan, day: date) -> date:
-    """When the loan was disbursed first, or would be."""
-    return next((fact.day for fact in kept.facts if isinstance(fact, Disbursed)), day)
+def _cost(kept: Loan, day: date) -> OfferCost | None:
+    """From the first disbursement on, or from the day; None also of what no ledger can hold."""
+    if kept.offer is None:
+        return None
+    first = next((fact.day for fact in kept.facts if isinstance(fact, Disbursed)), day)
+    cost = cost_of(kept.offer, first)
+    return cost if cost.total <= MAX_AMOUNT else None
 
 
 def funding(offer: Offer) -> Literal["own", "provider"]:

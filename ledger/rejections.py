@@ -350,6 +350,9 @@ TABLE: tuple[RejectionCode, ...] = (
     ),
     RejectionCode("lead_exists", 409, False, "The application was distributed.", ("lead",)),
     RejectionCode(
+        "lead_differs", 422, False, "The application is for another amount.", ("lead", "applied", "amount")
+    ),
+    RejectionCode(
         "lead_not_open",
         409,
         False,

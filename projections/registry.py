@@ -10,6 +10,7 @@ from projections.daily_balances import DailyBalances
 from projections.loan_payments import LoanPayments
 from projections.loans import Loans
 from projections.projection import Projection
+from projections.provider_leads import ProviderLeads
 from projections.search import Search
 from projections.tiles import Tiles
 from projections.vouchers import Vouchers
@@ -22,6 +23,7 @@ PROJECTIONS: tuple[Projection, ...] = (
     Tiles(),
     Credits(),
     Vouchers(),
+    ProviderLeads(),
     Loans(),
     LoanPayments(),
     Arrears(),

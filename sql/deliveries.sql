@@ -10,11 +10,14 @@ SELECT l.ledger_id, h.seq FROM daybook.ledgers l JOIN daybook.heads h USING (led
  WHERE l.tenant = %(tenant)s AND l.name = %(name)s AND l.opened_at IS NOT NULL;
 
 -- name: create
-INSERT INTO projections.subscriptions (subscription, ledger_id, state, scheme, url, description, types, secret, checkpoint, made_at)
-VALUES (%(subscription)s, %(ledger_id)s, 'active', %(scheme)s, %(url)s, %(description)s, %(types)s, %(secret)s, %(checkpoint)s, %(now)s);
+INSERT INTO projections.subscriptions (subscription, ledger_id, state, scheme, url, description, types, provider, secret, checkpoint, made_at)
+VALUES (%(subscription)s, %(ledger_id)s, 'active', %(scheme)s, %(url)s, %(description)s, %(types)s, %(provider)s, %(secret)s,
+        %(checkpoint)s, %(now)s);
 
 -- name: count
-SELECT count(*) FROM projections.subscriptions WHERE ledger_id = %(ledger_id)s AND state <> 'deleted';
+-- Credit providers' apart from the others.
+SELECT count(*) FROM projections.subscriptions
+ WHERE ledger_id = %(ledger_id)s AND state <> 'deleted' AND (provider IS NULL) = (%(provider)s::text IS NULL);
 
 -- name: list
 -- Of all or of one.
@@ -23,14 +26,16 @@ SELECT subscription::text, url, scheme, types, description, state, disabled_reas
        (SELECT count(*) FROM projections.messages m
          WHERE m.ledger_id = s.ledger_id AND m.subscription = s.subscription AND NOT dead),
        (SELECT count(*) FROM projections.messages m
-         WHERE m.ledger_id = s.ledger_id AND m.subscription = s.subscription AND dead)
+         WHERE m.ledger_id = s.ledger_id AND m.subscription = s.subscription AND dead), provider
   FROM projections.subscriptions s
  WHERE ledger_id = %(ledger_id)s AND state <> 'deleted'
    AND (%(subscription)s::uuid IS NULL OR subscription = %(subscription)s)
  ORDER BY made_at, subscription;
 
 -- name: change
-UPDATE projections.subscriptions SET url = %(url)s, description = %(description)s, types = %(types)s
+-- What a credit provider is told of stays what concerns it.
+UPDATE projections.subscriptions
+   SET url = %(url)s, description = %(description)s, types = CASE WHEN provider IS NULL THEN %(types)s::text[] ELSE types END
  WHERE ledger_id = %(ledger_id)s AND subscription = %(subscription)s AND state <> 'deleted';
 
 -- name: scheme
@@ -115,16 +120,19 @@ SELECT FROM projections.subscriptions
 
 -- name: take
 -- Events beyond the checkpoint become messages, as many as there is room for, and the checkpoint moves over them.
--- One that is a message still (after a replay) stays as it is.
+-- One that is a message still (after a replay) stays as it is. A credit provider is told of its own stream alone.
 WITH subscription AS (
-    SELECT s.checkpoint, s.types, %(room)s - (
+    SELECT s.checkpoint, s.types, s.provider, %(room)s - (
             SELECT count(*) FROM projections.messages m
              WHERE m.ledger_id = s.ledger_id AND m.subscription = s.subscription AND NOT m.dead) AS room
       FROM projections.subscriptions s WHERE s.ledger_id = %(ledger_id)s AND s.subscription = %(subscription)s
 ), looked AS (
-    SELECT e.seq, s.types IS NULL OR e.type = ANY (s.types) AS wanted, s.room
+    SELECT e.seq, CASE WHEN s.types IS NULL THEN true WHEN NOT e.type = ANY (s.types) THEN false
+                       WHEN s.provider IS NULL THEN true
+                       ELSE convert_from(e.body, 'UTF8')::jsonb -> 'streams' ? ('credit_provider:' || s.provider) END AS wanted,
+           s.room
       FROM subscription s CROSS JOIN LATERAL (
-        SELECT seq, type FROM daybook.events WHERE ledger_id = %(ledger_id)s AND seq > s.checkpoint
+        SELECT seq, type, body FROM daybook.events WHERE ledger_id = %(ledger_id)s AND seq > s.checkpoint
          ORDER BY ledger_id, seq LIMIT %(scan)s) e
 ), taken AS (
     SELECT seq, wanted FROM (
@@ -149,7 +157,7 @@ SELECT s.ledger_id, s.subscription::text FROM projections.subscriptions s
 -- name: claim
 -- The next message of a subscription, locked until it was sent and that was written down.
 SELECT m.seq, m.attempts, s.url, s.scheme, s.secret, CASE WHEN s.former_until > %(now)s THEN s.former_secret END,
-       s.failing_since, l.name, h.incarnation, e.type, e.recorded_at, e.body
+       s.failing_since, l.name, h.incarnation, e.type, e.recorded_at, e.body, s.provider
   FROM projections.messages m
   JOIN projections.subscriptions s ON s.ledger_id = m.ledger_id AND s.subscription = m.subscription
   JOIN daybook.ledgers l ON l.ledger_id = m.ledger_id

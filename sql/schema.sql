@@ -47,11 +47,13 @@ CREATE TABLE access.api_keys (
     created_by    text NOT NULL,
     expires_at    timestamptz,
     revoked_at    timestamptz,
-    last_used_at  timestamptz
+    last_used_at  timestamptz,
+    provider      text
 );
 COMMENT ON TABLE access.api_keys IS 'API keys by their visible prefix; of the secret there is only the SHA-256.';
 COMMENT ON COLUMN access.api_keys.scopes IS 'Scopes and roles by name; a role stands for what it means today.';
 COMMENT ON COLUMN access.api_keys.ledgers IS 'The ledgers that it is for; null: all of its tenant''s.';
+COMMENT ON COLUMN access.api_keys.provider IS 'The credit provider whose key it is, and of whose leads alone it knows; null: nobody''s.';
 
 CREATE TABLE access.approvals (
     approval_id  uuid PRIMARY KEY,
@@ -965,6 +967,7 @@ CREATE TABLE projections.subscriptions (
     types            text[],
     secret           bytea NOT NULL,
     former_secret    bytea,
+    provider         text,
     PRIMARY KEY (ledger_id, subscription),
     CHECK ((state = 'disabled') = (disabled_reason IS NOT NULL)),
     CHECK ((former_secret IS NULL) = (former_until IS NULL))
@@ -973,6 +976,7 @@ COMMENT ON TABLE projections.subscriptions IS
     'Who is sent a ledger''s events, and how far: every event up to the checkpoint was delivered, not wanted, or is a message.';
 COMMENT ON COLUMN projections.subscriptions.secret IS 'Sealed with a key outside the database; so is the former one of a rotation.';
 COMMENT ON COLUMN projections.subscriptions.failing_since IS 'The first failure after the last success.';
+COMMENT ON COLUMN projections.subscriptions.provider IS 'The credit provider that is told, in its own words and of its own leads; null: everything.';
 
 CREATE TABLE projections.messages (
     seq           bigint NOT NULL,
@@ -1157,25 +1161,27 @@ COMMENT ON COLUMN projections.vouchers.contradictions IS 'How often something wa
 
 SELECT projections.take_in('projections.vouchers');
 
--- Who the beneficiaries are: outside the book, which has a commitment alone, so that a person can be erased.
-CREATE TABLE access.beneficiaries (
+-- Who people are, beneficiaries above all: outside the book, which has a commitment alone, so that they can be erased.
+CREATE TABLE access.persons (
     registered_at  timestamptz NOT NULL,
     tenant         text NOT NULL REFERENCES access.tenants,
     ledger         text NOT NULL,
-    beneficiary    text COLLATE "C" NOT NULL,
+    person         text COLLATE "C" NOT NULL,
     commitment     text NOT NULL,
     key            bytea NOT NULL,
     sealed         bytea NOT NULL,
-    PRIMARY KEY (tenant, ledger, beneficiary)
+    kind           text COLLATE "C" NOT NULL,
+    PRIMARY KEY (tenant, ledger, kind, person)
 );
-COMMENT ON TABLE access.beneficiaries IS 'Personal data, each person''s under a key of their own. Erased: the row is gone.';
-COMMENT ON COLUMN access.beneficiaries.key IS 'The person''s key, sealed with one that lies outside the database.';
-COMMENT ON COLUMN access.beneficiaries.sealed IS 'Id number, name, phone, and the salt of the commitment.';
-ALTER TABLE access.beneficiaries OWNER TO daybook_access;
+COMMENT ON TABLE access.persons IS 'Personal data, each person''s under a key of their own. Erased: the row is gone.';
+COMMENT ON COLUMN access.persons.key IS 'The person''s key, sealed with one that lies outside the database.';
+COMMENT ON COLUMN access.persons.kind IS 'As what the book knows them: a beneficiary, who applies for a loan, whom a credit provider has named.';
+COMMENT ON COLUMN access.persons.sealed IS 'The data, and the salt of the commitment.';
+ALTER TABLE access.persons OWNER TO daybook_access;
 -- A tenant's own, also where a query forgets to ask whose; for the owner, too.
-ALTER TABLE access.beneficiaries ENABLE ROW LEVEL SECURITY;
-ALTER TABLE access.beneficiaries FORCE ROW LEVEL SECURITY;
-CREATE POLICY own_tenant ON access.beneficiaries TO daybook_access
+ALTER TABLE access.persons ENABLE ROW LEVEL SECURITY;
+ALTER TABLE access.persons FORCE ROW LEVEL SECURITY;
+CREATE POLICY own_tenant ON access.persons TO daybook_access
     USING (tenant = (SELECT current_setting('daybook.tenant', true)));
 
 -- How often a webhook came again: what the keys of its sender are good for.
@@ -1339,3 +1345,33 @@ ALTER TABLE access.kredit_details ENABLE ROW LEVEL SECURITY;
 ALTER TABLE access.kredit_details FORCE ROW LEVEL SECURITY;
 CREATE POLICY own_tenant ON access.kredit_details TO daybook_access
     USING (tenant = (SELECT current_setting('daybook.tenant', true)));
+
+-- ---------------------------------------------------------------- credit providers
+
+CREATE TABLE projections.provider_leads (
+    version     integer NOT NULL,
+    ledger_id   integer NOT NULL,
+    seq         bigint NOT NULL,
+    requested   bigint NOT NULL,
+    approved    bigint,
+    disbursed   bigint NOT NULL,
+    fee         bigint NOT NULL,
+    servicing   bigint NOT NULL,
+    sent_at     timestamptz NOT NULL,
+    decided_at  timestamptz,
+    reversed    boolean NOT NULL,
+    provider    text COLLATE "C" NOT NULL,
+    lead        text COLLATE "C" NOT NULL,
+    asset       text NOT NULL,
+    rating      text NOT NULL,
+    status      text NOT NULL,
+    PRIMARY KEY (version, ledger_id, provider, lead)
+) PARTITION BY LIST (version);
+CREATE INDEX provider_leads_of_lead ON projections.provider_leads (version, ledger_id, lead);
+CREATE INDEX provider_leads_by_time ON projections.provider_leads (version, ledger_id, sent_at);
+COMMENT ON TABLE projections.provider_leads IS 'What became of each lead with each credit provider that it was sent to; amounts in minor units of its asset.';
+COMMENT ON COLUMN projections.provider_leads.seq IS 'Of the event that sent it.';
+COMMENT ON COLUMN projections.provider_leads.fee IS 'Without its tax; not owed where it is reversed.';
+COMMENT ON COLUMN projections.provider_leads.servicing IS 'What we have kept of what was collected on the loan.';
+
+SELECT projections.take_in('projections.provider_leads');

@@ -31,12 +31,13 @@ from sql.migrate import migrate
 from tests.daybook_command import ROOT, own_data
 from tests.keys import as_admin
 from tests.loan_calls import furnish_loans
+from tests.provider_calls import furnish_providers
 from tests.senders import SECRETS, signed
 from tests.served import Service, move, served
 
 LEDGER = "/v1/ledgers/main"
 CHART: dict[str, Any] = {
-    "products": ["credits", "payments", "vouchers", "loans"],
+    "products": ["credits", "payments", "vouchers", "loans", "providers"],
     "assets": ["USD/2", "EUR/2", "JPY/0", "NAD/2", "CREDIT.enrichment/0"],
     "accounts": [
         {"pattern": "cash", "type": "asset"},
@@ -127,6 +128,7 @@ def furnish(service: Service) -> dict[str, str]:
         "void_hold.seq": "6",
         "reverse_transaction.seq": "4",
         **furnish_loans(service, LEDGER),
+        **furnish_providers(service, LEDGER),
     }
 
 

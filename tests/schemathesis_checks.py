@@ -55,6 +55,10 @@ BEYOND_A_SCHEMA = re.compile(
             r"`(?:grace|fee|servicing_rate|costs)` (?:leaves|is|are) ",
             r"`(?:name|steps)` of a waterfall|`buckets` do not rise|`from_days` of `provisioning`",
             r"`order` names each part once",
+            # credit providers
+            r"`decision` (?:approved needs|rejected has)|`(?:minimumLoanAmount|processingFee)` is more than",
+            r"`interestRateRange` ends before|`leads` names one twice|is not that of the path",
+            r"`types` of a `provider` are",
             # the calendar: a month 13, a year before 1000, a leap second, a time zone
             r"is not in the calendar",
             r"is neither a day|is neither a date",

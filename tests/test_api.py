@@ -110,7 +110,8 @@ def test_no_operation_knows_a_ledger_that_is_not_there(service: Service) -> None
             place |= {"order": "order-1842", "session": "cs_1", "stripe_subscription": "sub_1"}
             place |= {"run": "january", "item": "1.1", "side": "stripe"}
             place |= dict.fromkeys(
-                ("loan", "borrower", "loan_provider", "loan_payment", "virtual_account"), "x"
+                ("loan", "borrower", "loan_provider", "loan_payment", "virtual_account", "provider_invoice"),
+                "x",
             )
             path = operation.path.format(ledger="nowhere", **place)
             known = {"asset": "USD/2", "from": "0", "userId": "42", "creditType": "calling", "required": "1"}
@@ -461,7 +462,7 @@ def test_events_are_paged_as_they_are_stored(book: Book) -> None:
 # ---------------------------------------------------------------- keys and replays
 
 
-BY_PRODUCTS = {"Credits", "Payments", "Vouchers", "Reconciliation", "Kredit"}
+BY_PRODUCTS = {"Credits", "Payments", "Vouchers", "Reconciliation", "Kredit", "Credit providers"}
 
 
 def keyed_calls(book: Book) -> dict[str, tuple[str, str, Any]]:

@@ -77,7 +77,7 @@ def everything(database: str) -> bytes:
             "daybook.events",
             "daybook.streams",
             "daybook.idempotency_keys",
-            "access.beneficiaries",
+            "access.persons",
         ):
             for row in connection.execute(f"SELECT * FROM {table}"):
                 found += [bytes(v) if isinstance(v, bytes | memoryview) else str(v).encode() for v in row]
@@ -124,7 +124,7 @@ def test_an_erased_person_is_gone_and_every_proof_still_verifies(
     assert book.call("GET", "/beneficiaries/B1").json()["code"] == "beneficiary_not_found"
     assert [one["beneficiary"] for one in book.get("/beneficiaries")["beneficiaries"]] == ["B2"]
     with psycopg.connect(database) as connection:
-        query = "SELECT beneficiary FROM access.beneficiaries WHERE ledger = %s"
+        query = "SELECT person FROM access.persons WHERE ledger = %s"
         assert connection.execute(query, (book.name,)).fetchall() == [("B2",)]
     assert book.get("/events/2/proof", size=3) == proof
     report = live.check(database, book.name)
@@ -191,7 +191,7 @@ def test_who_races_with_an_erasure_comes_before_it_or_is_refused(database: str, 
             issued += 1
     assert issued
     with psycopg.connect(database) as connection:
-        query = "SELECT commitment FROM access.beneficiaries WHERE ledger = %s"
+        query = "SELECT commitment FROM access.persons WHERE ledger = %s"
         assert connection.execute(query, (book.name,)).fetchall() == ([(commitment,)] if there else [])
 
 
@@ -289,7 +289,7 @@ def test_after_a_rotation_older_backups_open_nobody(
 ) -> None:
     """The service goes on without being told; the rows of a backup are closed to what is the key now."""
     register(book, "B1", MARIA)
-    query = "SELECT key FROM access.beneficiaries WHERE ledger = %s"
+    query = "SELECT key FROM access.persons WHERE ledger = %s"
     with psycopg.connect(database) as connection:
         [(backed_up,)] = connection.execute(query, (book.name,)).fetchall()
     said = succeeds(database, "beneficiaries", "rotate", DAYBOOK_KEYS=str(keys))
@@ -297,15 +297,13 @@ def test_after_a_rotation_older_backups_open_nobody(
     assert book.get("/beneficiaries/B1")["name"] == MARIA["name"]
     register(book, "B2", MARIA)
     with psycopg.connect(database) as connection:
-        set_key = "UPDATE access.beneficiaries SET key = %s WHERE ledger = %s AND beneficiary = 'B1'"
+        set_key = "UPDATE access.persons SET key = %s WHERE ledger = %s AND person = 'B1'"
         connection.execute(set_key, (backed_up, book.name))
     assert book.call("GET", "/beneficiaries/B1").json()["code"] == "secrets_unavailable"
     assert book.get("/beneficiaries/B2")["name"] == MARIA["name"]
     register(book, "B3", MARIA)
     with psycopg.connect(database) as connection:
-        connection.execute(
-            "DELETE FROM access.beneficiaries WHERE ledger = %s AND beneficiary = 'B1'", (book.name,)
-        )
+        connection.execute("DELETE FROM access.persons WHERE ledger = %s AND person = 'B1'", (book.name,))
 
 
 @pytest.mark.parametrize("step", ["sealed", "destroyed"])

@@ -137,7 +137,10 @@ def test_a_lead_is_an_application_that_is_distributed_once(books: ProviderBooks)
     books.provider("acme")
     missing = books.denied("distribute_lead", leadId="L9", country="US", tenure=365)
     assert missing == ("loan_not_found", {"loan": "L9"})
-    books.sent()
+    books.applied()
+    differs = books.denied("distribute_lead", leadId="L1", country="US", tenure=365, requestedAmount=24_000)
+    assert differs == ("lead_differs", {"lead": "L1", "applied": "25000", "amount": "24000"})
+    books.distributed(requestedAmount="25000")
     again = books.denied("distribute_lead", leadId="L1", country="US", tenure=365)
     assert again == ("lead_exists", {"lead": "L1"})
     books.applied("L2")
@@ -175,6 +178,18 @@ def test_an_offer_has_its_schedule_and_total_cost(books: ProviderBooks) -> None:
     )  # fmt: skip
     assert bid.conditions == ("Payslips",)
     assert 116_000 < interest < 117_000
+
+
+def test_what_no_ledger_can_hold_is_refused(books: ProviderBooks) -> None:
+    """A total cost beyond 64 bits, and leads that together ask for more, though no capacity was declared."""
+    much = 2**62
+    rates = {"minimum": "1", "maximum": "9999"}
+    books.provider("acme", {}, maximumLoanAmount=2**63 - 1, interestRateRange=rates)
+    assert len(books.sent("L1", much).data["matched"]) == 1
+    assert books.sent("L2", much).data["excluded"] == [{"provider": "acme", "reasons": ["capacity_taken"]}]
+    refused = books.offers("acme", "9999", approvedAmount=much, tenure=18_250)
+    assert refused.code == "amount_overflow"
+    assert isinstance(books.offers("acme", "1", approvedAmount=much), Event)
 
 
 @pytest.mark.parametrize(("tenure", "count"), [(1, 1), (45, 1), (46, 2), (365, 12), (730, 24), (18_250, 600)])

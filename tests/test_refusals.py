@@ -234,6 +234,7 @@ BY_PRODUCTS = {
         "credit_provider_not_active",
         "lead_not_found",
         "lead_exists",
+        "lead_differs",
         "lead_not_open",
         "exceeds_request",
         "rate_outside_range",

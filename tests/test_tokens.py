@@ -84,12 +84,14 @@ def test_a_token_by_the_shared_secret_is_accepted() -> None:
         creditLimit=50_000,
         riskRating="low",
         ledgers=["main"],
+        provider="acme",
     )
     principal, expires_at = Tokens(settings(secret=SECRET)).principal(token)
     assert (principal.tenant, principal.actor) == ("acme", "user:u-1")
     assert principal.scopes == {"ledger:read", "ledger:write", "audit:read", "credit:application:create"}
     assert principal.claims == {"creditLimit": 50_000, "riskRating": "low"}
     assert principal.ledgers == frozenset({"main"})
+    assert principal.provider == "acme"
     assert 500 < expires_at - time.time() < 700
 
 

@@ -77,7 +77,7 @@ class TenantsPage(Struct, frozen=True):
 async def create_key(call: Call) -> Reply:
     """A key for the caller's own tenant, which may do no more than the caller."""
     asked: KeyRequest = await _body(call)
-    _check_within(call.principal, asked.scopes, asked.ledgers, asked.expires_at)
+    check_within(call.principal, asked.scopes, asked.ledgers, asked.expires_at)
     return await _create(call, call.principal.tenant, asked)
 
 
@@ -103,7 +103,7 @@ async def rotate_key(call: Call) -> Reply:
     """The successor of a key."""
     asked: KeyRotation = await _body(call)
     old, principal = await _key(call), call.principal
-    _check_within(principal, old.scopes, old.ledgers, old.expires_at)
+    check_within(principal, old.scopes, old.ledgers, old.expires_at)
     made = await call.bridge.read(
         call.bridge.keys.rotate, principal.tenant, old.id, asked.overlap_seconds, principal.actor
     )
@@ -161,7 +161,7 @@ def _check_scopes(principal: Principal, scopes: Iterable[str]) -> None:
         raise Refused(make("forbidden", evidence={"scope": beyond[0], "actor": principal.actor}))
 
 
-def _check_within(
+def check_within(
     principal: Principal, scopes: Iterable[str], ledgers: Collection[str] | None, expires_at: datetime | None
 ) -> None:
     """A key that is to be made can do no more than the principal, and lasts no longer (Refused)."""

@@ -49,7 +49,8 @@ class TenantNotFound(LookupError):
 class ApiKeyView(Struct, frozen=True, kw_only=True):
     """A key as it may be shown: never its secret.
 
-    `scopes` are scopes and roles as they were given; `ledgers` null: all of the tenant's.
+    `scopes` are scopes and roles as they were given; `ledgers` null: all of the tenant's; `provider`: the
+    credit provider whose key it is.
     """
 
     id: UUID
@@ -63,6 +64,7 @@ class ApiKeyView(Struct, frozen=True, kw_only=True):
     expires_at: datetime | None
     revoked_at: datetime | None
     last_used_at: datetime | None
+    provider: str | None = None
 
 
 class NewApiKey(Struct, frozen=True):
@@ -80,12 +82,13 @@ class TenantView(Struct, frozen=True):
 
 
 class Grant(NamedTuple):
-    """What a key is to be allowed: scopes and roles by name, ledgers (None: all), until when."""
+    """What a key is to be allowed: scopes and roles by name, ledgers (None: all), until when; as whom."""
 
     name: str
     scopes: Sequence[str]
     ledgers: Sequence[str] | None = None
     expires_at: datetime | None = None
+    provider: str | None = None
 
 
 class KeyRing:
@@ -166,7 +169,8 @@ class KeyRing:
             if row is None:
                 raise KeyNotFound(id)
             old = _view(row[:-1])
-            return _insert(connection, tenant, Grant(old.name, old.scopes, old.ledgers, row[-1]), created_by)
+            grant = Grant(old.name, old.scopes, old.ledgers, row[-1], old.provider)
+            return _insert(connection, tenant, grant, created_by)
 
     def principal(self, key: str) -> Principal | None:
         """Whose key it is; None when it is unknown, revoked or expired. Notes that it was used."""
@@ -178,13 +182,14 @@ class KeyRing:
             row = connection.execute(QUERIES["use"], wanted).fetchone()
         if row is None:
             return None
-        tenant, scopes, ledgers, expires_at = row
+        tenant, scopes, ledgers, expires_at, provider = row
         return Principal(
             tenant=tenant,
             actor=f"key:{form[1]}",
             scopes=expand(scopes),
             ledgers=None if ledgers is None else frozenset(ledgers),
             expires_at=expires_at,
+            provider=provider,
         )
 
 
@@ -203,6 +208,7 @@ def _insert(connection: Connection, tenant: str, grant: Grant, created_by: str) 
             "ledgers": None if grant.ledgers is None else list(grant.ledgers),
             "created_by": created_by,
             "expires_at": grant.expires_at,
+            "provider": grant.provider,
         },
     ).fetchone()
     if row is None:
@@ -215,7 +221,8 @@ def _hash(key: str) -> bytes:
 
 
 def _view(row: tuple[Any, ...]) -> ApiKeyView:
-    id, tenant, prefix, name, scopes, ledgers, created_at, created_by, expires_at, revoked_at, used_at = row
+    id, tenant, prefix, name, scopes, ledgers, created_at, created_by, *ends, provider = row
+    expires_at, revoked_at, used_at = ends
     return ApiKeyView(
         id=id,
         tenant=tenant,
@@ -228,4 +235,5 @@ def _view(row: tuple[Any, ...]) -> ApiKeyView:
         expires_at=expires_at,
         revoked_at=revoked_at,
         last_used_at=used_at,
+        provider=provider,
     )

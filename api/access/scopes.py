@@ -24,6 +24,7 @@ Scope = Literal[
     "credit:application:approve",
     "credit:disbursement:execute",
     "credit:collection:manage",
+    "credit:lead:decide",
     "service:admin",
 ]
 SCOPES: tuple[str, ...] = get_args(Scope)
@@ -46,7 +47,7 @@ ROLES: Mapping[str, tuple[str, ...]] = {
         "credit:collection:manage",
     ),
     "auditor": ("ledger:read", "audit:read"),
-    "provider": ("credit:application:approve",),
+    "provider": ("credit:lead:decide",),
     "borrower": ("credit:application:create",),
     "customer": ("ledger:read",),
 }
@@ -56,7 +57,8 @@ class Principal(Struct, frozen=True, kw_only=True):
     """Somebody whose credentials were accepted.
 
     `actor` is how events name them: `key:<prefix>` or `user:<subject>`. `ledgers` None: all of the tenant's.
-    `expires_at` is when a key ends; None: never, or a token, for which its issuer answers.
+    `expires_at` is when a key ends; None: never, or a token, for which its issuer answers. `provider` is the
+    credit provider that they are; None: they are none.
     `claims` are what a token says beyond that (credit limit, risk rating).
     """
 
@@ -65,6 +67,7 @@ class Principal(Struct, frozen=True, kw_only=True):
     scopes: frozenset[str]
     ledgers: frozenset[str] | None = None
     expires_at: datetime | None = None
+    provider: str | None = None
     claims: dict[str, Any] = {}
 
     def may(self, scope: str) -> bool:

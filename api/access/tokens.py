@@ -17,6 +17,7 @@ from msgspec import Meta, Struct
 from api.access.key_set import KeyNotInSet, KeySet
 from api.access.scopes import Principal, expand
 from ledger.commands import Name
+from ledger.loans.terms import Id
 
 LEEWAY_SECONDS = 30
 LONGEST = 8_192
@@ -45,6 +46,7 @@ class _Claims(Struct, kw_only=True):
     roles: list[str] = []
     credit_permissions: list[str] = msgspec.field(default_factory=list, name="creditPermissions")
     ledgers: list[Name] | None = None
+    provider: Id | None = None
     credit_limit: Annotated[float, Meta(ge=0)] | None = msgspec.field(default=None, name="creditLimit")
     risk_rating: Literal["low", "medium", "high"] | None = msgspec.field(default=None, name="riskRating")
 
@@ -113,6 +115,7 @@ class Tokens:
             actor=f"user:{claims.sub}",
             scopes=scopes,
             ledgers=None if claims.ledgers is None else frozenset(claims.ledgers),
+            provider=claims.provider,
             claims={
                 name: value
                 for name, value in (("creditLimit", claims.credit_limit), ("riskRating", claims.risk_rating))

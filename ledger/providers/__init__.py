@@ -5,7 +5,7 @@ through, each with a bid in it. They answer with offers that stand for a while; 
 or when the borrower accepts one, which makes the loan theirs (`ledger.loans`: funded by them, disbursed from
 their funds, collected for them). For each lead they owe us a fee.
 
-Read accounts, criteria, best, commands, streams, common, admitting, bidding, billing, needs.
+Read accounts, criteria, best, commands, streams, common, admitting, bidding, billing, needs; and telling.
 """
 
 from __future__ import annotations

@@ -14,9 +14,11 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from ledger.chart import MAX_AMOUNT
 from ledger.commands import Command
 from ledger.days import day_of
 from ledger.entry import effective_moment, refuse
+from ledger.loans.accounts import provider_payable
 from ledger.loans.applying import check_limit
 from ledger.loans.calendar import Every
 from ledger.loans.common import borrower_of, policy_of, streams_of
@@ -60,6 +62,8 @@ def distribute(state: State, command: Command, now: int) -> Accepted:
     if state.streams[lead_stream(name)] is not None:
         refuse("lead_exists", lead=name)
     loan = loan_named(state, name, "submitted")
+    if body.requested_amount not in (None, loan.requested):
+        refuse("lead_differs", lead=name, applied=str(loan.requested), amount=str(body.requested_amount))
     borrower = borrower_of(state, loan.borrower)
     wanted = Wanted(loan.asset, loan.requested, body.country, _today(state, now))
     listed = state.streams[PROVIDERS]
@@ -149,9 +153,12 @@ def decide(state: State, command: Command, now: int) -> Accepted:
         assert body.expires_at is not None
         if micros(body.expires_at) <= now:
             refuse("offer_expired", loan=lead_name, expires_at=iso(micros(body.expires_at)))
+        cost = cost_of(offer, _today(state, now))
+        if cost.total > MAX_AMOUNT:
+            refuse("amount_overflow", account=provider_payable(name), asset=lead.asset)
         data |= {
             "offer": dump(offer),
-            "cost": dump(cost_of(offer, _today(state, now))),
+            "cost": dump(cost),
             "expires_at": iso(micros(body.expires_at)),
             "freed": str(bid.taken - offer.amount),
         }
@@ -252,7 +259,9 @@ def standing(lead: Lead, loan: Loan, now: int, day: date) -> list[Candidate]:
             found.append(Candidate(provider, bid.offer, bid.cost, bid.decided_at))
     expired = loan.expires_at is not None and loan.expires_at <= now
     if loan.status == "approved" and loan.offer is not None and not expired:
-        found.append(Candidate(loan.offer.provider, loan.offer, cost_of(loan.offer, day), None))
+        cost = cost_of(loan.offer, day)
+        if cost.total <= MAX_AMOUNT:
+            found.append(Candidate(loan.offer.provider, loan.offer, cost, None))
     return found
 
 

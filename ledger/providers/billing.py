@@ -81,7 +81,8 @@ def invoice(state: State, command: Command, now: int) -> Accepted:
         "lines": lines,
         "total": str(sum(int(line["fee"]) + int(line["tax"]) for line in lines)),
     }
-    streams = [invoice_stream(provider, body.invoice), *(lead_stream(name) for name in body.leads)]
+    leads = (lead_stream(name) for name in body.leads)
+    streams = [invoice_stream(provider, body.invoice), provider_stream(provider), *leads]
     at = effective_moment(state, body, now)
     return record(state, command, "credit_provider_invoiced", now, at, (), streams, data)
 

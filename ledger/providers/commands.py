@@ -166,11 +166,13 @@ class LeadDistribution(
 ):
     """Ask every credit provider that matches for an offer on an application, and charge each its lead fee.
 
-    `tenure` is in days. `commitment` is to who applies, whose data stay outside the book.
+    `tenure` is in days; the amount is that of the application. `commitment` is to who applies, whose data
+    stay outside the book.
     """
 
     operation: ClassVar[str] = "distribute_lead"
     lead_id: Id
+    requested_amount: Amount | None = None
     country: Country
     tenure: Annotated[int, Meta(ge=1, le=LONGEST)]
     purpose: Annotated[str, Meta(max_length=500)] = ""
@@ -180,6 +182,8 @@ class LeadDistribution(
     def __post_init__(self) -> None:
         ProductCommand.__post_init__(self)
         check_text("purpose", self.purpose)
+        if self.requested_amount is not None:
+            self.requested_amount = _integer("requestedAmount", self.requested_amount, 1)
 
 
 class LeadDecision(

@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple
 
 from msgspec import Struct
 
+from ledger.chart import MAX_AMOUNT
 from ledger.text import SECOND
 
 RULES_VERSION = 1
@@ -128,8 +129,8 @@ def against(provider: CreditProvider, wanted: Wanted) -> Iterator[Reason]:
         yield "amount_below_minimum"
     if wanted.amount > criteria.maximum:
         yield "amount_above_maximum"
-    capacity = criteria.capacity.get(wanted.asset)
-    if capacity is not None and provider.taken.get(wanted.asset, 0) + wanted.amount > capacity:
+    capacity = criteria.capacity.get(wanted.asset, MAX_AMOUNT)
+    if provider.taken.get(wanted.asset, 0) + wanted.amount > capacity:
         yield "capacity_taken"
     if criteria.open_leads is not None and provider.open_leads >= criteria.open_leads:
         yield "too_many_open_leads"

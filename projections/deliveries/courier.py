@@ -99,14 +99,15 @@ class Courier:
             row = connection.execute(QUERIES["claim"], asked, binary=True).fetchone()
             if row is None:
                 return None
-            seq, made, url, scheme, secret, former, _, ledger, incarnation, type, recorded_at, event = row
-            id = signing.message_id(place.subscription, incarnation, seq)
+            seq, made, url, scheme, secret, former, _, ledger, incarnation, type, recorded_at, event, to = row
+            id, at = signing.message_id(place.subscription, incarnation, seq), iso(micros(recorded_at))
             told = callback(read_event(event)) if scheme == "kredit" else None
             if told is not None:
                 url, message = told.url(url), Message(id, told.event, told.body)
+            elif to is not None:
+                message = signing.to_provider(id, at, to, read_event(event))
             else:
-                body = signing.envelope(scheme, id, type, iso(micros(recorded_at)), ledger, seq, event)
-                message = Message(id, type, body)
+                message = Message(id, type, signing.envelope(scheme, id, type, at, ledger, seq, event))
             answer = attempt(
                 self._sender,
                 self._vault,

@@ -14,10 +14,13 @@ import hmac
 import secrets
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Raw, Struct
+
+from ledger.events import Event
+from ledger.providers import telling
 
 Scheme = Literal["standard", "sha256", "trueidentity", "kredit"]
 
@@ -64,6 +67,15 @@ CAAS_NAMES = {
 }
 
 
+class _ProviderEnvelope(Struct, frozen=True, rename="camel", omit_defaults=True):
+    event_id: str
+    event_type: str
+    provider_id: str
+    timestamp: str
+    data: dict[str, Any]
+    expires_at: str = ""
+
+
 def message_id(subscription: str, incarnation: int, seq: int) -> str:
     """One for each event, subscription and life of the ledger, for ever."""
     return f"msg_{subscription.replace('-', '')}_{incarnation}_{seq}"
@@ -96,6 +108,13 @@ def envelope(
         named = CAAS_NAMES.get(type, type)
         return msgspec.json.encode(_CaasEnvelope(id, named, recorded_at, ledger, seq, Raw(event)))
     return msgspec.json.encode(_Envelope(id, type, recorded_at, ledger, seq, Raw(event)))
+
+
+def to_provider(id: str, recorded_at: str, provider: str, event: Event) -> Message:
+    """What a credit provider is sent of an event, whatever the scheme of its signature."""
+    told = telling.told(event, provider)
+    made = _ProviderEnvelope(id, told.event_type, provider, recorded_at, told.data, told.expires_at)
+    return Message(id, told.event_type, msgspec.json.encode(made))
 
 
 def headers(scheme: Scheme, keys: Sequence[str], message: Message, now: datetime) -> dict[str, str]:

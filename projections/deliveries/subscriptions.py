@@ -18,6 +18,9 @@ from ledger.chart import MAX_AMOUNT
 from ledger.errors import LedgerNotFound
 from ledger.events import SCHEMA_VERSIONS
 from ledger.kredit.callbacks import CALLBACKS
+from ledger.loans.terms import Id
+from ledger.providers import telling
+from ledger.providers.commands import MOST_PROVIDERS
 from ledger.text import check_text, iso, micros, whose
 from ledger.vault import Vault
 from ledger.wire import Connection
@@ -26,7 +29,9 @@ from projections.deliveries.courier import QUERIES, Endpoint, utc_now
 from projections.deliveries.sending import Answer
 from projections.deliveries.signing import Message, Scheme
 
-MAX_SUBSCRIPTIONS = 50  # of one ledger
+# Of one ledger; credit providers' apart from the others.
+MAX_SUBSCRIPTIONS = 50
+MAX_OF_PROVIDERS = 2 * MOST_PROVIDERS
 FORMER_SECRET_FOR = timedelta(hours=24)
 NEWEST = 2**63 - 1
 
@@ -45,7 +50,7 @@ class SubscriptionNotFound(LookupError):
 
 
 class TooManySubscriptions(Exception):
-    """The ledger has MAX_SUBSCRIPTIONS."""
+    """The ledger has as many as it may: `args[0]`."""
 
 
 def _check_types(types: list[str] | None) -> None:
@@ -80,10 +85,12 @@ class Opening(Struct, frozen=True, forbid_unknown_fields=True):
 
     `after`: begin beyond this seq; absent: with what comes from now on. `secret`: absent, one is made. In
     scheme `kredit` `url` is the address of Kredit's backend; events that tell it nothing are not sent.
+    `provider`: a credit provider, which is told in its own words what concerns it (docs/providers.md).
     """
 
     url: Url
     types: EventTypes | None = None
+    provider: Id | None = None
     scheme: Scheme = "standard"
     secret: Secret | None = None
     description: Description = ""
@@ -95,6 +102,8 @@ class Opening(Struct, frozen=True, forbid_unknown_fields=True):
         _types_of(self.scheme, self.types)
         if self.secret is not None:
             signing.check_secret(self.scheme, self.secret)
+        if self.provider is not None and (self.types is not None or self.scheme == "kredit"):
+            raise ValueError("`types` of a `provider` are what concerns it, in a scheme that is not Kredit's")
 
 
 class Rotation(Struct, frozen=True, forbid_unknown_fields=True):
@@ -136,6 +145,7 @@ class Subscription(Struct, frozen=True):
     former_secret_until: str | None
     waiting: int
     dead: int
+    provider: str | None = None
 
 
 class WithSecret(Struct, frozen=True):
@@ -184,15 +194,17 @@ def create(connection: Connection, vault: Vault, ledger: str, asked: Opening) ->
     secret = asked.secret or signing.new_secret(asked.scheme)
     subscription = str(uuid4())
     with _work(connection, ledger, subscription) as named:
+        named |= {"provider": asked.provider}
         [(count,)] = connection.execute(QUERIES["count"], named).fetchall()
-        if count >= MAX_SUBSCRIPTIONS:
-            raise TooManySubscriptions(ledger)
+        limit = MAX_SUBSCRIPTIONS if asked.provider is None else MAX_OF_PROVIDERS
+        if count >= limit:
+            raise TooManySubscriptions(limit)
         head = named["head"]
         stored = {
             "scheme": asked.scheme,
             "url": asked.url,
             "description": asked.description,
-            "types": _types_of(asked.scheme, asked.types),
+            "types": sorted(telling.TELLING) if asked.provider else _types_of(asked.scheme, asked.types),
             "secret": vault.seal(secret, subscription),
             "checkpoint": head if asked.after is None else min(asked.after, head),
         }
@@ -342,7 +354,8 @@ def _one(connection: Connection, named: dict[str, Any]) -> Subscription:
 
 
 def _view(row: tuple[Any, ...]) -> Subscription:
-    id, url, scheme, types, description, state, reason, checkpoint, failing, made, former, waiting, dead = row
+    id, url, scheme, types, description, state, reason, checkpoint, *rest = row
+    failing, made, former, waiting, dead, provider = rest
     return Subscription(
         id,
         url,
@@ -357,6 +370,7 @@ def _view(row: tuple[Any, ...]) -> Subscription:
         None if former is None else _at(former),
         waiting,
         dead,
+        provider,
     )
 
 

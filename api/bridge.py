@@ -71,7 +71,7 @@ class Bridge:
             self.webhooks.vault,
             self._submit_behind,
             working=work.sending,
-            stripe_secret=work.stripe_webhook_secret,
+            stripe_secret="" if work.stripe_webhook is None else work.stripe_webhook.secret,
         )
         self.stripe = None if work.stripe is None else StripeRequests(work.stripe)
         self.registry = Registry(self.keys.pool, keeping.folder)

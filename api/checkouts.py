@@ -158,6 +158,12 @@ async def create(call: Call) -> Reply:
         return await refused(call, call.path["ledger"], [asked], outcome)
     assert isinstance(outcome, Recorded | Replayed)
     seq = outcome.event.seq if isinstance(outcome, Recorded) else outcome.seq
+    if isinstance(outcome, Replayed):
+        # Stripe forgets a session's key after a day, and would make another one.
+        standing = await call.bridge.read(reads.order, call.reader, call.path["ledger"], f"co_{name}")
+        if standing.status == "fulfilled":
+            evidence = {"order": standing.id, "fulfilled_by": standing.fulfilled_by}
+            raise Refused(make("order_fulfilled", evidence=evidence))
     sale = await call.bridge.read(_ordered, call.reader, call.path["ledger"], at, f"co_{name}", seq)
     wanted = counted(lambda: session_for(sale, success, cancel, save=body.save_payment_method))
     made = await _or_decline(

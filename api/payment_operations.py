@@ -114,6 +114,7 @@ PAYMENT_OPERATIONS: tuple[Operation, ...] = (
             "package_not_found",
             "package_not_active",
             "order_exists",
+            "order_fulfilled",
             *DATED,
         ),
         description=(

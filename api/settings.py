@@ -61,6 +61,13 @@ class StripeSettings:
 
 
 @dataclass(frozen=True)
+class StripeWebhook:
+    """What Stripe's default endpoint gets that is made without a secret."""
+
+    secret: str = field(repr=False)
+
+
+@dataclass(frozen=True)
 class Buffr:
     """Where Buffr's API is, and the key for it."""
 
@@ -72,7 +79,7 @@ class Work(NamedTuple):
     """What this process does beside answering. `insecure_webhooks`: to http and private addresses too.
 
     `stripe`: checkouts are made; its balance is fetched, where webhooks are worked on (`sending`).
-    `stripe_webhook_secret`: of Stripe's default endpoint, where that is made without one.
+    `stripe_webhook`: the secret of Stripe's default endpoint, where that is made without one.
     `buffr`: vouchers are handed over to it. None: they are not.
     """
 
@@ -80,7 +87,7 @@ class Work(NamedTuple):
     sending: bool = True
     insecure_webhooks: bool = False
     stripe: StripeSettings | None = None
-    stripe_webhook_secret: str = ""
+    stripe_webhook: StripeWebhook | None = None
     buffr: Buffr | None = None
     kyc: Kyc | None = None
 
@@ -124,7 +131,7 @@ def read(environment: Mapping[str, str]) -> Settings:
         sending=_switch(environment, "DAYBOOK_WEBHOOKS", "on"),
         insecure_webhooks=_switch(environment, "DAYBOOK_INSECURE_WEBHOOKS", "off"),
         stripe=_stripe(environment),
-        stripe_webhook_secret=_stripe_webhook_secret(environment),
+        stripe_webhook=_stripe_webhook(environment),
         buffr=_buffr(environment),
         kyc=_kyc(environment),
     )
@@ -156,14 +163,14 @@ def _stripe(environment: Mapping[str, str]) -> StripeSettings | None:
     return StripeSettings(key, address, None if app_url is None else app_url.rstrip("/"))
 
 
-def _stripe_webhook_secret(environment: Mapping[str, str]) -> str:
-    secret = environment.get("STRIPE_WEBHOOK_SECRET") or ""
+def _stripe_webhook(environment: Mapping[str, str]) -> StripeWebhook | None:
+    secret = environment.get("STRIPE_WEBHOOK_SECRET") or None
     try:
-        if secret:
+        if secret is not None:
             STRIPE.check(secret)
     except ValueError:
         raise SettingsError("STRIPE_WEBHOOK_SECRET is not a signing secret such as whsec_...") from None
-    return secret
+    return None if secret is None else StripeWebhook(secret)
 
 
 def _buffr(environment: Mapping[str, str]) -> Buffr | None:

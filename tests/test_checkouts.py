@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from api.payment_operations import PAYMENT_OPERATIONS
-from api.settings import StripeSettings, Work
+from api.settings import SettingsError, StripeSettings, StripeWebhook, Work, read
 from ledger.credits import deciding
 from tests.conftest import NewDatabase
 from tests.senders import SECRETS, signed
@@ -97,7 +97,7 @@ def double() -> Iterator[StripeDouble]:
 @pytest.fixture(scope="module")
 def service(new_database: NewDatabase, double: StripeDouble) -> Iterator[Service]:
     stripe = StripeSettings(KEY, double.address, APP)
-    work = Work(stripe=stripe, stripe_webhook_secret=SECRETS["stripe"])
+    work = Work(stripe=stripe, stripe_webhook=StripeWebhook(SECRETS["stripe"]))
     with new_database() as conninfo, served(conninfo, work=work) as service:
         yield service
 
@@ -204,6 +204,48 @@ def test_a_request_repeated_is_one_order_and_one_session(shop: Shop) -> None:
     assert first == second
     yearly = {**monthly, "interval": "year"}
     assert shop.refused("/checkouts", yearly, headers=named)["code"] == "idempotency_key_reused"
+
+
+def test_an_order_that_is_paid_is_not_offered_to_be_paid_again(shop: Shop) -> None:
+    """Not when Stripe has forgotten its session either, and the same request comes back."""
+    owner = shop.owner()
+    body = {"userId": owner, "packageId": shop.package()}
+    named = {"Idempotency-Key": f"basket of {owner}"}
+    made = shop.ask("/checkouts", body, headers=named)
+    shop.double.pay(made["sessionId"])
+    shop.ask("/checkouts/fulfil", {"sessionId": made["sessionId"]}, 200)
+    asked = len(shop.double.sessions)
+    problem = shop.refused("/checkouts", body, headers=named)
+    assert (problem["code"], problem["evidence"]["order"]) == ("order_fulfilled", made["order"])
+    assert len(shop.double.sessions) == asked
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("STRIPE_SECRET_KEY", "sk test", "STRIPE_SECRET_KEY is not a key"),
+        ("STRIPE_WEBHOOK_SECRET", "secret", "STRIPE_WEBHOOK_SECRET is not a signing secret"),
+        ("STRIPE_API", "http://stripe.example", "STRIPE_API is not an https URL"),
+        ("APP_URL", "myapp.com", "APP_URL is not an https URL"),
+    ],
+)
+def test_settings_of_stripe_are_looked_at_at_the_start(name: str, value: str, says: str) -> None:
+    """Each names itself when it cannot be used; a key never goes over the net in clear."""
+    with pytest.raises(SettingsError, match=says):
+        read({"STRIPE_SECRET_KEY": KEY, name: value})
+    found = read({"STRIPE_SECRET_KEY": KEY, "APP_URL": f"{APP}/", "STRIPE_WEBHOOK_SECRET": SECRETS["stripe"]})
+    assert found.stripe == StripeSettings(KEY, None, APP)
+    assert found.work.stripe_webhook == StripeWebhook(SECRETS["stripe"])
+    assert not [secret for secret in (KEY, SECRETS["stripe"]) if secret in repr(found)]
+
+
+def test_a_new_secret_of_the_setting_is_taken_by_rotating(shop: Shop) -> None:
+    """Of the default endpoint, without showing it; another endpoint needs one of its own."""
+    endpoint = shop.book.get("/inbox/endpoints")["endpoints"][0]
+    rotated = shop.book.call("POST", f"/inbox/endpoints/{endpoint['id']}/rotate")
+    assert (rotated.status_code, rotated.json()["secret"]) == (200, "")
+    problem = shop.book.call("POST", "/inbox/endpoints", {"provider": "stripe"}).json()
+    assert (problem["code"], problem["field"]) == ("invalid_request", "secret")
 
 
 def test_what_stripe_says_no_to_is_told_with_the_field(shop: Shop) -> None:

@@ -30,8 +30,8 @@ PRODUCT = Product(
         "charge": Kind(Item, 2, evolve_item(UNSETTLED)),
         "refund": Kind(Movement, 1, evolve_movement()),
         "payout": Kind(Movement, 1, evolve_movement(IN_TRANSIT)),
-        "dispute": Kind(Item, 1, evolve_item(DISPUTES)),
-        "txn": Kind(Item, 1, evolve_item(UNCLASSIFIED)),
+        "dispute": Kind(Item, 2, evolve_item(DISPUTES)),
+        "txn": Kind(Item, 2, evolve_item(UNCLASSIFIED)),
         "stripe_subscription": Kind(subscriptions.Subscription, 1, subscriptions.evolve_subscription),
     },
     deciders={

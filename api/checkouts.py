@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from hashlib import sha256
-from typing import Annotated, Any, NamedTuple, TypeVar
+from typing import Annotated, Any, NamedTuple
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -40,8 +40,6 @@ from ledger.credits.views import CreditOrder
 from ledger.reader import Reader
 from ledger.text import encode_canonical
 from projections import credit_reads as reads
-
-T = TypeVar("T")
 
 MOST_REFUSALS = 20  # of one session, written down under its key one after another
 
@@ -130,47 +128,62 @@ async def create(call: Call) -> Reply:
     """A session to pay a package in."""
     body: Checkout = decode_body(call.operation.decoder, await call.exchange.body())
     at = await till(call)
-    success, cancel = _back_to(body, at)
-    key = call.exchange.key()
-    name = sha256(f"{at.id}\n{key or uuid4().hex}".encode()).hexdigest()[:40]
+    places = _back_to(body, at)
+    # Nobody else has this name: it is of the ledger and of the caller's key.
+    name = sha256(f"{at.id}\n{call.exchange.key() or uuid4().hex}".encode()).hexdigest()[:40]
     package = await call.bridge.read(_package, call.reader, call.path["ledger"], body.package)
     if body.mode == "subscription":
-        if package is None:
-            raise Refused(make("package_not_found", evidence={"package": body.package}))
-        if not package.is_active:
-            raise Refused(make("package_not_active", evidence={"package": body.package}))
-        sale = _sale(at, body.owner, body.package, package)
-        wanted = counted(lambda: session_for(sale, success, cancel, interval=body.interval))
-        made = await at.stripe.ask(lambda api: api.create_session(wanted, f"daybook:{name}"))
-        return Reply(call.operation.status, CheckoutView(True, text_at(made, "url"), text_at(made, "id"), ""))
+        return await _subscribe(call, at, body, package, places, name)
     if package is not None:
-        counted(lambda: session_for(_sale(at, body.owner, body.package, package), success, cancel))
-    asked = c.command(
-        OrderCredits(owner=body.owner, package=body.package, order=f"co_{name}"),
-        key=key,
-        actor=call.principal.actor,
-        request_id=call.exchange.asked_id,
-    )
+        counted(lambda: session_for(_sale(at, body.owner, body.package, package), *places))
+    order = f"co_{name}"
+    placed = await _placed(call, body, order)
+    if isinstance(placed, Reply):
+        return placed
+    seq, replayed = placed
+    sale = await call.bridge.read(_ordered, call.reader, call.path["ledger"], at, order, seq)
+    wanted = counted(lambda: session_for(sale, *places, save=body.save_payment_method))
+    made = await _or_decline(call, at, order, lambda api: api.create_session(wanted, f"daybook:{order}"))
+    return Reply(call.operation.status, _view(made, order), (REPLAYED,) if replayed else ())
+
+
+async def _subscribe(
+    call: Call, at: Till, body: Checkout, package: Package | None, places: tuple[str, str], name: str
+) -> Reply:
+    """A session for a subscription: nothing is ordered before an invoice is paid (Refused)."""
+    if package is None:
+        raise Refused(make("package_not_found", evidence={"package": body.package}))
+    if not package.is_active:
+        raise Refused(make("package_not_active", evidence={"package": body.package}))
+    sale = _sale(at, body.owner, body.package, package)
+    wanted = counted(lambda: session_for(sale, *places, interval=body.interval))
+    made = await at.stripe.ask(lambda api: api.create_session(wanted, f"daybook:{name}"))
+    return Reply(call.operation.status, _view(made, ""))
+
+
+def _view(session: dict[str, Any], order: str) -> CheckoutView:
+    return CheckoutView(True, text_at(session, "url"), text_at(session, "id"), order)
+
+
+async def _placed(call: Call, body: Checkout, order: str) -> tuple[int, bool] | Reply:
+    """The event that placed the order, and whether it did before; or what refuses it (Refused)."""
+    ledger, key = call.path["ledger"], call.exchange.key()
+    ordering = OrderCredits(owner=body.owner, package=body.package, order=order)
+    asked = c.command(ordering, key=key, actor=call.principal.actor, request_id=call.exchange.asked_id)
     if key is not None:
         asked.fingerprint = sha256(encode_canonical(("create_checkout", body))).digest()
-    (outcome,) = await call.submit(call.path["ledger"], Request([asked]))
+    (outcome,) = await call.submit(ledger, Request([asked]))
     if isinstance(outcome, Refusal):
-        return await refused(call, call.path["ledger"], [asked], outcome)
+        return await refused(call, ledger, [asked], outcome)
     assert isinstance(outcome, Recorded | Replayed)
-    seq = outcome.event.seq if isinstance(outcome, Recorded) else outcome.seq
-    if isinstance(outcome, Replayed):
-        # Stripe forgets a session's key after a day, and would make another one.
-        standing = await call.bridge.read(reads.order, call.reader, call.path["ledger"], f"co_{name}")
-        if standing.status == "fulfilled":
-            evidence = {"order": standing.id, "fulfilled_by": standing.fulfilled_by}
-            raise Refused(make("order_fulfilled", evidence=evidence))
-    sale = await call.bridge.read(_ordered, call.reader, call.path["ledger"], at, f"co_{name}", seq)
-    wanted = counted(lambda: session_for(sale, success, cancel, save=body.save_payment_method))
-    made = await _or_decline(
-        call, at, sale.order, lambda api: api.create_session(wanted, f"daybook:{sale.order}")
-    )
-    view = CheckoutView(True, text_at(made, "url"), text_at(made, "id"), sale.order)
-    return Reply(call.operation.status, view, (REPLAYED,) if isinstance(outcome, Replayed) else ())
+    if isinstance(outcome, Recorded):
+        return outcome.event.seq, False
+    # Stripe forgets a session's key after a day, and would make another one.
+    standing = await call.bridge.read(reads.order, call.reader, ledger, order)
+    if standing.status == "fulfilled":
+        evidence = {"order": order, "fulfilled_by": standing.fulfilled_by}
+        raise Refused(make("order_fulfilled", evidence=evidence))
+    return outcome.seq, True
 
 
 def _back_to(body: Checkout, at: Till) -> tuple[str, str]:

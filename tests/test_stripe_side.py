@@ -100,7 +100,7 @@ def double(running: StripeDouble) -> StripeDouble:
         "payouts": [made("po_1", 1_121), made("po_2", 5, created=LATER)],
     }
     running.compositions = {"po_1": ["txn_charge", "txn_2", "txn_refund", "txn_payout"]}
-    running.balance_off, running.asked = 0, []
+    running.balance_off, running.failures, running.asked = 0, 0, []
     return running
 
 

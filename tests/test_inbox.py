@@ -154,11 +154,12 @@ def test_every_provider_is_taken_in_and_what_has_no_rule_is_parked(
 ) -> None:
     """2xx, stored byte for byte with its headers, parked with a reason that says what to do."""
     path = endpoint(book, provider)["path"]
-    body = json.dumps({"id": "evt_1", "type": "no.such", "event": "no.such", "é": 1}).encode()
+    told = dict.fromkeys(("type", "event", "eventType"), "no.such")
+    body = json.dumps({"id": "evt_1", **told, "é": 1}).encode()
     number = taken(service, path, provider, body)
     found = settled(book, number)
     assert (found["state"], found["provider"]) == ("parked", provider)
-    taught = provider in ("paystack", "buffr", "stripe")
+    taught = provider in ("paystack", "buffr", "stripe", "caas", "trueidentity")
     assert found["reason"] == ("unknown_type" if taught else "no_translation")
     assert "no.such" in found["detail"] or "replay it" in found["detail"]
     whole = book.get(f"/inbox/webhooks/{number}")

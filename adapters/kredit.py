@@ -75,7 +75,7 @@ class PaymentBody(Struct, frozen=True):
     tenant_id: k.TenantId
     plan: _Given
     amount_cents: Annotated[int, Meta(ge=1, le=10**15)]
-    amount_myr: Decimal
+    amount_myr: float
     payment_reference: _Given
     period_start: k.Day
     period_end: k.Day
@@ -91,7 +91,8 @@ class PaymentBody(Struct, frozen=True):
     def __post_init__(self) -> None:
         if self.event != PAYMENT:
             raise ValueError(f"`event` is not {PAYMENT}")
-        if not self.amount_myr.is_finite() or self.amount_myr * 100 != self.amount_cents:
+        # A float is written as the number that was sent, which is exact.
+        if Decimal(repr(self.amount_myr)) * 100 != self.amount_cents:
             raise ValueError("`amount_myr` is not what `amount_cents` says")
         if self.billing_type is not None and self.billing_type.lower() not in _BILLING:
             raise ValueError("`billing_type` is not first_subscription, addon_purchase or renewal")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from adapters import kredit
 from api import handlers
 from api import kredit_reads as reads
 from api import kredit_views as views
@@ -23,7 +24,7 @@ _ASKED = (*DATED, *_POSTING, "kredit_tenant_not_found", "event_too_large", "cloc
 
 
 def _webhook(
-    path: str, id: str, summary: str, handler: Any, answer: type, text: str, *codes: str
+    path: str, id: str, summary: str, handler: Any, told: type, answer: type, text: str, *codes: str
 ) -> Operation:
     return Operation(
         "POST",
@@ -35,6 +36,7 @@ def _webhook(
         scope="none",
         handler=webhooks.for_kredit(handler),
         signed=True,
+        told=told,
         answer=answer,
         codes=(*_ASKED, *codes),
     )
@@ -60,7 +62,7 @@ def _command(
     )
 
 
-def _table(path: str, id: str, summary: str, handler: Any, data: type) -> Operation:
+def _table(path: str, id: str, summary: str, handler: Any, answer: type) -> Operation:
     return Operation(
         "GET",
         f"{_INTERNAL}/admin{path}",
@@ -70,7 +72,7 @@ def _table(path: str, id: str, summary: str, handler: Any, data: type) -> Operat
         scope="ledger:read",
         handler=webhooks.for_kredit(handler),
         query=views.TableQuery,
-        answer=views.Answer[data],  # type: ignore[valid-type]
+        answer=answer,
         codes=("ledger_not_found", "secrets_unavailable"),
     )
 
@@ -81,6 +83,7 @@ KREDIT_OPERATIONS: tuple[Operation, ...] = (
         "request_kredit_verification",
         "Kredit asks for a verification",
         webhooks.verification_requested,
+        kredit.VerificationBody,
         webhooks.VerificationAnswer,
         "Credits are held; the answer says where the borrower goes. The same body again, while its session "
         "is open, has the same answer.",
@@ -94,6 +97,7 @@ KREDIT_OPERATIONS: tuple[Operation, ...] = (
         "create_kredit_tenant",
         "Kredit tells of a tenant",
         webhooks.tenant_created,
+        kredit.TenantBody,
         webhooks.TenantAnswer,
         "`created` is false for a tenant that is known.",
     ),
@@ -102,6 +106,7 @@ KREDIT_OPERATIONS: tuple[Operation, ...] = (
         "request_kredit_payment",
         "Kredit tells that a tenant has paid for a subscription",
         webhooks.payment_requested,
+        kredit.PaymentBody,
         webhooks.PaymentAnswer,
         "It is pending, and no cash, until somebody decides. Asked again, it is answered as it stands.",
         "kredit_request_differs",
@@ -126,17 +131,17 @@ KREDIT_OPERATIONS: tuple[Operation, ...] = (
         "get_kredit_overview",
         "Kredit's tenants and their figures",
         reads.overview,
-        views.Overview,
+        views.OverviewAnswer,
     ),
-    _table("/tenants", "list_kredit_tenants", "Kredit's tenants", reads.tenants, views.Tenants),
+    _table("/tenants", "list_kredit_tenants", "Kredit's tenants", reads.tenants, views.TenantsAnswer),
     _table(
         "/borrowers",
         "list_kredit_borrowers",
         "Borrowers of Kredit's tenants",
         reads.borrowers,
-        views.Borrowers,
+        views.BorrowersAnswer,
     ),
-    _table("/loans", "list_kredit_loans", "Loans of Kredit's tenants", reads.loans, views.Loans),
+    _table("/loans", "list_kredit_loans", "Loans of Kredit's tenants", reads.loans, views.LoansAnswer),
     _command(
         "PUT",
         "/rules",
@@ -189,7 +194,7 @@ KREDIT_OPERATIONS: tuple[Operation, ...] = (
         scope="ledger:read",
         handler=handlers.read(reads.payments),
         query=views.PaymentsQuery,
-        answer=views.PaymentsPage,
+        answer=views.SubscriptionPaymentsPage,
     ),
     _command(
         "POST",

@@ -15,27 +15,30 @@ from anyio import to_thread
 from adapters.inbox.endpoints import default_ledger
 from api.handlers import Call, Reply
 from api.kredit_views import (
-    Answer,
     Borrower,
     BorrowerRow,
     Borrowers,
+    BorrowersAnswer,
     LoanRow,
     Loans,
+    LoansAnswer,
     OfTenant,
     Overview,
+    OverviewAnswer,
     OverviewRow,
     Pagination,
-    PaymentsPage,
     PaymentsQuery,
-    PaymentView,
     Performance,
     SessionQuery,
     SessionView,
-    Subscription,
+    SubscriptionPaymentsPage,
+    SubscriptionPaymentView,
     Summary,
     TableQuery,
     TenantRow,
     Tenants,
+    TenantsAnswer,
+    TenantSubscription,
     UsageAnswer,
     UsageQuery,
 )
@@ -80,11 +83,11 @@ def session(reader: Reader, path: dict[str, Any], query: SessionQuery) -> Sessio
     )
 
 
-def payments(reader: Reader, path: dict[str, Any], query: PaymentsQuery) -> PaymentsPage:
+def payments(reader: Reader, path: dict[str, Any], query: PaymentsQuery) -> SubscriptionPaymentsPage:
     """Payments for subscriptions by their request; at most a thousand are looked at."""
     looked_at = query.limit if query.status is None else LOOKED_AT
     after = s.payment_stream(query.after) if query.after else ""
-    found: list[PaymentView] = []
+    found: list[SubscriptionPaymentView] = []
     last, seen = "", 0
     for stream, _ in reader.streams(path["ledger"], "kredit_payment", after=after, limit=looked_at):
         kept: s.Payment = stream.state
@@ -94,11 +97,11 @@ def payments(reader: Reader, path: dict[str, Any], query: PaymentsQuery) -> Paym
             if len(found) == query.limit:
                 break
     more = len(found) == query.limit or seen == looked_at
-    return PaymentsPage(found, last if more else None)
+    return SubscriptionPaymentsPage(found, last if more else None)
 
 
-def _payment(kept: s.Payment) -> PaymentView:
-    return PaymentView(
+def _payment(kept: s.Payment) -> SubscriptionPaymentView:
+    return SubscriptionPaymentView(
         kept.request,
         kept.tenant,
         kept.plan,
@@ -226,7 +229,7 @@ async def overview(call: Call) -> Reply:
     shown = page.of[page.offset : page.offset + page.size]
     rows = [_row(OverviewRow, page, t, of[t.tenant], today, await _contact(call, ledger, t)) for t in shown]
     data = Overview(summary, rows, page.pagination(query, len(page.of)))
-    return Reply(call.operation.status, Answer(True, data))
+    return Reply(call.operation.status, OverviewAnswer(True, data))
 
 
 async def tenants(call: Call) -> Reply:
@@ -255,7 +258,7 @@ async def tenants(call: Call) -> Reply:
         }
         rows.append(_row(TenantRow, page, tenant, of[tenant.tenant], today, contact, **more))
     data = Tenants(rows, page.pagination(query, len(page.of)))
-    return Reply(call.operation.status, Answer(True, data))
+    return Reply(call.operation.status, TenantsAnswer(True, data))
 
 
 async def borrowers(call: Call) -> Reply:
@@ -281,7 +284,7 @@ async def borrowers(call: Call) -> Reply:
         ]
         return Borrowers(rows, page.pagination(query, total))
 
-    return Reply(call.operation.status, Answer(True, await call.bridge.read(read, call.reader)))
+    return Reply(call.operation.status, BorrowersAnswer(True, await call.bridge.read(read, call.reader)))
 
 
 async def loans(call: Call) -> Reply:
@@ -312,7 +315,7 @@ async def loans(call: Call) -> Reply:
         ]
         return Loans(rows, page.pagination(query, total))
 
-    return Reply(call.operation.status, Answer(True, await call.bridge.read(read, call.reader)))
+    return Reply(call.operation.status, LoansAnswer(True, await call.bridge.read(read, call.reader)))
 
 
 def _today(reader: Reader, ledger: str) -> str:
@@ -352,11 +355,11 @@ def _row(
     )
 
 
-def _subscription(tenant: s.Tenant, today: str) -> Subscription | None:
+def _subscription(tenant: s.Tenant, today: str) -> TenantSubscription | None:
     if not tenant.plan:
         return None
     status: Literal["ACTIVE", "EXPIRED"] = "ACTIVE" if today <= tenant.subscribed_to else "EXPIRED"
-    return Subscription(tenant.plan, status, tenant.subscribed_from, tenant.subscribed_to)
+    return TenantSubscription(tenant.plan, status, tenant.subscribed_from, tenant.subscribed_to)
 
 
 def _of(tenant: s.Tenant) -> OfTenant:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Generic, Literal, TypeVar
+from typing import Annotated, Literal
 
 from msgspec import Meta, Raw, Struct
 
@@ -12,8 +12,6 @@ from ledger.kredit import commands as k
 from ledger.kredit import streams as s
 from ledger.loans.statuses import KreditLoan
 from ledger.loans.terms import Rating
-
-T = TypeVar("T")
 
 _LedgerName = Annotated[
     Name, Meta(description="The ledger with Kredit's tenants, where the key sees several.")
@@ -90,7 +88,7 @@ class SessionView(Struct, frozen=True):
     ends_at: str
 
 
-class PaymentView(Struct, frozen=True):
+class SubscriptionPaymentView(Struct, frozen=True):
     """A payment for a subscription; `released` of its net is earned. Minor units."""
 
     request: str
@@ -112,10 +110,10 @@ class PaymentView(Struct, frozen=True):
     matched: bool
 
 
-class PaymentsPage(Struct, frozen=True):
+class SubscriptionPaymentsPage(Struct, frozen=True):
     """Payments; `next` continues as `after`, null at the end. A filter may let none through."""
 
-    payments: list[PaymentView]
+    payments: list[SubscriptionPaymentView]
     next: str | None
 
 
@@ -128,14 +126,7 @@ class Pagination(Struct, frozen=True, rename="camel"):
     total_pages: int
 
 
-class Answer(Struct, Generic[T], frozen=True):
-    """Kredit's envelope."""
-
-    success: bool
-    data: T
-
-
-class Subscription(Struct, frozen=True, rename="camel"):
+class TenantSubscription(Struct, frozen=True, rename="camel"):
     """What a tenant subscribed last."""
 
     plan: str
@@ -176,7 +167,7 @@ class TenantRow(OverviewRow, frozen=True, rename="camel"):
     billing: k.Billing
     contact_number: str | None
     registration_number: str | None
-    subscription: Subscription | None
+    subscription: TenantSubscription | None
     subscribed_at: str | None
 
 
@@ -265,3 +256,31 @@ class Loans(Struct, frozen=True):
 
     loans: list[LoanRow]
     pagination: Pagination
+
+
+class OverviewAnswer(Struct, frozen=True):
+    """Kredit's envelope of figures and tenants."""
+
+    success: bool
+    data: Overview
+
+
+class TenantsAnswer(Struct, frozen=True):
+    """Kredit's envelope of tenants."""
+
+    success: bool
+    data: Tenants
+
+
+class BorrowersAnswer(Struct, frozen=True):
+    """Kredit's envelope of borrowers."""
+
+    success: bool
+    data: Borrowers
+
+
+class LoansAnswer(Struct, frozen=True):
+    """Kredit's envelope of loans."""
+
+    success: bool
+    data: Loans

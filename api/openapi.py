@@ -189,7 +189,7 @@ _STATUS_WORDS = {
 
 def document() -> dict[str, Any]:
     """The whole document."""
-    structs = [t for o in OPERATIONS for t in (o.body, o.answer) if t not in (None, bytes)]
+    structs = [t for o in OPERATIONS for t in (o.body, o.answer, o.told) if t not in (None, bytes)]
     _, schemas = msgspec.json.schema_components([*structs, Problem, Event], ref_template=_REF)
     schemas = _ecma(schemas)
     for name in ("EventView", "InclusionProof"):
@@ -320,10 +320,12 @@ def _operation(operation: Operation) -> dict[str, Any]:
         content = {media.decode(): file for media in operation.uploads}
         made["requestBody"] = {"required": True, "description": "The file, as it is.", "content": content}
     elif operation.signed:
+        told = operation.told
+        shape = {"type": "object"} if told is None else {"$ref": _REF.format(name=told.__name__)}
         made["requestBody"] = {
             "required": True,
             "description": "What the provider sends and signs, as it is.",
-            "content": {"application/json": {"schema": {"type": "object"}, "example": operation.example}},
+            "content": {"application/json": {"schema": shape, "example": operation.example}},
         }
     return made
 

@@ -76,6 +76,7 @@ class Operation:
     """One method of one path. `status`, `media` and `answer` (bytes: as they are) are those of success.
 
     `signed`: a webhook, whose signature is its credentials, and whose body is nobody's but the provider's.
+    `told`: what stands in it, where only one thing can.
     `uploads`: the media types of a file that is its body.
     """
 
@@ -101,6 +102,7 @@ class Operation:
         media: bytes = JSON,
         feed: bool = False,
         signed: bool = False,
+        told: type | None = None,
         uploads: tuple[bytes, ...] = (),
     ) -> None:
         self.method = method
@@ -119,6 +121,7 @@ class Operation:
         self.description = description
         self.feed = feed
         self.signed = signed
+        self.told = told
         self.uploads = uploads
         self.example: Any = EXAMPLES.get(id, {}).get("body")
         self.answer_example: Any = EXAMPLES.get(id, {}).get("answer")

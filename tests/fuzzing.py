@@ -26,6 +26,7 @@ import structlog
 from psycopg.conninfo import make_conninfo
 
 import api.handlers
+from api.examples import EXAMPLES
 from sql.embedded import running
 from sql.migrate import migrate
 from tests.daybook_command import ROOT, own_data
@@ -37,8 +38,8 @@ from tests.served import Service, move, served
 
 LEDGER = "/v1/ledgers/main"
 CHART: dict[str, Any] = {
-    "products": ["credits", "payments", "vouchers", "loans", "providers"],
-    "assets": ["USD/2", "EUR/2", "JPY/0", "NAD/2", "CREDIT.enrichment/0"],
+    "products": ["credits", "payments", "vouchers", "loans", "providers", "kredit"],
+    "assets": ["USD/2", "EUR/2", "JPY/0", "NAD/2", "MYR/2", "CREDIT.enrichment/0"],
     "accounts": [
         {"pattern": "cash", "type": "asset"},
         {"pattern": "bank", "type": "asset"},
@@ -108,6 +109,8 @@ def furnish(service: Service) -> dict[str, str]:
         assert time.monotonic() < deadline
         time.sleep(0.05)
     numbers = [one["number"] for one in service.get(f"{inbox}/webhooks")["webhooks"]]
+    loans = furnish_loans(service, LEDGER)
+    furnish_kredit(service, made)
     hook = made(f"{LEDGER}/subscriptions", {"url": "https://hooks.invalid/ledger"})["subscription"]["id"]
     return {
         "job": job,
@@ -127,9 +130,24 @@ def furnish(service: Service) -> dict[str, str]:
         **vouchers,
         "void_hold.seq": "6",
         "reverse_transaction.seq": "4",
-        **furnish_loans(service, LEDGER),
+        **loans,
         **furnish_providers(service, LEDGER),
     }
+
+
+def furnish_kredit(service: Service, made: Callable[[str, Any], Any]) -> None:
+    """The lender of the document's examples, who pays afterwards, and has paid for its subscription."""
+    made(f"{LEDGER}/inbox/endpoints", {"provider": "kredit", "secret": SECRETS["kredit"], "default": True})
+    for path, operation in (
+        ("tenant-created", "create_kredit_tenant"),
+        ("subscription-payment-request", "request_kredit_payment"),
+    ):
+        body = json.dumps(EXAMPLES[operation]["body"]).encode()
+        headers = signed("kredit", body)
+        sent = service.client.post(f"/api/webhooks/kredit/{path}", content=body, headers=headers)
+        assert sent.is_success, sent.text
+    terms = {"billing": "postpaid"}
+    assert service.call("PUT", f"{LEDGER}/kredit/tenants/cm7tenant", terms).is_success
 
 
 def furnish_reconciliation(service: Service, made: Callable[[str, Any], Any]) -> None:
@@ -219,6 +237,7 @@ def fuzz(service: Service, folder: Path, *options: str) -> Found:
                 "PYTHONPATH": str(ROOT),
                 "DAYBOOK_TEST_IDS": json.dumps(ids),
                 "DAYBOOK_TEST_SECRET": SECRETS["buffr"],
+                "DAYBOOK_TEST_KREDIT_SECRET": SECRETS["kredit"],
                 "DAYBOOK_TEST_KEY": as_admin(service.base)["authorization"].removeprefix("Bearer "),
             },
             capture_output=True,

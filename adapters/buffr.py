@@ -103,7 +103,7 @@ def _amount(data: Any, decimals: int) -> int | Park | None:
         units = Decimal(str(given)).scaleb(decimals)
         if units != units.to_integral_value() or not 0 < units <= MAX_AMOUNT:
             raise InvalidOperation
-    except InvalidOperation:
+    except ArithmeticError:
         return Park(
             "amount_not_understood", f"The amount is not above zero with {decimals} decimals at most."
         )

@@ -190,6 +190,10 @@ def test_a_late_report_that_contradicts_changes_nothing(service: Service, book: 
             {"event": "voucher.redeemed", "data": {"voucher_id": "V1", "amount": "ten"}},
             "amount_not_understood",
         ),
+        (
+            {"event": "voucher.redeemed", "data": {"voucher_id": "V1", "amount": "1e99999999"}},
+            "amount_not_understood",
+        ),
         ({"event": "voucher.redeemed", "data": {"voucher_id": "V1", "amount": -1}}, "amount_not_understood"),
         (
             {"event": "voucher.redeemed", "data": {"voucher_id": "V1", "amount": True}},

@@ -50,8 +50,10 @@ def test_a_route_that_is_named_as_ours_exists(document: Path) -> None:
     ours = {(operation.method, named(operation.path)) for operation in OPERATIONS}
     for row in tables(document):
         place = 0 if row[1] == "the same" else 1
-        routes = {(method, named(path)) for method, path in ROUTE.findall(row[place])}
-        assert routes <= ours, row
+        routes = ROUTE.findall(row[place])
+        for method, path in routes:
+            # Some documents leave away what is before a ledger's own paths.
+            assert {(method, named(path)), (method, named(f"...{path}"))} & ours, row
         assert routes or row[1] == "-" or document.stem != "seed-routes", row
 
 

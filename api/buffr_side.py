@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import closing
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
@@ -275,6 +275,6 @@ def _minor(said: object, asset: str) -> int | None:
         units = Decimal(str(said)).scaleb(int(asset.rpartition("/")[2]))
         if units != units.to_integral_value() or not 0 <= units <= MAX_AMOUNT:
             raise ValueError(said)
-    except InvalidOperation:
+    except ArithmeticError:
         raise ValueError(said) from None
     return int(units)

@@ -121,7 +121,7 @@ def statuses(item: reads.ItemView) -> tuple[list[str], list[str]]:
 
 def test_each_way_to_differ_has_its_outcome_and_both_statuses(book: Book, double: Buffr) -> None:
     """What agrees is counted; what was not handed over, and is not known there, is no finding."""
-    book.issue("match", "status", "amount", "left", "gone", "twice", "silent", "odd")
+    book.issue("match", "status", "amount", "left", "gone", "twice", "silent", "odd", "huge")
     book.issue("waiting", handed_over=False)
     book.issue("own", programme="own")
     book.issue("old")
@@ -135,6 +135,7 @@ def test_each_way_to_differ_has_its_outcome_and_both_statuses(book: Book, double
         "data": [{"id": "b1", "status": "delivered"}, {"id": "b2", "status": "delivered"}]
     }
     double.records["odd"] = {"status": "delivered", "amount": 0.001}
+    double.records["huge"] = {"status": "delivered", "amount": "1e999999999"}
     del double.statuses["gone"]
     double.silent.add("silent")
     done = book.run()
@@ -148,10 +149,11 @@ def test_each_way_to_differ_has_its_outcome_and_both_statuses(book: Book, double
         "twice": "duplicate",
         "silent": "unknown",
         "odd": "unknown",
+        "huge": "unknown",
         "heard-of": "missing_here",
     }
     assert done.counts == Counter(outcomes.values()) | {"match": 3}  # match, twice, old
-    assert (done.status, done.match_rate, done.unresolved) == ("finished", "27.27", 8)
+    assert (done.status, done.match_rate, done.unresolved) == ("finished", "25.00", 9)
     assert statuses(found["status"]) == (["delivered"], ["redeemed"])
     assert (found["amount"].here[0]["amount"], found["amount"].there[0]["amount"]) == ("10000", "9950")
     assert (found["left"].here[0]["amount"], found["left"].there[0]["amount"]) == ("6000", "1000")

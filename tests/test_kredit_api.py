@@ -18,6 +18,7 @@ import psycopg
 import pytest
 
 from api.settings import Kyc, SettingsError, Work, read
+from ledger.kredit.callbacks import CALLBACKS
 from projections.audit import live
 from projections.credits import Credits
 from projections.verify import verify
@@ -525,6 +526,34 @@ def test_what_people_do_is_done_once(platform: Platform) -> None:
         assert first.is_success, first.text
         assert (again.status_code, again.content) == (first.status_code, first.content)
         assert again.headers["idempotency-replayed"] == "true"
+
+
+def test_an_address_that_is_gone_ends_its_message_alone(platform: Platform) -> None:
+    """410 from one request's address: that message is dead, and what goes elsewhere is still told."""
+    gone = f"/gone-{next(_numbers)}"
+    platform.hears.behaviour = lambda came, line: line.answer(410 if came.path == gone else 204)
+    tenant = platform.tenant(80)
+    first = platform.ask(tenant, webhook_url=platform.base + gone).json()["session_id"]
+    platform.tell(first, "kyc.session.started")
+    platform.heard(gone)
+    second = platform.ask(tenant).json()["session_id"]
+    platform.tell(second, "kyc.session.started")
+    platform.heard(f"/{tenant}")
+    [kept] = platform.book.get("/subscriptions")["subscriptions"]
+    assert (kept["state"], kept["dead"]) == ("active", 1)
+    assert len(platform.heard(gone)) == 1
+
+
+def test_a_subscription_of_kredits_has_callbacks_alone(platform: Platform) -> None:
+    """All of them unless some are asked for; an event that tells Kredit nothing is refused, by its field."""
+    [kept] = platform.book.get("/subscriptions")["subscriptions"]
+    assert kept["types"] == list(CALLBACKS)
+    path, body = f"/subscriptions/{kept['id']}", {"url": kept["url"]}
+    wrong = platform.book.call("PUT", path, {**body, "types": ["transaction_posted"]})
+    assert (wrong.status_code, wrong.json()["field"]) == (400, "types")
+    new = {**body, "scheme": "kredit", "types": ["transaction_posted"]}
+    assert platform.book.call("POST", "/subscriptions", new).status_code == 400
+    assert platform.book.call("PUT", path, body).json()["types"] == list(CALLBACKS)
 
 
 # ---------------------------------------------------------------- reading

@@ -58,7 +58,7 @@ BEYOND_A_SCHEMA = re.compile(
             # the terms of loans
             r"`(?:grace|fee|servicing_rate|costs)` (?:leaves|is|are) ",
             r"`(?:name|steps)` of a waterfall|`buckets` do not rise|`from_days` of `provisioning`",
-            r"`order` names each part once",
+            r"`order` names each part once|`assignee` or `status` is needed",
             # credit providers
             r"`decision` (?:approved needs|rejected has)|`(?:minimumLoanAmount|processingFee)` is more than",
             r"`interestRateRange` ends before|`leads` names one twice|is not that of the path",

@@ -88,6 +88,7 @@ KREDIT_OPERATIONS: tuple[Operation, ...] = (
         "Credits are held; the answer says where the borrower goes. The same body again, while its session "
         "is open, has the same answer.",
         "verification_unpaid",
+        "verification_open",
         "usage_limit_exceeded",
         "kyc_unavailable",
         "kyc_not_configured",

@@ -73,6 +73,8 @@ def translate(event: Event, settings: StripeEndpoint = NO_SETTINGS) -> Translati
         return Park("object_not_understood", f"In the object of {event.type}, {error}.")
     except NotWhole as error:
         return Park("amount_not_whole", f"{error}.")
+    except ValueError as error:
+        return Park("not_postable", f"What it says cannot be posted: {error}.")
 
 
 def _other_ledger(told: Told) -> str:

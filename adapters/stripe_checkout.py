@@ -119,6 +119,13 @@ def charge_for(ledger: str, order: CreditOrder, customer: str, payment_method: s
     }
 
 
+def order_named(session: dict[str, Any]) -> str:
+    """The order that is paid in a session; empty: none. A subscription's is paid by its invoices."""
+    if text_at(session, "mode") == "subscription":
+        return ""
+    return text_at(session, "metadata", "order") or text_at(session, "client_reference_id")
+
+
 def named_ledger(session: dict[str, Any]) -> str:
     """The ledger that a session was made for; empty: it was not made here."""
     return text_at(at(session, "metadata"), "ledger")

@@ -24,6 +24,7 @@ from adapters.stripe_checkout import (
     Sale,
     is_paid,
     named_ledger,
+    order_named,
     session_for,
 )
 from adapters.stripe_objects import PROVIDER, StripeEndpoint
@@ -40,8 +41,6 @@ from ledger.credits.views import CreditOrder
 from ledger.reader import Reader
 from ledger.text import encode_canonical
 from projections import credit_reads as reads
-
-MOST_REFUSALS = 20  # of one session, written down under its key one after another
 
 Url = Annotated[
     str, Meta(pattern=r"^https?://[!-~]+\Z", max_length=2_000, examples=["https://myapp.com/success"])
@@ -197,10 +196,17 @@ def _back_to(body: Checkout, at: Till) -> tuple[str, str]:
             detail = f"`{name}` is missing, and APP_URL is not set."
             raise Refused(make("invalid_request", detail, field=name))
         place = given or f"{at.stripe.app_url}{path}"
-        if not urlsplit(place.replace("{CHECKOUT_SESSION_ID}", "")).hostname:
+        if not _host(place.replace("{CHECKOUT_SESSION_ID}", "")):
             raise Refused(make("invalid_request", f"`{name}` names no host.", field=name))
         places.append(place)
     return places[0], places[1]
+
+
+def _host(url: str) -> str | None:
+    try:
+        return urlsplit(url).hostname
+    except ValueError:  # brackets that are no address
+        return None
 
 
 def _package(reader: Reader, ledger: str, package: str) -> Package | None:
@@ -293,7 +299,7 @@ async def session_of(call: Call, at: Till, id: str) -> tuple[dict[str, Any], Cre
     except StripeNotFound:
         raise Refused(make("checkout_not_found", evidence={"session": id})) from None
     named = named_ledger(session)
-    order_id = text_at(session, "metadata", "order") or text_at(session, "client_reference_id")
+    order_id = order_named(session)
     order = await call.bridge.read(order_if_any, call.reader, call.path["ledger"], order_id)
     # One that was not made here is of this ledger if its order is.
     if named != at.ledger and (named or order is None):

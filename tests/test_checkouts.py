@@ -157,6 +157,7 @@ def test_addresses_of_the_request_go_before_those_of_the_setting(shop: Shop) -> 
         ({"userId": "1", "packageId": "9", "interval": "year"}, "invalid_request", "interval"),
         ({"userId": "1", "packageId": "9", "successUrl": "javascript:x"}, "invalid_request", "successUrl"),
         ({"userId": "1", "packageId": "9", "cancelUrl": "https://?x"}, "invalid_request", "cancelUrl"),
+        ({"userId": "1", "packageId": "9", "successUrl": "https://[x"}, "invalid_request", "successUrl"),
         ({"userId": "1", "packageId": "9", "price": 1}, "invalid_request", "price"),
     ],
 )
@@ -528,6 +529,27 @@ def test_a_subscription_grants_with_each_invoice_once(shop: Shop) -> None:
     for _ in range(2):
         assert shop.settled(shop.told("invoice.paid", next_one))["state"] == "posted"
     assert shop.credits(owner) == 200
+
+
+def test_a_subscriptions_session_shows_nobodys_order(shop: Shop) -> None:
+    """Its reference is its owner, who may be called as somebody else's order is."""
+    package, order = shop.package(), f"both-{next(_numbers)}"
+    placed = shop.ask("/purchases", {"userId": shop.owner(), "packageId": package, "order": order})
+    assert placed["id"] == order
+    made = shop.checkout(order, package, mode="subscription")
+    shown = shop.book.get(f"/credits/checkouts/{made['sessionId']}")
+    assert (shown["metadata"]["userId"], shown["order"]) == (order, None)
+
+
+def test_an_invoice_that_was_paid_otherwise_is_parked_and_not_granted_by_hand(shop: Shop) -> None:
+    """Paid from the customer's balance at Stripe: less money than tax alone; a sentence says so."""
+    package, owner = shop.package(), shop.owner()
+    made = shop.checkout(owner, package, mode="subscription")
+    invoice = shop.double.invoices[shop.double.pay(made["sessionId"])["invoice"]]
+    invoice |= {"amount_paid": 0, "total_taxes": [{"amount": 80}]}
+    assert shop.settled(shop.told("invoice.paid", invoice))["reason"] == "not_postable"
+    problem = shop.refused("/checkouts/fulfil", {"sessionId": made["sessionId"]})
+    assert (problem["code"], problem["evidence"]["reason"]) == ("checkout_grants_nothing", "not_postable")
 
 
 def test_an_invoices_package_is_found_by_its_price(shop: Shop) -> None:

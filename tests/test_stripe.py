@@ -27,7 +27,7 @@ from tests.daybook_command import daybook
 from tests.exhaustive import EXHAUSTIVE
 from tests.senders import SECRETS, signed
 from tests.served import served
-from tests.stripe_events import Event, Shop, charge, dispute, event, refund, session
+from tests.stripe_events import Event, Shop, charge, dispute, event, invoice, refund, session
 from tests.stripe_sales import SALES, Step, books, steps
 
 ROOT = Path(__file__).parent.parent
@@ -176,6 +176,14 @@ def test_an_audit_finds_the_books_right(shop: MakeShop) -> None:
         (charge(metadata={"ledger": "other"}), "ignored", "of the ledger other"),
         (event("payment_intent.succeeded", id="pi_1"), "ignored", "what was bought"),
         ({"id": "evt_x", "type": "charge.succeeded"}, "ignored", "not succeeded"),
+        (charge(amount_captured=0), "parked", "not between 1 and"),
+        (invoice("invoice.paid", amount=0, tax=80), "parked", "part of `amount`"),
+        (event("payout.paid", id="po_1", amount=2**70, status="paid"), "parked", "not between"),
+        (
+            event("customer.subscription.updated", id="sub_1", status="active", metadata={"userId": "\0"}),
+            "parked",
+            "NUL",
+        ),
     ],
 )
 def test_what_an_event_means(shop: MakeShop, told: Event, state: str, reason: str) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from ledger.batch import Recorded, Refusal
 from ledger.chart import AccountPattern, ChartDocument
-from ledger.credits.commands import CreatePackage, DeductCredits
+from ledger.credits.commands import AddCredits, CreatePackage, DeductCredits
 from ledger.credits.purchase_commands import (
     FreezePurchase,
     FulfilOrder,
@@ -431,13 +431,27 @@ def test_an_open_item_is_applied_once_and_not_to_a_products_account() -> None:
     put = ApplyOpenItem(item="payment:pi_1", account="costs")
     assert desk.refused(put) == ("item_not_open", {"item": "payment:pi_1"})
     desk.done(charge())
-    wrong = ApplyOpenItem(item="payment:pi_1", account="stripe:unsettled")
-    assert desk.refused(wrong)[0] == "account_of_product"
+    for kept in ("stripe:unsettled", "payments:unapplied", "payments:disputes_receivable"):
+        wrong = ApplyOpenItem(item="payment:pi_1", account=kept)
+        assert desk.refused(wrong) == ("account_of_product", {"account": kept, "product": "payments"})
     desk.done(put)
     assert "payment:pi_1" not in open_items(desk)
     assert desk.refused(put) == ("item_not_open", {"item": "payment:pi_1"})
     desk.done(refund())
     assert open_items(desk)["payment:pi_1"] == {USD: 2_160}
+    _check_items_add_up(desk)
+
+
+def test_credits_added_for_money_are_paid_from_an_item() -> None:
+    """The one that is named, and that is closed by it; else one of their own, on the work list."""
+    desk = CreditDesk(CHART)
+    lot: dict[str, Any] = {"owner": "42", "credit_type": "enrichment", "amount": 10, "asset": USD}
+    desk.done(charge())
+    assert open_items(desk)["payment:pi_1"] == {USD: -2_160}
+    desk.done(AddCredits(cost=2_160, payment="pi_1", **lot))
+    assert "payment:pi_1" not in open_items(desk)
+    own = desk.done(AddCredits(cost=500, reference="a form", **lot))
+    assert open_items(desk)[f"payment:{own.data['payment']}"] == {USD: 500}
     _check_items_add_up(desk)
 
 

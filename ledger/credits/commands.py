@@ -24,6 +24,8 @@ _segment = r"^[A-Za-z0-9_.\-]+\Z"
 Owner = Annotated[str, Meta(pattern=_segment, max_length=80, examples=["42"])]
 CreditType = Annotated[str, Meta(pattern=_segment, max_length=40, examples=["enrichment"])]
 Id = Annotated[str, Meta(pattern=_segment, max_length=64, examples=["starter"])]
+# It names a stream of payments.
+Item = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.\-]*\Z", max_length=200, examples=["pi_1"])]
 Seq = Annotated[int, Meta(ge=1)]
 Priority = Annotated[int, Meta(ge=0, le=1_000)]
 Days = Annotated[int, Meta(ge=0, le=36_600)]
@@ -41,7 +43,8 @@ class _Of(ProductCommand, forbid_unknown_fields=True, omit_defaults=True, kw_onl
 class AddCredits(_Of, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, rename="camel"):
     """Grant a lot: bought for `cost` minor units of `asset` (tax apart), or given for nothing.
 
-    What was bought is paid from `payments:unapplied`; `payment` names its open item there.
+    What was bought is paid from `payments:unapplied`; `payment` names its open item there (one of its own,
+    `added-` and the event's number, unless given).
     """
 
     operation: ClassVar[str] = "add_credits"
@@ -49,7 +52,7 @@ class AddCredits(_Of, forbid_unknown_fields=True, omit_defaults=True, kw_only=Tr
     transaction_type: TransactionType = "purchase"
     cost: AmountOrZero = 0
     asset: AssetCode | None = None
-    payment: Reference = ""
+    payment: Item = ""
     priority: Priority = 0
     expires_at: Moment | None = None
 
@@ -63,7 +66,6 @@ class AddCredits(_Of, forbid_unknown_fields=True, omit_defaults=True, kw_only=Tr
             raise ValueError("`cost` needs its `asset`, such as USD/2")
         if self.cost and self.transaction_type != "purchase":
             raise ValueError("`cost` is for what was bought: `transactionType` purchase")
-        check_text("payment", self.payment)
 
 
 class DeductCredits(_Of, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, rename="camel"):

@@ -121,8 +121,11 @@ def _top_up(state: State, body: SetWalletSettings) -> Needs:
 _NEEDS: dict[type, Callable[[State, Any], Needs]] = {
     DeductCredits: lambda state, body: _use(body.owner, body.credit_type),
     **dict.fromkeys(
-        (AddCredits, AdjustCredits, HoldCredits, ChangeHold, CaptureHold, ReleaseHold),
+        (AdjustCredits, HoldCredits, ChangeHold, CaptureHold, ReleaseHold),
         lambda state, body: _wallet(body.owner, body.credit_type),
+    ),
+    AddCredits: lambda state, body: _wallet(
+        body.owner, body.credit_type, *([f"payment:{body.payment}"] if body.payment else [])
     ),
     RefundCredits: _refund,
     CreatePackage: lambda state, body: Needs([] if body.package is None else [f"package:{body.package}"]),

@@ -8,12 +8,11 @@ from msgspec import Meta, Struct, field
 
 from ledger.chart import AssetCode
 from ledger.commands import Amount, AmountOrZero, ProductCommand, Reference, _integer
-from ledger.credits.commands import CreditType, Days, Id, Owner
+from ledger.credits.commands import CreditType, Days, Id, Item, Owner
 from ledger.credits.lots import Policy
 from ledger.text import check_text
 
-# They name streams of payments.
-Item = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.\-]*\Z", max_length=200, examples=["pi_1"])]
+# They name streams of payments, as `Item` does.
 Dispute = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.\-]+\Z", max_length=200, examples=["dp_1"])]
 RefundId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.\-]+\Z", max_length=200, examples=["re_1"])]
 Window = Literal["minute", "hour", "day", "month"]

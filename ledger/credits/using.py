@@ -56,8 +56,11 @@ def add(state: State, command: Command, now: int) -> Accepted:
     )
     change.grant(lot, "issued")
     data: dict[str, Any] = {"source": lot.source}
+    streams = []
     if body.cost:
-        data["payment"] = body.payment or body.reference
+        data["payment"] = body.payment or f"added-{state.seq + 1}"
+        item = f"payment:{data['payment']}"
+        streams.append(item if body.payment else fresh(state, item))
     return record_change(
         state,
         command,
@@ -68,6 +71,7 @@ def add(state: State, command: Command, now: int) -> Accepted:
         body.owner,
         body.credit_type,
         data,
+        streams=streams,
         extra=[debit(UNAPPLIED, lot.asset, body.cost)] if body.cost else [],
     )
 

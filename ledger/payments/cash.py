@@ -305,6 +305,8 @@ def _moved_to(state: State, balance: Mapping[str, int], source: str, address: st
     terms = account.terms if account is not None else None
     pattern = state.chart.find(address)
     product = terms.product if terms is not None else pattern.product if pattern is not None else ""
+    if address in (UNAPPLIED, DISPUTES):  # shared with credits, but each balance there is of an item
+        product = "payments"
     if product:
         refuse("account_of_product", account=address, product=product)
     lines: list[Line] = []

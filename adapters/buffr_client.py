@@ -15,6 +15,8 @@ import httpcore
 import msgspec
 from msgspec import Struct
 
+from adapters.adapter import plain
+
 DISBURSE = "/api/utilities/vouchers/disburse"
 STATUS = "/api/v1/vouchers/"
 TRIES = 3
@@ -24,6 +26,7 @@ FAILURES = 5
 OPEN_SECONDS = 30.0
 CONNECTIONS = 8
 LONGEST_ID = 255
+LONGEST_REASON = 1_000
 
 # What says something about us or about the moment, and nothing about the voucher.
 _NOT_OF_VOUCHER = {401, 403, 404, 405, 408, 409, 425, 429}
@@ -42,9 +45,10 @@ class Declined(Struct, frozen=True):
 
 
 class Later(Struct, frozen=True):
-    """Nothing is known; asking again with the same key is safe."""
+    """Nothing is known; asking again with the same key is safe. `answered`: others may fare better."""
 
     reason: str
+    answered: bool = False
 
 
 class Unknown(Exception):
@@ -115,12 +119,12 @@ class BuffrClient:
             said = _object(body)
             inner = said.get("data")
             found = said.get("deliveryId") or (inner.get("deliveryId") if isinstance(inner, dict) else "")
-            return Taken(str(found or "")[:LONGEST_ID])
+            return Taken(plain(str(found or ""), LONGEST_ID))
         if 400 <= status < 500 and status not in _NOT_OF_VOUCHER:
             said = _object(body)
             why = said.get("error") or said.get("message") or "without a reason"
-            return Declined(f"Buffr answered {status}: {why}"[:1_000])
-        return Later(f"Buffr answered {status}")
+            return Declined(plain(f"Buffr answered {status}: {why}", LONGEST_REASON))
+        return Later(f"Buffr answered {status}", answered=True)
 
     def records(self, voucher: str) -> list[dict[str, Any]]:
         """What Buffr says of a voucher, with a `status`: one, none, or several by mistake (Unknown)."""
@@ -170,6 +174,6 @@ class BuffrClient:
 def _object(body: bytes) -> dict[str, Any]:
     try:
         said = msgspec.json.decode(body)
-    except msgspec.MsgspecError:
+    except ValueError:  # no JSON, or no UTF-8
         return {}
     return said if isinstance(said, dict) else {}

@@ -41,6 +41,7 @@ TURN = 200
 POLL_SECONDS = 1.0
 REST_SECONDS = 10.0  # after Buffr could not be asked
 SEEN_SECONDS = 30.0  # a projection is not so far behind
+ASIDE_SECONDS = 300.0  # what fails by itself, so that it keeps nobody else waiting
 
 
 class Waiting(NamedTuple):
@@ -76,7 +77,7 @@ class Distributor:
         self._registry = registry
         self._vault = vault
         self._closing = threading.Event()
-        self._seen: dict[Waiting, float] = {}
+        self._aside: dict[Waiting, float] = {}  # until when
         self._thread = threading.Thread(target=self._work, name="daybook-distribution", daemon=True)
         self._thread.start()
 
@@ -105,8 +106,8 @@ class Distributor:
                 return
         while not self._closing.is_set():
             now = time.monotonic()
-            self._seen = {one: at for one, at in self._seen.items() if now - at < SEEN_SECONDS}
-            known = [f"{one.whole} {one.voucher}" for one in self._seen]
+            self._aside = {one: until for one, until in self._aside.items() if now < until}
+            known = [f"{one.whole} {one.voucher}" for one in self._aside]
             wanted = {**asked, "waiting": known, "limit": TURN}
             turn = [Waiting(*row) for row in connection.execute(QUERIES["to_distribute"], wanted)]
             outcomes = list(pool.map(self.hand_over, turn))
@@ -126,6 +127,8 @@ class Distributor:
             )
             if isinstance(outcome, Later):
                 log.warning("distribution.later", voucher=waiting.voucher, reason=outcome.reason)
+                if outcome.answered:
+                    self._put_aside(waiting, ASIDE_SECONDS)
                 return outcome
             body: c.Body
             if isinstance(outcome, Declined):
@@ -138,8 +141,15 @@ class Distributor:
         except (WriterError, VaultError) as error:
             log.warning("distribution.later", voucher=waiting.voucher, reason=str(error))
             return Later(type(error).__name__)
-        self._seen[waiting] = time.monotonic()
+        except Exception as error:
+            log.error("distribution.defect", voucher=waiting.voucher, exc_info=error)
+            self._put_aside(waiting, ASIDE_SECONDS)
+            return Later(type(error).__name__)
+        self._put_aside(waiting, SEEN_SECONDS)
         return None
+
+    def _put_aside(self, waiting: Waiting, seconds: float) -> None:
+        self._aside[waiting] = time.monotonic() + seconds
 
     def _state(self, waiting: Waiting) -> Voucher | None:
         """The voucher at head, if it is still to be distributed: what the list says may be old."""

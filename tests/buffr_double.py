@@ -35,6 +35,7 @@ class Buffr:
     asked_about: list[str] = field(default_factory=list)
     failing: list[int] = field(default_factory=list)  # statuses of the next answers, before anything is done
     declines: set[str] = field(default_factory=set)
+    conflicts: set[str] = field(default_factory=set)
     distributed: Callable[[str], None] = lambda voucher: None  # after distributing, before answering
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -49,6 +50,8 @@ class Buffr:
             voucher = body["voucher_id"]
             if voucher in self.declines:
                 return 422, {"error": "no such wallet"}
+            if voucher in self.conflicts:
+                return 409, {"error": "under way"}
             self.distributions[voucher] += 1
             self.statuses[voucher] = "delivered"
             answer = {"success": True, "deliveryId": f"D-{voucher}-{self.distributions[voucher]}"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import json
 import signal
 import socket
 import subprocess
@@ -13,13 +14,16 @@ from contextlib import suppress
 from typing import Any
 from unittest.mock import patch
 
+import httpcore
 import httpx
 import psycopg
 import pytest
+from cryptography.exceptions import InvalidTag
 
 from adapters import buffr_client
 from adapters.buffr_client import Breaker, BuffrClient, Declined, Later, Taken, Unknown
 from api import distribution
+from api.registry import Registry
 from api.settings import Buffr as Access
 from api.settings import SettingsError, Work, read
 from tests.buffr_double import API_KEY, Buffr, buffr
@@ -79,7 +83,7 @@ def test_what_is_declined_is_told_from_what_may_come_later() -> None:
         declined = client(double).disburse("k1", {"voucher_id": "V1"})
         assert declined == Declined("Buffr answered 422: no such wallet")
         stranger = BuffrClient(double.url, "wrong", pause=lambda seconds: None)
-        assert stranger.disburse("k2", {"voucher_id": "V2"}) == Later("Buffr answered 401")
+        assert stranger.disburse("k2", {"voucher_id": "V2"}) == Later("Buffr answered 401", answered=True)
         double.failing = [500] * 3
         assert client(double).disburse("k3", {"voucher_id": "V3"}) == Later("Buffr answered 500")
     assert isinstance(client(double).disburse("k4", {"voucher_id": "V4"}), Later)  # nobody is there
@@ -129,6 +133,28 @@ def test_a_voucher_that_buffr_does_not_know_is_none_and_no_answer_is_unknown() -
         assert client(double).records("V2") == []
     with pytest.raises(Unknown):
         client(double).records("V1")
+
+
+def test_what_buffr_writes_is_taken_as_a_ledger_takes_texts() -> None:
+    """Control characters and other spellings of letters stop nothing; what is no text at all says nothing."""
+    raw = b""
+
+    def asked(**spoken: Any) -> BuffrClient:
+        found = client(Buffr("http://127.0.0.1:1"))
+        status = spoken.pop("status", 200)
+        content = raw or json.dumps(spoken).encode()
+        answer = httpcore.Response(status, content=content)
+        answer.read()
+        found._pool.request = lambda *a, **k: answer  # type: ignore[method-assign]
+        return found
+
+    assert asked(deliveryId="D\0-1").disburse("k", {}) == Taken("D?-1")
+    declined = asked(status=422, error="Jose\u0301 has no wallet").disburse("k", {})
+    assert declined == Declined("Buffr answered 422: Jos\u00e9 has no wallet")
+    raw = b'{"status": "\xff"}'
+    assert asked().disburse("k", {}) == Taken("")
+    with pytest.raises(Unknown, match="without a status"):
+        asked().records("V1")
 
 
 def test_settings_name_both_or_none() -> None:
@@ -198,6 +224,29 @@ def test_what_is_issued_is_handed_over_once(service: Service, double: Buffr) -> 
     until(lambda: book.get("/voucher-metrics")["distributed"] == 2)
     found = book.get("/voucher-metrics")
     assert (found["to_distribute"], found["declined"], found["success_rate"]) == (3, 1, "66.67")
+
+
+def test_what_cannot_be_handed_over_keeps_nobody_waiting(service: Service, double: Buffr) -> None:
+    """Neither one that Buffr always puts off nor one that fails here; each is put aside, the others go on."""
+    book = service.open(CHART)
+    opened(book)
+    ask(book, "/beneficiaries/B1", {"name": "Maria Shikongo"}, "PUT")
+    double.conflicts.add("V1")
+
+    def broken(self: Registry, tenant: str, ledger: str, kind: Any, name: str) -> Any:
+        if self is not None and fails:
+            fails.pop()
+            raise InvalidTag
+        return known(self, tenant, ledger, kind, name)
+
+    known, fails = Registry.person, [1]
+    with patch.object(Registry, "person", broken), patch.object(distribution, "TURN", 1):
+        ask(book, "/vouchers", new("V0"))
+        until(lambda: not fails)
+        for name in ("V1", "V2"):
+            ask(book, "/vouchers", new(name))
+        until(lambda: book.get("/vouchers/V2").get("distributed"))
+    assert [body["voucher_id"] for _, body in double.asked] == ["V1", "V2"]
 
 
 @pytest.mark.torture

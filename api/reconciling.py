@@ -133,6 +133,8 @@ def run_next(
     """
     for name in _names(base):
         begun = found(reader, ledger, name)
+        if begun is not None and begun.side != comparison.about.side:
+            raise RunRefused(Rejection("reconciliation_exists", {"run": name}))
         if begun is not None and begun.status == "finished" and not anew:
             return begun
         if begun is not None and begun.status == "running" and not _same(begun, comparison.about):

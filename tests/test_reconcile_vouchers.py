@@ -20,7 +20,7 @@ from ledger import reconciliation_reads as reads
 from ledger.batch import Recorded, Request
 from ledger.chart import ChartDocument
 from ledger.reader import Reader
-from ledger.reconciliation.commands import ResolveItem, StartRun
+from ledger.reconciliation.commands import AbandonRun, FinishRun, RecordItems, ResolveItem, StartRun
 from ledger.reconciliation.streams import REPORTS, Run
 from ledger.vouchers import commands as v
 from ledger.vouchers.codes import hash_of
@@ -287,7 +287,9 @@ def test_a_report_that_contradicts_is_an_item_until_it_is_resolved(book: Book) -
     book.do(ResolveItem(run=REPORTS, item="2.1", explanation="a slip of the agent's"))
     assert reads.run(book.reader, book.name, REPORTS).unresolved == 2
     start = StartRun(run=REPORTS, side="buffr", source="me", digest="0" * 64)
-    assert code(do(book.writer, start, ledger=book.name)) == "reconciliation_exists"
+    finish = FinishRun(run=REPORTS, counts={}, kinds={}, first_day=DAY, last_day=DAY)
+    for body in (start, RecordItems(run=REPORTS, page=4, items=()), finish, AbandonRun(run=REPORTS)):
+        assert code(do(book.writer, body, ledger=book.name)) == "reconciliation_exists"
 
 
 def test_a_run_of_another_side_is_not_gone_on_with(book: Book) -> None:

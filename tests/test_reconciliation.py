@@ -279,6 +279,19 @@ def test_what_cannot_be_gone_on_with_is_abandoned(
     whole(book)
 
 
+def test_another_side_s_run_is_neither_answered_nor_abandoned(book: str, tmp_path: Path) -> None:
+    """A side that is asked by the name of another's run is refused, and that run goes on."""
+    start = StartRun(run="daily", side="buffr", source="s", digest="0" * 64)
+    finish = FinishRun(run="daily", counts={}, kinds={}, first_day="2026-01-05", last_day="2026-01-05")
+    with closing(Reader(book)) as reader, writing(book) as writer:
+        for body in (start, finish):
+            done(do(writer, body))
+            for anew in (False, True):
+                with pytest.raises(reconciling.RunRefused, match="reconciliation_exists"):
+                    compare_next(writer, reader, [], tmp_path, anew=anew)
+        assert reads.run(reader, "main", "daily").status == "finished"
+
+
 def test_a_run_that_ended_on_the_way_is_gone_on_with(
     book: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

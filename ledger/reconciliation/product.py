@@ -46,6 +46,8 @@ def _run(state: State, name: str) -> Run:
 
 
 def _running(state: State, name: str) -> Run:
+    if name == REPORTS:
+        refuse("reconciliation_exists", run=name)
     run = _run(state, name)
     if run.status != "running":
         refuse("reconciliation_has_ended", run=name, status=run.status)

@@ -328,14 +328,17 @@ VOUCHER_OPERATIONS: tuple[Operation, ...] = (
         "voucher_already_delivered",
         optional_body=True,
     ),
-    _on_voucher("/expire", "expire_voucher", "Expire a voucher", v.Expiry, optional_body=True),
-    _on_voucher("/cancel", "cancel_voucher", "Cancel a voucher", v.Cancellation),
+    _on_voucher(
+        "/expire", "expire_voucher", "Expire a voucher", v.Expiry, "already_recorded", optional_body=True
+    ),
+    _on_voucher("/cancel", "cancel_voucher", "Cancel a voucher", v.Cancellation, "already_recorded"),
     _on_voucher(
         "/fail",
         "fail_voucher",
         "Record that a voucher could not be distributed",
         v.Failure,
         "voucher_already_failed",
+        "already_recorded",
     ),
     _on_voucher(
         "/reissue",

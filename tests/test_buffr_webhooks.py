@@ -176,6 +176,16 @@ def test_a_late_report_that_contradicts_changes_nothing(service: Service, book: 
     sound(book)
 
 
+def test_an_expiry_that_both_have_is_no_matter_for_people(service: Service, book: Book) -> None:
+    """The voucher's time comes here and there: Buffr's report waits for nobody and is no discrepancy."""
+    issue(book, "V1")
+    ask(book, "/vouchers/V1/expire", {})
+    head = book.head()
+    found = settled(book, report(service, "expired", "V1"))
+    assert (found["state"], book.head()) == ("posted", head)
+    assert book.get("/voucher-metrics")["discrepancies"] == 0
+
+
 @pytest.mark.parametrize(
     ("body", "reason"),
     [

@@ -287,6 +287,26 @@ def test_a_report_that_contradicts_a_final_state_changes_nothing(database: str, 
     assert balances(database) == before
 
 
+def test_a_report_of_what_is_known_contradicts_nothing(database: str, writer: Writer) -> None:
+    """What expired here expires there too; what was issued again is dead there. Nothing of it is an item."""
+    for name, end in (
+        ("V1", v.Expiry()),
+        ("V2", v.Cancellation(reason="moved away")),
+        ("V3", v.Reissue(replacement="V4", code_hash=hashed("V4"))),
+    ):
+        done(do(writer, issue(name)))
+        done(do(writer, on(name, end)))
+    for body in (
+        on("V1", v.Expiry(reported=True)),
+        on("V2", v.Cancellation(reason="as told", reported=True)),
+        on("V3", v.Cancellation(reason="as told", reported=True)),
+        on("V3", v.Failure(reason="lost", reported=True)),
+    ):
+        assert code(do(writer, body)) == "already_recorded"
+    assert recorded(do(writer, on("V1", v.Cancellation(reason="x", reported=True)))).event.data["page"] == 1
+    assert code(do(writer, on("V1", v.Expiry()))) == "voucher_not_open"
+
+
 def test_a_report_of_more_than_remains_is_a_contradiction(database: str, writer: Writer) -> None:
     """Half of it cannot be paid by us: people look at it; a report without an amount means what remains."""
     done(do(writer, issue("V1")))

@@ -1,9 +1,10 @@
 """Vouchers: issued, delivered, redeemed in parts, expired, cancelled, failed, issued again.
 
 What somebody outside reports (`reported`) has happened, whatever the book thinks of it. A report that the
-state of the voucher allows is posted like a command; one that contradicts a final state becomes
-`voucher_contradicted`, which changes nothing and opens an item of the reconciliation `reports`; except that a
-redemption which happened before the voucher expired takes back the expiry.
+state of the voucher allows is posted like a command; one that says what is known is `already_recorded`; one
+that contradicts a final state becomes `voucher_contradicted`, which changes nothing and opens an item of the
+reconciliation `reports`; except that a redemption which happened before the voucher expired takes back the
+expiry.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ from ledger.vouchers import commands as c
 from ledger.vouchers.beneficiaries import check_there
 from ledger.vouchers.programmes import programme_of
 from ledger.vouchers.streams import Voucher
+
+# What may be reported of a final state and contradicts nothing: it is known, or it is of a dead voucher.
+_AGREES = {"expired": {"expired"}, "cancelled": {"cancelled"}, "reissued": {"cancelled", "failed"}}
 
 
 def issue(state: State, command: Command, now: int) -> Accepted:
@@ -270,6 +274,8 @@ def _contradicted(
     assert isinstance(body, c.OfVoucher)
     if not body.reported:
         refuse("voucher_not_open", voucher=voucher.voucher, status=voucher.status)
+    if said in _AGREES.get(voucher.status, ()):
+        refuse("already_recorded", what=f"{voucher.voucher} {voucher.status}")
     at = effective_moment(state, body, now)
     happened_at = at if body.happened_at is None else micros(body.happened_at)
     page = next_report(state.streams[REPORTS_STREAM])

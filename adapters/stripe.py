@@ -23,7 +23,13 @@ from adapters.stripe_objects import (
     moment,
     post,
 )
-from adapters.stripe_recurring import invoice_failed, invoice_metadata, invoice_paid, subscription
+from adapters.stripe_recurring import (
+    invoice_failed,
+    invoice_metadata,
+    invoice_paid,
+    invoice_payment,
+    subscription,
+)
 from adapters.stripe_transactions import recorded
 from ledger.commands import ProductCommand
 from ledger.credits.purchase_commands import (
@@ -291,6 +297,7 @@ RULES: dict[str, Rule] = {
     ),
     **dict.fromkeys(("invoice.paid", "invoice.payment_succeeded"), invoice_paid),
     "invoice.payment_failed": invoice_failed,
+    "invoice_payment.paid": invoice_payment,
     **dict.fromkeys(
         (
             f"customer.subscription.{what}"

@@ -13,6 +13,7 @@ from adapters.adapter import Ignore, Park, Translation, at, text_at
 from adapters.exponents import minor
 from adapters.stripe_objects import PROVIDER, Misread, Told, post
 from ledger.credits.purchase_commands import FulfilOrder, OrderCredits
+from ledger.payments.invoices import RecordInvoicePayment
 from ledger.payments.subscriptions import RecordInvoiceFailure, RecordStripeSubscription
 
 
@@ -43,6 +44,14 @@ def invoice_paid(told: Told) -> Translation:
         payment=_invoice_payment(told),
     )
     return post(id, OrderCredits(owner=owner, package=package, order=id), body)
+
+
+def invoice_payment(told: Told) -> Translation:
+    """What paid an invoice. Invoices of older versions say so themselves."""
+    paid_by = _paid_by(told.object)
+    if not paid_by:
+        return Ignore("The invoice was not paid at Stripe.")
+    return post("", RecordInvoicePayment(invoice=told.id("invoice"), payment=paid_by))
 
 
 def invoice_failed(told: Told) -> Translation:
@@ -111,11 +120,18 @@ def _sold(invoice: Any) -> Iterator[str]:
             yield text_at(line, *path)
 
 
+def _paid_by(payment: Any) -> str:
+    """The PaymentIntent, else the charge, of an invoice's payment; empty: it was not paid at Stripe."""
+    for name in ("payment_intent", "charge"):
+        if found := text_at(payment, "payment", name) or text_at(payment, "payment", name, "id"):
+            return found
+    return ""
+
+
 def _invoice_payment(told: Told) -> str:
     payments = at(told.object, "payments", "data")
     for payment in payments if isinstance(payments, list) else []:
-        found = text_at(payment, "payment", "payment_intent") or text_at(payment, "payment", "charge")
-        if found:
+        if found := _paid_by(payment):
             return found
     return told.link("payment_intent") or told.link("charge") or told.id()
 

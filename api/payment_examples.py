@@ -154,6 +154,18 @@ PAYMENT_EXAMPLES: dict[str, dict[str, Any]] = {
             "data": {"charge": "ch_1", "payment": "pi_1", "amount": "700", "asset": _USD},
         },
     },
+    "record_invoice_payment": {
+        "body": {"invoice": "in_1", "payment": "pi_3"},
+        "answer": {
+            "seq": 34,
+            "type": "invoice_payment_recorded",
+            "effective_at": _AT,
+            "recorded_at": _AT,
+            "postings": [],
+            "balances": [],
+            "data": {"invoice": "in_1", "payment": "pi_3", "moved": {_USD: "1079"}, "order": "in_1"},
+        },
+    },
     "record_dispute": {
         "body": {**_DISPUTE, "settlements": [_WITHDRAWN]},
         "answer": _entry(

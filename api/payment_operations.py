@@ -11,6 +11,7 @@ from api.operation import DATED, POSTING, Operation
 from ledger import payment_reads as reads
 from ledger.credits.views import CreditOrder
 from ledger.payments import commands as c
+from ledger.payments import invoices
 from ledger.views import EntryView
 
 _LEDGER = "/v1/ledgers/{ledger}"
@@ -186,11 +187,14 @@ PAYMENT_OPERATIONS: tuple[Operation, ...] = (
           "Say what an unclassified balance transaction was", c.ClassifyBalanceTransaction,
           "nothing_to_classify"),
     _fact("/charges", "record_charge", "Record a charge", c.RecordCharge, "already_recorded",
-          description="This and the five below are told by webhooks, and by hand where none came."),
+          description="This and the six below are told by webhooks, and by hand where none came."),
     _fact("/refunds", "record_refund", "Record a refund's cash", c.RecordRefund, "already_recorded"),
     _fact("/refunded-totals", "record_refunded_total", "Note how much was refunded of a charge in all",
           c.RecordRefundedTotal, "already_recorded",
           description="A cross-check: its payment is open while its refunds come to less."),
+    _fact("/invoice-payments", "record_invoice_payment", "Say what paid an invoice",
+          invoices.RecordInvoicePayment, "already_recorded",
+          description="What was bought for the invoice is open with that payment from now on."),
     _fact("/disputes", "record_dispute", "Record a dispute's cash", c.RecordDispute),
     _fact("/payouts", "record_payout", "Record a payout", c.RecordPayout, "already_recorded"),
     _fact("/balance-transactions", "record_balance_transaction", "Record a balance transaction",

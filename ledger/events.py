@@ -122,6 +122,7 @@ SCHEMA_VERSIONS: dict[str, int] = {
     "balance_transaction_recorded": 1,
     "balance_transaction_classified": 1,
     "open_item_applied": 1,
+    "invoice_payment_recorded": 1,
     "stripe_subscription_recorded": 1,
     "invoice_failure_recorded": 1,
     "credits_added": 1,

@@ -54,7 +54,7 @@ class DeskInbox:
             bonus_amount=self.sale.bonus, price=self.sale.price, asset="USD/2",
         )  # fmt: skip
         self.desk.done(package)
-        if self.sale.way != "month":
+        if not self.sale.way.endswith("month"):
             self.desk.done(OrderCredits(owner="42", package="p", order="o"))
         self._settler = Settler(self._submit, lambda: self.now, lambda: 1.0)
 

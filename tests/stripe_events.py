@@ -99,6 +99,19 @@ def invoice(type: str, amount: int = 1_000, tax: int = 0) -> Event:
     )  # fmt: skip
 
 
+def newer_invoice(type: str, amount: int = 1_000, tax: int = 0) -> Event:
+    """An invoice as the API tells it since 2025-03-31: not what paid it."""
+    told = invoice(type, amount, tax)
+    del told["data"]["object"]["payment_intent"]
+    return told
+
+
+def invoice_payment() -> Event:
+    """What paid it."""
+    paid_by = {"type": "payment_intent", "payment_intent": "pi_1"}
+    return event("invoice_payment.paid", id="inpay_1", invoice="in_1", status="paid", payment=paid_by)
+
+
 def txn(type: str, amount: int, fee: int, source: Any, **more: Any) -> dict[str, Any]:
     """A balance transaction as Stripe lists it."""
     id = more.pop("id", f"txn_{type}")

@@ -19,6 +19,8 @@ from tests.stripe_events import (
     dispute,
     event,
     invoice,
+    invoice_payment,
+    newer_invoice,
     payout,
     refund,
     session,
@@ -29,7 +31,9 @@ from tests.stripe_events import (
 USD, MYR, CREDIT = "USD/2", "MYR/2", "CREDIT.enrichment/0"
 OWN = "customers:42:credits:enrichment"
 Step = Any  # an event, a balance transaction that is fetched, or a command of somebody's
-Way = Literal["session", "later", "late failure", "declined", "month", "charged", "free", "nothing"]
+Way = Literal[
+    "session", "later", "late failure", "declined", "month", "newer month", "charged", "free", "nothing"
+]
 Books = dict[tuple[str, str], int]
 
 
@@ -103,6 +107,8 @@ SALES: dict[str, Sale] = {
     "a saved payment method that was charged": Sale(way="charged", used=20),
     "a month of a subscription": Sale(way="month", tax=80, used=20),
     "a month refunded": Sale(way="month", used=20, refunds=(Back(1_000),)),
+    "a newer month refunded in part": Sale(way="newer month", tax=80, used=20, refunds=(Back(540),)),
+    "a newer month lost in a dispute": Sale(way="newer month", used=20, dispute="lost"),
     "another currency": Sale(used=50, rates=(423, 430, 425)),
     "another currency, refunded": Sale(used=50, rates=(423, 430, 425), refunds=(Back(1_000),)),
     "another currency, a refund failed": Sale(rates=(423, 430, 425), refunds=(Back(1_000, failed=True),)),
@@ -141,6 +147,8 @@ def echoes(sale: Sale) -> list[Step]:
             event("invoice.payment_failed", id="in_1", subscription="sub_1", attempt_count=1),
             _subscription("active", 10),
         ]
+    if sale.way == "newer month":
+        told += [newer_invoice("invoice.payment_succeeded", sale.paid, sale.tax), invoice_payment()]
     for number, back in enumerate(sale.refunds):
         id = f"re_{number}"
         told += [
@@ -185,6 +193,8 @@ def _bought(sale: Sale) -> list[Step]:
                 _subscription("incomplete", 0),
                 _subscription("active", 10),
             ]
+        case "newer month":
+            return [newer_invoice("invoice.paid", sale.paid, sale.tax), invoice_payment()]
         case "charged":
             named = {CHARGED_ORDER: "o"}
             return [event("payment_intent.succeeded", id="pi_1", amount_received=sale.paid, metadata=named)]

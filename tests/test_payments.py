@@ -37,6 +37,7 @@ from ledger.payments.commands import (
     RecordRefund,
     RecordRefundedTotal,
 )
+from ledger.payments.invoices import RecordInvoicePayment
 from ledger.payments.items import Item, Payment
 from tests.credit_desk import CreditDesk
 from tests.exhaustive import EXHAUSTIVE
@@ -453,6 +454,27 @@ def test_credits_added_for_money_are_paid_from_an_item() -> None:
     own = desk.done(AddCredits(cost=500, reference="a form", **lot))
     assert open_items(desk)[f"payment:{own.data['payment']}"] == {USD: 500}
     _check_items_add_up(desk)
+
+
+def test_an_invoices_item_is_that_of_what_paid_it() -> None:
+    """Told before or after: what was bought, and a refund by its order, meet the payment's money."""
+    facts = [
+        charge(),
+        RecordInvoicePayment(invoice="in_1", payment="pi_1"),
+        FulfilOrder(order="o", amount=2_160, tax=160, asset=USD, payment="in_1"),
+    ]
+    for order in permutations(facts):
+        desk = CreditDesk(CHART)
+        bought(desk)
+        for fact in order:
+            desk.done(fact)
+        assert set(open_items(desk)) == {"charge:ch_1"}
+        again = RecordInvoicePayment(invoice="in_1", payment="pi_2")
+        assert desk.refused(again) == ("already_recorded", {"what": "what paid in_1"})
+        desk.done(RefundPurchase(order="o", amount=540))
+        assert open_items(desk)["payment:pi_1"] == {USD: -540}
+        desk.done(RefundPurchase(payment="pi_1", amount=540))
+        _check_items_add_up(desk)
 
 
 # ---------------------------------------------------------------- what was bought, found by its payment

@@ -94,7 +94,7 @@ def sales(draw: st.DrawFn) -> Sale:
             refunds.append(Back(amount, failed))
             left -= 0 if failed else amount
     return Sale(
-        way=draw(st.sampled_from(("session", "later", "late failure", "month"))),
+        way=draw(st.sampled_from(("session", "later", "late failure", "month", "newer month"))),
         units=units, bonus=bonus, price=price, tax=tax, used=used, fee=draw(st.integers(-5, price)),
         refunds=tuple(refunds), dispute=fate, rates=rates,
         payout=draw(st.sampled_from(("", "made", "failed", "matched", "matched and failed"))),

@@ -34,7 +34,7 @@ from ledger.credits.purchase_commands import (
     SetWalletSettings,
     UnfreezePurchase,
 )
-from ledger.credits.purchasing import item_of, order_named
+from ledger.credits.purchasing import items_of, order_named
 from ledger.credits.streams import (
     SETTINGS,
     Order,
@@ -68,7 +68,7 @@ def needs(state: State, command: Command) -> Needs:
     order = state.streams.get(name)
     if order is None:
         return Needs([name, *payment])
-    items = [item] if (item := item_of(body, order_name, order.state)) else []
+    items = items_of(state, body, order_name, order.state)
     return _wallet(order.state.owner, order.state.credit_type, name, *payment, *items)
 
 

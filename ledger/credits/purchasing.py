@@ -43,16 +43,23 @@ from ledger.state import Accepted, State
 Purchase = RefundPurchase | ReversePurchaseRefund | FreezePurchase | UnfreezePurchase | LoseDispute
 
 
-def item_of(body: object, name: str, order: Order) -> str:
-    """The stream of the open item that a command about an order posts to; empty: it posts to none."""
+def items_of(state: State, body: object, name: str, order: Order) -> list[str]:
+    """Streams of open items: last the one that a command about an order posts to; none: it posts to none.
+
+    The item of an invoice is that of its payment as soon as this is known.
+    """
     match body:
         case FulfilOrder():
-            return f"payment:{body.payment or name}"
+            named = f"payment:{body.payment or name}"
         case RefundPurchase() | ReversePurchaseRefund():
-            return f"payment:{body.payment or order.payment}"
+            named = f"payment:{body.payment or order.payment}"
         case LoseDispute():
-            return f"dispute:{body.dispute}"
-    return ""
+            return [f"dispute:{body.dispute}"]
+        case _:
+            return []
+    stream = state.streams.get(named)
+    paid_by = "" if stream is None else stream.state.paid_by
+    return [named, f"payment:{paid_by}"] if paid_by else [named]
 
 
 def order_named(state: State, body: Purchase) -> str:
@@ -132,6 +139,7 @@ def fulfil(state: State, command: Command, now: int) -> Accepted:
     change = begin(state, order.owner, order.credit_type)
     room_for(change.wallet, 2 if order.bonus else 1)
     _grant(change, settings_of(state, order.credit_type), body.order, order, net, at, now)
+    item = items_of(state, body, body.order, order)[-1]
     data: dict[str, Any] = {
         "order": body.order,
         "package": order.package,
@@ -140,7 +148,7 @@ def fulfil(state: State, command: Command, now: int) -> Accepted:
         "paid": str(body.amount),
         "tax": str(body.tax),
         "asset": body.asset,
-        "payment": body.payment or body.order,
+        "payment": item.removeprefix("payment:"),
     }
     if body.discount:
         data["discount"] = str(body.discount)
@@ -156,7 +164,7 @@ def fulfil(state: State, command: Command, now: int) -> Accepted:
         order.owner,
         order.credit_type,
         data,
-        streams=[f"order:{body.order}", item_of(body, body.order, order)],
+        streams=[f"order:{body.order}", item],
         extra=[debit(UNAPPLIED, body.asset, body.amount), credit(TAX_PAYABLE, body.asset, body.tax)],
         ends=[f"order:{body.order}:fulfilled"],
     )
@@ -262,7 +270,7 @@ def reverse(state: State, command: Command, now: int) -> Accepted:
         order.owner,
         order.credit_type,
         data,
-        streams=[f"order:{name}", item_of(body, name, order)],
+        streams=[f"order:{name}", items_of(state, body, name, order)[-1]],
         extra=extra,
     )
 
@@ -332,7 +340,7 @@ def _money_back(
         order.owner,
         order.credit_type,
         data,
-        streams=[f"order:{name}", item_of(body, name, order)],
+        streams=[f"order:{name}", items_of(state, body, name, order)[-1]],
         extra=extra,
     )
 

@@ -5,13 +5,13 @@ tells it and in whatever order: what an event posts depends on what its own fact
 never on another fact, so the sum is the same for every order (docs/payments.md,
 tests/test_payments.py, tests/test_stripe_orders.py).
 
-Read accounts, commands, items, cash, subscriptions.
+Read accounts, commands, items, cash, invoices, subscriptions.
 """
 
 from __future__ import annotations
 
 from ledger.commands import Command
-from ledger.payments import cash, subscriptions
+from ledger.payments import cash, invoices, subscriptions
 from ledger.payments import commands as c
 from ledger.payments.accounts import DISPUTES, IN_TRANSIT, PATTERNS, UNAPPLIED, UNCLASSIFIED, UNSETTLED
 from ledger.payments.items import Item, Movement, Payment, evolve_item, evolve_movement, evolve_payment
@@ -44,6 +44,7 @@ PRODUCT = Product(
         c.MatchPayout: cash.match_payout,
         c.ClassifyBalanceTransaction: cash.classify,
         c.ApplyOpenItem: cash.apply,
+        invoices.RecordInvoicePayment: invoices.record_invoice_payment,
         subscriptions.RecordStripeSubscription: subscriptions.record_subscription,
         subscriptions.RecordInvoiceFailure: subscriptions.record_failure,
     },

@@ -28,6 +28,7 @@ from ledger.payments.accounts import (
     UNCLASSIFIED,
     UNSETTLED,
 )
+from ledger.payments.invoices import RecordInvoicePayment
 from ledger.payments.items import Movement, Payment, added, stage_of
 from ledger.payments.subscriptions import RecordInvoiceFailure, RecordStripeSubscription
 from ledger.product import Line, Needs, credit, debit, record
@@ -63,6 +64,8 @@ def needs(state: State, command: Command) -> Needs:
             return Needs([f"txn:{txn}"], [account, UNCLASSIFIED])
         case c.ApplyOpenItem(item=item, account=account):
             return Needs([item], [account, UNAPPLIED, DISPUTES])
+        case RecordInvoicePayment(invoice=invoice, payment=payment):
+            return Needs([f"payment:{invoice}", f"payment:{payment}"])
         case RecordStripeSubscription(subscription=name) | RecordInvoiceFailure(subscription=name):
             return Needs([f"stripe_subscription:{name}"])
     return Needs(streams, ACCOUNTS)

@@ -1,7 +1,8 @@
 """Open items: what the events of a stream have posted to one account, by asset.
 
 An item is open while that balance is not zero. Nothing else is remembered of money, so an item cannot differ
-from the account that it explains: all items of a kind add up to it.
+from the account that it explains: all items of a kind add up to it. An invoice's moves to its
+payment's.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ class Item(Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 
 class Payment(Item, frozen=True, omit_defaults=True, kw_only=True):
-    """A payment. `order` is what was bought with it, once that is known.
+    """A payment, or an invoice, which is `paid_by` one. `order` is what was bought with it, once known.
 
     `fx` is its position by asset before any of it was realised, `realised` the losses less the gains.
     `refunds` are those that were told of it, also those that failed, in its own asset; `refunded` what was
@@ -36,6 +37,7 @@ class Payment(Item, frozen=True, omit_defaults=True, kw_only=True):
     """
 
     order: str = ""
+    paid_by: str = ""
     refunds: dict[str, int] = {}
     refunded: int = 0
     refunds_missing: dict[str, int] = {}
@@ -95,6 +97,8 @@ def evolve_payment(account: str) -> Callable[[Payment | None, Event, str], Payme
 
     def evolve(state: Payment | None, event: Event, stream: str) -> Payment:
         state = state or Payment()
+        if event.type == "invoice_payment_recorded":
+            return _joined(state, event, stream)
         realised = sums(event, (FX_GAIN, FX_LOSS))
         position = added(sums(event, (FX_POSITION,)), realised)
         return _with_refunds(
@@ -110,6 +114,17 @@ def evolve_payment(account: str) -> Callable[[Payment | None, Event, str], Payme
         )
 
     return evolve
+
+
+def _joined(state: Payment, event: Event, stream: str) -> Payment:
+    """The item of the invoice, or that of its payment, which takes over what was open there."""
+    data = event.data
+    is_invoice = stream == f"payment:{data['invoice']}"
+    moved = {asset: int(n) * (-1 if is_invoice else 1) for asset, n in data.get("moved", {}).items()}
+    state = replace(state, balance=added(state.balance, moved))
+    if is_invoice:
+        return replace(state, paid_by=data["payment"])
+    return replace(state, order=data.get("order", state.order))
 
 
 def _with_refunds(state: Payment, event: Event) -> Payment:

@@ -420,6 +420,20 @@ def test_usage_is_limited_within_a_window(desk: CreditDesk) -> None:
     use(desk, 50)
 
 
+def test_what_a_hold_reserved_yesterday_is_not_given_back_today(desk: CreditDesk) -> None:
+    """Of a hold made larger, only what was counted today stops counting today when it is released."""
+    rules(desk, usage_limit=UsageLimit(units=100, window="day"))
+    give(desk, 500)
+    hold = desk.done(HoldCredits(amount=50, **W)).seq
+    desk.wait(DAY)
+    use(desk, 40)
+    desk.done(ChangeHold(hold=hold, increase=10, **W))
+    desk.done(ChangeHold(hold=hold, increase=5, **W))
+    desk.done(ReleaseHold(hold=hold, **W))
+    assert desk.refused(DeductCredits(amount=61, **W))[1]["used"] == "40"
+    use(desk, 60)
+
+
 # ---------------------------------------------------------------- packages and purchases
 
 

@@ -135,8 +135,9 @@ def free(change: Change, number: int, units: int, hold: int, at: int) -> None:
 
 
 def given_back(wallet: Wallet, hold: Hold, units: int) -> dict[str, str]:
-    """Units that were reserved but not used do not count in the window that they were reserved in."""
-    if not units or not hold.window or hold.window != wallet.window:
+    """Units that were reserved but not used do not count in the window that they were counted in."""
+    units = min(units, hold.counted)
+    if not units or hold.window != wallet.window:
         return {}
     return {"window": hold.window, "counted": str(-units)}
 

@@ -139,7 +139,7 @@ _NEEDS: dict[type, Callable[[State, Any], Needs]] = {
 CREDITS = Product(
     name="credits",
     kinds={
-        "wallet": Kind(Wallet, 1, evolve, due, claims),
+        "wallet": Kind(Wallet, 2, evolve, due, claims),
         "usage": Kind(Usage, 1, evolve_usage),
         "package": Kind(Package, 1, evolve_package),
         "order": Kind(Order, 2, evolve_order),

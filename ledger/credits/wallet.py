@@ -20,12 +20,16 @@ HOUR = 3_600 * SECOND
 
 
 class Hold(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
-    """Units that are reserved: (lot, units) in the order in which they will be captured."""
+    """Units that are reserved: (lot, units) in the order in which they will be captured.
+
+    `window` is the window of the usage limit in which units of it were counted last, `counted` how many.
+    """
 
     hold: int
     slices: tuple[tuple[int, int], ...]
     expires_at: int | None = None
     window: str = ""
+    counted: int = 0
 
     @property
     def units(self) -> int:
@@ -205,7 +209,9 @@ def _with_holds(wallet: Wallet, event: Event) -> Wallet:
         )
         changed = True
     if number in holds and event.data.get("counted", "-")[0] != "-":
-        holds[number] = replace(holds[number], window=event.data["window"])
+        hold, window = holds[number], event.data["window"]
+        counted = int(event.data["counted"]) + (hold.counted if hold.window == window else 0)
+        holds[number] = replace(hold, window=window, counted=counted)
     if not changed:
         return wallet
     return replace(wallet, holds=tuple(hold for hold in holds.values() if hold.slices))

@@ -44,7 +44,7 @@ from api.kredit_views import (
 )
 from api.kredit_webhooks import Contact, code_of
 from api.problems import Refused, make, of_validation
-from ledger.days import day_of, day_or_moment
+from ledger.days import day_of
 from ledger.kredit import commands as k
 from ledger.kredit import streams as s
 from ledger.periods import start_of
@@ -155,8 +155,8 @@ def _usage(reader: Reader, ledger: str, query: UsageQuery) -> UsageAnswer:
     asset = _rules(reader, ledger).asset
     zone = ZoneInfo(reader.ledger(ledger).time_zone)
     try:
-        start = day_or_moment("period_start", query.period_start)
-        end = day_or_moment("period_end", query.period_end)
+        start = k.day_of_period("period_start", query.period_start)
+        end = k.day_of_period("period_end", query.period_end)
     except ValueError as error:
         raise Refused(of_validation(error)) from None
     first = micros(start) if isinstance(start, datetime) else start_of(start, zone)

@@ -417,7 +417,7 @@ def test_states_follow_from_the_events() -> None:
 
 
 def test_a_payment_is_pending_until_it_is_decided_once() -> None:
-    """It posts nothing; a second decision is refused, whatever it is; what was refused is not at the bank."""
+    """It posts nothing; a second decision is refused; what is at the bank is approved, and in no product."""
     desk = KreditDesk()
     assert desk.done(paying()).postings == []
     assert desk.refused(paying()) == ("kredit_payment_exists", {"request": "req_1"})
@@ -431,10 +431,20 @@ def test_a_payment_is_pending_until_it_is_decided_once() -> None:
     desk.done(paying("req_2"))
     assert desk.did("req_2", k.DecidePayment(status="rejected", rejection_reason="not found")).postings == []
     assert refusal(desk.on("req_2", APPROVED))[1]["status"] == "rejected"
+    with pytest.raises(ValueError, match="rejection_reason"):
+        k.DecidePayment(status="rejected")
+    with pytest.raises(ValueError, match="rejection_reason"):
+        k.DecidePayment(status="approved", rejection_reason="no")
     assert refusal(desk.on("req_3", APPROVED))[0] == "kredit_payment_not_found"
     assert desk.refused(k.MatchPayment(account="bank", request="req_3"))[0] == "kredit_payment_not_found"
+    for product in (BANK_UNCONFIRMED, DEFERRED, unbilled(TENANT)):
+        assert desk.refused(k.MatchPayment(account=product, request="req_1")) == (
+            "account_of_product",
+            {"account": product, "product": "kredit"},
+        )
     desk.done(MATCHED)
     assert desk.refused(MATCHED)[0] == "already_recorded"
+    assert (BANK_UNCONFIRMED, "MYR/2") not in desk.balances().keys() | desk.claimed().keys()
     for wrong in ({}, {"request": "req_1", "tenant": TENANT, **NOVEMBER}, {"tenant": TENANT}):
         with pytest.raises(ValueError, match="request"):
             k.MatchPayment(account="bank", **wrong)
@@ -550,6 +560,13 @@ def test_periods_are_days_of_the_ledger() -> None:
         paying(period_end="2026-10-31")
     with pytest.raises(ValueError, match="period_start"):
         paying(period_start="last week")
+    for early, late in (
+        ("0001-01-01", "2026-11-30"),
+        ("9999-12-31", "9999-12-31"),
+        ("2026-11-01", "9999-12-31T23:00:00Z"),
+    ):
+        with pytest.raises(ValueError, match="is not in the years 1800 to 9998"):
+            paying(period_start=early, period_end=late)
     mixed = paying("req_2", period_start="2026-11-02", period_end="2026-11-01T00:00:00Z")
     assert desk.refused(mixed)[0] == "period_ends_before"
     assert journal(desk.events[-1]) == []

@@ -7,18 +7,19 @@ day brings the sum to `round_half_even(net x days / days in all)`, so the last d
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, timedelta, tzinfo
 from typing import Any
 
 from ledger.commands import Command
 from ledger.credits.accounts import TAX_PAYABLE
 from ledger.credits.lots import round_half_even
-from ledger.days import day_of, day_or_moment
+from ledger.days import day_of
 from ledger.entry import effective_moment, refuse
 from ledger.kredit import commands as c
 from ledger.kredit.accounts import BANK_UNCONFIRMED, DEFERRED, SUBSCRIPTION_REVENUE, unbilled
 from ledger.kredit.common import rules_of, tenant_of
 from ledger.kredit.streams import Paid, Payment, billing_stream, payment_stream, tenant_stream
+from ledger.loans.common import check_fund
 from ledger.periods import start_of
 from ledger.product import Line, credit, debit, record
 from ledger.state import Accepted, State
@@ -38,7 +39,7 @@ def request(state: State, command: Command, now: int) -> Accepted:
         refuse("kredit_payment_exists", request=body.request)
     if rules.asset not in state.chart.asset_ids:
         refuse("asset_not_in_chart", asset=rules.asset)
-    start, end = period_of(state, body.period_start, body.period_end)
+    start, end = period_of(state.zone, body.period_start, body.period_end)
     tax = round_half_even(body.amount * rules.tax_basis_points, WHOLE + rules.tax_basis_points)
     data: dict[str, Any] = {
         "request": body.request,
@@ -116,7 +117,7 @@ def record_payment(state: State, command: Command, now: int) -> Accepted:
     tenant, rules = tenant_of(state, body.tenant), rules_of(state)
     if tenant.billing != "postpaid":
         refuse("kredit_tenant_prepaid", tenant=tenant.tenant)
-    start, end = period_of(state, body.period_start, body.period_end)
+    start, end = period_of(state.zone, body.period_start, body.period_end)
     name = billing_stream(tenant.tenant, start, end)
     if state.streams[name] is not None:
         refuse("already_recorded", what=name)
@@ -142,6 +143,7 @@ def match(state: State, command: Command, now: int) -> Accepted:
     """The bank has it: DR bank / CR bank unconfirmed."""
     body = command.body
     assert isinstance(body, c.MatchPayment)
+    check_fund(state, body.account)
     name = matched(state, body)
     stream = state.streams[name]
     if stream is None:
@@ -164,14 +166,14 @@ def matched(state: State, body: c.MatchPayment) -> str:
     assert body.tenant is not None
     assert body.period_start is not None
     assert body.period_end is not None
-    return billing_stream(body.tenant, *period_of(state, body.period_start, body.period_end))
+    return billing_stream(body.tenant, *period_of(state.zone, body.period_start, body.period_end))
 
 
-def period_of(state: State, start: str, end: str) -> tuple[date, date]:
+def period_of(zone: tzinfo, start: str, end: str) -> tuple[date, date]:
     """The first and the last day of a period, by the ledger's calendar (Refused)."""
     first, last = (
-        day_of(at, state.zone) if isinstance(at, datetime) else at
-        for at in (day_or_moment("period_start", start), day_or_moment("period_end", end))
+        day_of(at, zone) if isinstance(at, datetime) else at
+        for at in (c.day_of_period("period_start", start), c.day_of_period("period_end", end))
     )
     if last < first:
         refuse("period_ends_before", period_start=first.isoformat(), period_end=last.isoformat())

@@ -5,6 +5,7 @@ Kredit is a platform of lenders. To the book a lender is a *tenant* of Kredit's,
 
 from __future__ import annotations
 
+from datetime import date, datetime
 from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta, Struct, field
@@ -12,7 +13,7 @@ from msgspec import Meta, Struct, field
 from ledger.chart import AssetCode
 from ledger.commands import Address, Amount, Metadata, Moment, Name, ProductCommand, Reference, _integer, _utc
 from ledger.credits.commands import CreditType
-from ledger.days import day_or_moment
+from ledger.days import FIRST_YEAR, day_or_moment
 from ledger.text import check_metadata, check_text
 
 TenantId = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.\-]+\Z", max_length=64, examples=["cm7tenant"])]
@@ -163,8 +164,8 @@ class DecidePayment(ProductCommand, forbid_unknown_fields=True, omit_defaults=Tr
     def __post_init__(self) -> None:
         ProductCommand.__post_init__(self)
         check_text("rejection_reason", self.rejection_reason)
-        if self.status == "approved" and self.rejection_reason:
-            raise ValueError("`rejection_reason` is for what is rejected")
+        if (self.status == "rejected") is not bool(self.rejection_reason):
+            raise ValueError("`rejection_reason` is for what is rejected, which has one")
 
 
 class RecordPayment(ProductCommand, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
@@ -206,7 +207,15 @@ class MatchPayment(ProductCommand, forbid_unknown_fields=True, omit_defaults=Tru
             _check_period(self.period_start, self.period_end)
 
 
+def day_of_period(field: str, text: str) -> date | datetime:
+    """A day or a moment, with days of the calendar on both sides of it (ValueError, naming the field)."""
+    at = day_or_moment(field, text)
+    if not FIRST_YEAR <= at.year < date.max.year:
+        raise ValueError(f"`{field}` is not in the years {FIRST_YEAR} to {date.max.year - 1}")
+    return at
+
+
 def _check_period(start: str, end: str) -> None:
-    first, last = day_or_moment("period_start", start), day_or_moment("period_end", end)
+    first, last = day_of_period("period_start", start), day_of_period("period_end", end)
     if type(first) is type(last) and last < first:
         raise ValueError("`period_end` lies before `period_start`")

@@ -96,7 +96,7 @@ def _payment(state: State, body: c.RecordPayment) -> Needs:
     names = [tenant_stream(body.tenant), RULES]
     accounts = [BANK_UNCONFIRMED, unbilled(body.tenant)]
     try:
-        period = period_of(state, body.period_start, body.period_end)
+        period = period_of(state.zone, body.period_start, body.period_end)
     except Refused:
         return Needs(names, accounts)  # as it is going to be
     return Needs([*names, billing_stream(body.tenant, *period)], accounts)

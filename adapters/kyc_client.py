@@ -7,7 +7,7 @@ Another provider is another client with the same `open`.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Protocol
 
 import httpcore
@@ -21,11 +21,15 @@ CONNECTIONS = 4
 
 
 class Opened(Struct, frozen=True):
-    """Where the person goes, and until when; `id` is the provider's name of the session."""
+    """Where the person goes, and until when (of UTC unless it says); `id` is the provider's own name."""
 
     id: str
     onboarding_url: str
     expires_at: datetime | None = None
+
+    def __post_init__(self) -> None:
+        if self.expires_at is not None and self.expires_at.tzinfo is None:
+            msgspec.structs.force_setattr(self, "expires_at", self.expires_at.replace(tzinfo=UTC))
 
 
 class NotOpened(Struct, frozen=True):

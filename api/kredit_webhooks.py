@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from functools import partial
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 from anyio import CapacityLimiter, to_thread
@@ -30,6 +31,7 @@ from ledger.credits.streams import wallet_stream
 from ledger.credits.wallet import Wallet
 from ledger.kredit import commands as k
 from ledger.kredit import streams as s
+from ledger.kredit.billing import period_of
 from ledger.reader import Reader
 from ledger.rejections import Rejection
 from ledger.text import iso, micros, of_all
@@ -109,17 +111,31 @@ class Asked(Struct, frozen=True):
         found = await self.call.bridge.read(self.reader.stream, self.stored.ledger, name)
         return None if found is None else found[0].state
 
-    async def submit(self, body: c.Body, subject: str = "") -> Outcome:
+    async def submit(self, body: c.Body) -> Outcome:
         """What becomes of a command that follows from it, and is refused the second time (WriterError)."""
-        asked = c.command(body, subject, actor=ACTOR)
-        asked.approver = SIGNATURE
-        [outcome] = await self.call.bridge.submit(self.ledger, Request([asked]))
+        [outcome] = await self.call.bridge.submit(self.ledger, Request([_command(body)]))
         return outcome
+
+    def is_open(self, session: str) -> bool:
+        """Whether a session is not over; for threads."""
+        found = self.reader.stream(self.stored.ledger, s.session_stream(session))
+        return found is not None and found[0].state.is_open
+
+    def end(self, session: str, reason: str) -> None:
+        """The provider did not open a session: it is over; for threads (WriterError)."""
+        report = _command(k.ReportSession(status="failed", reason=reason), session)
+        self.call.bridge.execute(self.ledger, Request([report]))
 
     @property
     def place(self) -> tuple[str, str]:
         """Tenant and ledger."""
         return self.stored.tenant, self.stored.ledger
+
+
+def _command(body: c.Body, subject: str = "") -> c.Command:
+    asked = c.command(body, subject, actor=ACTOR)
+    asked.approver = SIGNATURE
+    return asked
 
 
 # ---------------------------------------------------------------- errors in Kredit's form
@@ -261,11 +277,21 @@ async def payment_requested(call: Call) -> Reply:
     tenant = await _known(asked)
     _check_posted(await settled(call, asked.stored))
     payment: s.Payment = await asked.stream(s.payment_stream(body.request_id))
-    said = (body.tenant_id, body.amount_cents, body.plan, body.payment_reference)
-    if said != (payment.tenant, payment.amount, payment.plan, payment.reference):
+    if not await _is(asked, payment):
         raise Refused(make("kredit_request_differs", evidence={"request": body.request_id}))
     answer = PaymentAnswer(True, payment.request, payment.request, payment.status, tenant.client)
     return Reply(call.operation.status, answer, _headers(asked))
+
+
+async def _is(asked: Asked, payment: s.Payment) -> bool:
+    """Whether a request asks for the payment that is known by its id."""
+    body = kredit.command_of(asked.body, "")
+    assert isinstance(body, k.RequestPayment)
+    view = await asked.call.bridge.read(asked.reader.ledger, asked.stored.ledger)
+    start, end = period_of(ZoneInfo(view.time_zone), body.period_start, body.period_end)
+    about = (body.tenant, body.amount, body.plan, body.payment_reference, body.billing_type)
+    known = (payment.tenant, payment.amount, payment.plan, payment.reference, payment.billing_type)
+    return about == known and (start.isoformat(), end.isoformat()) == (payment.start, payment.end)
 
 
 # ---------------------------------------------------------------- verifications
@@ -284,8 +310,6 @@ async def verification_requested(call: Call) -> Reply:
         session = await _another(asked)
     answer = await to_thread.run_sync(partial(_opened, asked, session), limiter=_asking)
     if isinstance(answer, NotOpened):
-        report = k.ReportSession(status="failed", reason=answer.reason)
-        await asked.submit(report, session.session)
         raise Refused(make("kyc_unavailable", answer.reason))
     return Reply(call.operation.status, answer, _headers(asked))
 
@@ -319,7 +343,11 @@ async def _unpaid(asked: Asked) -> Problem:
 
 
 def _opened(asked: Asked, session: s.Session) -> VerificationAnswer | NotOpened:
-    """Where the borrower goes, as the provider says: it is asked once, and its answer kept."""
+    """Where the borrower goes, as the provider says: it is asked once, and its answer kept.
+
+    A session that it does not open is over before the next request can ask for the same one: otherwise that
+    one could be told of an address whose session the first is about to end.
+    """
     bridge, body = asked.call.bridge, asked.body
     assert isinstance(body, kredit.VerificationBody)
     assert bridge.kyc is not None
@@ -328,10 +356,16 @@ def _opened(asked: Asked, session: s.Session) -> VerificationAnswer | NotOpened:
     failed: list[NotOpened] = []
 
     def ask() -> VerificationAnswer | None:
+        if not asked.is_open(session.session):
+            failed.append(NotOpened("The session is over already: ask for another one."))
+            return None
         opened = provider.open(session.session, document)
         if isinstance(opened, Opened):
-            ends_at = session.ends_at if opened.expires_at is None else micros(opened.expires_at)
+            ends_at = session.ends_at
+            if opened.expires_at is not None:
+                ends_at = min(ends_at, micros(opened.expires_at))
             return VerificationAnswer(session.session, opened.onboarding_url, "pending", iso(ends_at))
+        asked.end(session.session, opened.reason)
         failed.append(opened)
         return None
 

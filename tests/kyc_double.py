@@ -23,7 +23,8 @@ class Provider:
     url: str = ""
     asked: list[dict[str, Any]] = field(default_factory=list)
     failing: list[int] = field(default_factory=list)  # statuses of the next answers
-    opened: Callable[[str], None] = lambda session: None  # after opening, before answering
+    opened: Callable[[str], None] = lambda session: None  # before answering, whatever it answers
+    more: dict[str, Any] = field(default_factory=dict)  # what else it says of what it opens
 
     def sessions(self) -> list[str]:
         """Our names of the sessions that it opened, in order."""
@@ -31,13 +32,16 @@ class Provider:
 
     def open(self, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         """Another session each time."""
+        session = body["metadata"]["daybook_session"]
         if self.failing:
-            return self.failing.pop(0), {"error": "GATEWAY_ERROR"}
+            status = self.failing.pop(0)
+            self.opened(session)
+            return status, {"error": "GATEWAY_ERROR"}
         self.asked.append(body)
         number = len(self.asked)
-        self.opened(body["metadata"]["daybook_session"])
+        self.opened(session)
         url = f"https://ekyc.example.com/onboarding/{number}"
-        return 201, {"id": f"p-{number}", "onboarding_url": url, "status": "pending"}
+        return 201, {"id": f"p-{number}", "onboarding_url": url, "status": "pending", **self.more}
 
 
 @contextmanager

@@ -287,6 +287,42 @@ def test_what_the_provider_refuses_holds_nothing(platform: Platform) -> None:
     assert platform.wallet(tenant) == (0, 40, 0)
 
 
+def test_who_comes_while_the_provider_refuses_is_told_of_no_session_that_is_over(platform: Platform) -> None:
+    """Several requests for a session that is not opened: what they are answered and what is held is open."""
+    tenant = platform.tenant(100)
+    slow = threading.Event()
+
+    def wait(session: str) -> None:
+        slow.wait(0.3)
+
+    platform.kyc.failing, platform.kyc.opened = [500], wait
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            answers = list(pool.map(lambda _: platform.ask(tenant), range(4)))
+    finally:
+        platform.kyc.opened = lambda session: None
+    opened = {answer.json()["session_id"] for answer in answers if answer.status_code == 200}
+    assert 502 in {answer.status_code for answer in answers} <= {200, 502}
+    assert [platform.session(session)["status"] for session in opened] == ["pending"] * len(opened)
+    assert platform.wallet(tenant) == (100 - 40 * len(opened), 40 * len(opened), 0)
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [("2026-11-21T10:00:00", "2026-11-21T10:00:00.000000Z"), ("9999-12-31T23:59:59Z", None), (None, None)],
+)
+def test_a_session_ends_when_the_provider_says_or_the_book_before_it(
+    platform: Platform, said: str | None, told: str | None
+) -> None:
+    """A moment without an offset is of UTC; credits are held until the book's own end, and no longer."""
+    platform.kyc.more = {"expires_at": said}
+    try:
+        answer = platform.ask(platform.tenant(40)).json()
+    finally:
+        platform.kyc.more = {}
+    assert answer["expires_at"] == (told or platform.session(answer["session_id"])["ends_at"])
+
+
 def test_a_session_that_expires_frees_its_credits_and_is_told(platform: Platform) -> None:
     """What is told of it afterwards changes nothing, and waits in the inbox for people."""
     tenant = platform.tenant(40)
@@ -437,15 +473,32 @@ def test_a_subscription_is_requested_decided_told_and_found_at_the_bank(platform
 
 
 def test_another_payment_under_the_same_request_is_refused(platform: Platform) -> None:
-    """409 in Kredit's words, with another amount or of another tenant; what was asked first stands."""
-    tenant, body = platform.tenant(), {}
+    """409 in Kredit's words, with anything else in it that counts; what was asked first stands."""
+    tenant = platform.tenant()
     body = payment(tenant)
     assert platform.send("/subscription-payment-request", body).status_code == 200
-    other = body | {"amount_cents": 1, "amount_myr": 0.01}
-    answer = platform.send("/subscription-payment-request", other)
-    assert (answer.status_code, answer.json()["error"]) == (409, "CONFLICT")
+    for other in (
+        {"amount_cents": 1, "amount_myr": 0.01},
+        {"payment_reference": "INV-0"},
+        {"period_end": "2026-12-31"},
+        {"billing_type": "addon_purchase"},
+    ):
+        answer = platform.send("/subscription-payment-request", body | other)
+        assert (answer.status_code, answer.json()["error"]) == (409, "CONFLICT"), other
+    same = body | {"period_start": "2026-11-01T10:00:00Z", "billing_type": "RENEWAL"}
+    assert platform.send("/subscription-payment-request", same).status_code == 200
     answer = platform.send("/subscription-payment-request", body | {"tenant_id": platform.tenant()})
     assert (answer.status_code, answer.json()["error"]) == (422, "CONFLICT")
+
+
+def test_a_payment_whose_texts_a_ledger_writes_otherwise_is_the_one_that_was_asked_for(
+    platform: Platform,
+) -> None:
+    """Unicode's normal form and no control characters: what is compared is what was posted."""
+    body = payment(platform.tenant(), plan="Cafe\u0301", payment_reference="INV\t1")
+    for _ in range(2):
+        answer = platform.send("/subscription-payment-request", body)
+        assert answer.status_code == 200, answer.text
 
 
 @pytest.mark.parametrize(
@@ -458,6 +511,7 @@ def test_another_payment_under_the_same_request_is_refused(platform: Platform) -
         ({"billing_type": "gift"}, "billing_type"),
         ({"period_end": "2026-10-31"}, "period_end"),
         ({"period_start": "soon"}, "period_start"),
+        ({"period_end": "9999-12-31"}, "period_end"),
         ({"requested_at": "2026-11-01T02:00:00"}, "requested_at"),
         ({"decision_webhook_url": "javascript:1"}, "decision_webhook_url"),
     ],
@@ -571,7 +625,12 @@ def test_reading_needs_the_bearer_secret_and_a_period(platform: Platform) -> Non
     answer = platform.service.call("GET", f"{OUT}/usage", params=about)
     assert (answer.status_code, answer.json()["error"]) == (404, "NOT_FOUND")
     tenant = platform.tenant()
-    for wrong in ({"period_end": "2026-10-01"}, {"period_start": "x"}):
+    for wrong in (
+        {"period_end": "2026-10-01"},
+        {"period_start": "x"},
+        {"period_start": "0001-01-01"},
+        {"period_end": "9999-12-31"},
+    ):
         answer = platform.service.call("GET", f"{OUT}/usage", params=about | {"tenant_id": tenant} | wrong)
         assert (answer.status_code, answer.json()["error"]) == (400, "BAD_REQUEST")
 

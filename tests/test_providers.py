@@ -19,7 +19,7 @@ from ledger.providers.accounts import receivable
 from ledger.providers.best import Candidate, best_of
 from ledger.providers.criteria import HOUR
 from ledger.rejections import Rejection
-from ledger.text import moment
+from ledger.text import iso, moment
 from tests.loan_books import USD
 from tests.postings import Entry, catalogue
 from tests.provider_books import CAPACITY, DETAILS, ProviderBooks
@@ -224,7 +224,7 @@ def test_a_provider_answers_once_for_its_own_leads_within_what_it_declared(books
 
 
 def test_bidding_closes_after_48_hours_by_itself(books: ProviderBooks) -> None:
-    """Just before, an offer is taken; then none. What was offered can still be accepted."""
+    """Just before, an offer is taken; then none. The best is of what stood then, and can be accepted."""
     books.provider("acme")
     books.provider("best")
     books.sent()
@@ -238,6 +238,11 @@ def test_bidding_closes_after_48_hours_by_itself(books: ProviderBooks) -> None:
         {"provider": "best", "was": "sent", "became": "unanswered", "freed": "25000"}
     ]
     late = books.offers("best")
+    books.sent("L2")
+    books.offers("acme", loan="L2", expiresAt=iso(books.lead("L2").closes_at + 1))
+    [closed, expired] = books.wait(100)[:2]
+    assert (closed.data["lead"], closed.data["best"]["provider"]) == ("L2", "acme")
+    assert expired.data["lead"] == "L2"
     assert (late.code, late.evidence["bidding"]) == ("lead_not_open", "closed")
     assert books.made("accept_lead_offer", "L1", provider="acme").data["status"] == "accepted"
 

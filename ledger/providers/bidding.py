@@ -313,7 +313,9 @@ def _closed(
         if one not in unanswered
     ]
     data |= {"lead": lead.lead, "asset": lead.asset, "ended": ended}
-    best = None if left else _best(state, lead, loan_named(state, lead.lead), now)
+    # The clock may be past the end of the bidding; what counts is what stood then.
+    closed_at = min(now, lead.closes_at)
+    best = None if left else _best(state, lead, loan_named(state, lead.lead), closed_at)
     if best is not None:
         data["best"] = dump(best)
     return record(state, command, type, now, at, (), _streams(lead, _names(ended)), data)

@@ -6,6 +6,7 @@ A credential that is a provider's sees what is that provider's; to it, no other 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
@@ -20,7 +21,7 @@ from api.queries import Incarnation, Limit, MinSeq
 from api.registry import PersonNotFound
 from ledger import provider_reads as reads
 from ledger.commands import Moment
-from ledger.providers.streams import BidStatus
+from ledger.providers.streams import TAKING, BidStatus
 from ledger.reader import Reader
 from ledger.text import iso
 from projections import provider_reads as figures
@@ -58,7 +59,10 @@ class PeriodQuery(Struct, forbid_unknown_fields=True, kw_only=True, rename="came
 
 
 class ProviderLeadView(Struct, frozen=True, rename="camel", omit_defaults=True):
-    """A lead as a credit provider sees it: its own offer, and who applies, unless that was erased."""
+    """A lead as a credit provider sees it: its own offer, and who applies.
+
+    That is left out once it was erased, or the provider's part in the lead is over.
+    """
 
     lead_id: str
     status: BidStatus
@@ -160,12 +164,11 @@ async def get_own_lead(call: Call) -> Reply:
     await call.bridge.read(call.reader.incarnation, ledger)
     check_own(call)
     lead, bid = await call.bridge.read(reads.bid_state, call.reader, ledger, provider, name)
-    try:
-        place = call.principal.tenant, ledger, LEAD, name
-        kept = await to_thread.run_sync(call.bridge.registry.person, *place)
-        applicant = kept.person
-    except PersonNotFound:
-        applicant = None
+    applicant = None
+    if bid.status in TAKING:
+        with suppress(PersonNotFound):
+            place = call.principal.tenant, ledger, LEAD, name
+            applicant = (await to_thread.run_sync(call.bridge.registry.person, *place)).person
     view = ProviderLeadView(
         lead_id=name,
         status=bid.status,

@@ -187,7 +187,7 @@ def test_every_command_is_replayed_as_it_was_answered(book: Book) -> None:
 def test_a_providers_key_sees_and_decides_its_own_leads_alone(
     book: Book, service: Service, database: str
 ) -> None:
-    """Another provider is to it as one that is not there; and no other operation is open to it."""
+    """Another provider is as none, nothing else is open to it, and who applied is shown until it declines."""
     acme = registered(book, "acme")["apiKey"]
     registered(book, "quick", minimumLoanAmount=AMOUNT + 1)
     sent(book)
@@ -221,6 +221,9 @@ def test_a_providers_key_sees_and_decides_its_own_leads_alone(
             assert (answer.status_code, answer.json()["code"]) == (403, "forbidden"), path
     for path in ("/leads/L1", "/loans/L1", "/events", "/accounts", "/subscriptions"):
         assert book.call("GET", path, headers=own).status_code == 403
+    made(book, "/loan-providers/acme/leads/L1/decision", {"decision": "rejected"}, acme)
+    lead = book.call("GET", "/loan-providers/acme/leads/L1", headers=own).json()
+    assert (lead["status"], "applicant" in lead) == ("declined", False)
 
 
 def test_a_key_can_be_made_anew_and_ends_when_it_is_revoked(book: Book, service: Service) -> None:

@@ -163,9 +163,10 @@ def intent_failed(told: Told) -> Translation:
     """The order that a saved payment method was charged for waits no more; any other may still be paid."""
     order = told.text("metadata", CHARGED_ORDER)
     if not order:
-        return Ignore("The payment may still succeed.")
+        return Ignore("No money has moved, and what a session sells may still be paid.")
     error = at(told.object, "last_payment_error")
-    reason = text_at(error, "decline_code") or text_at(error, "code") or "payment_failed"
+    reason = text_at(error, "decline_code") or text_at(error, "code") or told.text("cancellation_reason")
+    reason = reason or "payment_failed"
     return post(f"{told.id()}:declined", DeclineOrder(order=order, reason=reason))
 
 
@@ -283,6 +284,7 @@ RULES: dict[str, Rule] = {
     "checkout.session.expired": session_failed,
     "payment_intent.succeeded": intent_paid,
     "payment_intent.payment_failed": intent_failed,
+    "payment_intent.canceled": intent_failed,
     **dict.fromkeys((f"charge.{what}" for what in ("succeeded", "captured", "updated")), charge),
     **dict.fromkeys((f"charge.{what}" for what in ("failed", "pending", "expired")), charge),
     "charge.refunded": cumulative,

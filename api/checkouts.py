@@ -17,7 +17,13 @@ from msgspec import Meta, Struct, field
 from adapters.adapter import text_at
 from adapters.exponents import NotWhole
 from adapters.inbox.endpoints import default_endpoint
-from adapters.stripe_calls import StripeApi, StripeNotFound, StripeRefused
+from adapters.stripe_calls import (
+    StripeApi,
+    StripeKeyRefused,
+    StripeNotFound,
+    StripeRefused,
+    StripeUnreachable,
+)
 from adapters.stripe_checkout import (
     Interval,
     Mode,
@@ -38,6 +44,7 @@ from ledger.credits.commands import Id, Owner
 from ledger.credits.purchase_commands import DeclineOrder, OrderCredits
 from ledger.credits.streams import Package
 from ledger.credits.views import CreditOrder
+from ledger.errors import Overloaded
 from ledger.reader import Reader
 from ledger.text import encode_canonical
 from projections import credit_reads as reads
@@ -257,13 +264,18 @@ def counted(make_it: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 async def _or_decline(
     call: Call, at: Till, order: str, question: Callable[[StripeApi], dict[str, Any]]
 ) -> dict[str, Any]:
-    """Ask; where Stripe says no, the order waits for no payment any more (the errors of `stripe_calls`)."""
+    """Ask; where Stripe says no, the order waits for no payment any more (the errors of `stripe_calls`).
+
+    Nor does it after any other error, if the request has no key: nobody can ask for this order again.
+    """
     try:
         return await at.stripe.ask(question)
-    except StripeRefused as error:
-        reason = error.code or type(error).__name__
-        declined = c.command(DeclineOrder(order=order, reason=reason), actor=call.principal.actor)
-        await call.submit(call.path["ledger"], Request([declined]))
+    except (StripeRefused, StripeUnreachable, StripeKeyRefused, Overloaded) as error:
+        said = error.code if isinstance(error, StripeRefused) else ""
+        if isinstance(error, StripeRefused) or call.exchange.key() is None:
+            reason = said or type(error).__name__
+            declined = c.command(DeclineOrder(order=order, reason=reason), actor=call.principal.actor)
+            await call.submit(call.path["ledger"], Request([declined]))
         raise
 
 

@@ -304,6 +304,16 @@ def test_an_error_of_stripes_own_is_for_asking_again(shop: Shop) -> None:
     assert shop.ask("/checkouts", body, headers=named)["order"]
 
 
+def test_an_order_that_nobody_can_ask_for_again_waits_for_no_payment(shop: Shop) -> None:
+    """Without a key another request is another order, and one that waited would keep top-ups back."""
+    body = {"userId": shop.owner(), "packageId": shop.package()}
+    shop.double.failures = 2
+    assert shop.refused("/checkouts", body)["code"] == "stripe_unreachable"
+    (event,) = shop.book.get("/events", after=shop.book.head() - 1)["events"]
+    assert event["body"]["type"] == "purchase_declined"
+    assert event["body"]["data"]["reason"] == "StripeUnreachable"
+
+
 # ---------------------------------------------------------------- paid
 
 
@@ -487,6 +497,12 @@ def test_a_declined_charge_declines_its_order(shop: Shop) -> None:
     intent |= {"status": "succeeded", "amount_received": 1_000}
     assert shop.settled(shop.told("payment_intent.succeeded", intent))["state"] == "posted"
     assert shop.credits(owner) == 100
+    given_up = shop.ask("/purchases", {"userId": owner, "packageId": package})["id"]
+    assert shop.ask("/orders/charge", {**saved, "order": given_up}, 200)["status"] == "pending"
+    [intent] = [one for one in shop.double.intents.values() if _charges(one) == given_up]
+    intent |= {"status": "canceled", "cancellation_reason": "abandoned"}
+    assert shop.settled(shop.told("payment_intent.canceled", intent))["state"] == "posted"
+    assert shop.book.get(f"/credits/orders/{given_up}")["status"] == "declined"
     unknown = {**saved, "customer": "cus_nobody", "order": slow}
     assert shop.ask("/orders/charge", unknown, 200)["status"] == "fulfilled"
     third = shop.ask("/purchases", {"userId": owner, "packageId": package})["id"]
@@ -686,6 +702,14 @@ def test_the_work_list_is_paged_and_worked_off(shop: Shop) -> None:
             after = page["next"]
         return {item: balance for item, balance in found.items() if item in mine}
 
+    order = shop.ask("/purchases", {"userId": shop.owner(), "packageId": shop.package()})
+    bought = {"order": order["id"], "amount": 1_000, "asset": USD, "payment": "in_w"}
+    assert book.call("POST", "/credits/orders/fulfil", bought).status_code == 201
+    mine["payment:in_w"] = {USD: 1_000}
+    assert listed() == mine
+    fact("/invoice-payments", {"invoice": "in_w", "payment": "py_w"})
+    fact("/charges", {"charge": "py_w", "payment": "py_w", "amount": 1_000, "asset": USD})
+    del mine["payment:in_w"]
     assert listed() == mine
     assert listed(kind="dispute") == {"dispute:dp_w": {USD: 500}}
     fact("/open-items/apply", {"item": "payment:pi_w", "account": "costs", "description": "A tip"})

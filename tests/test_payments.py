@@ -347,6 +347,15 @@ def test_what_is_known_by_its_failure_alone_has_moved_nothing(told: Callable[[An
     assert desk.done(told("made")).postings == []
 
 
+def test_a_balance_transaction_that_a_dispute_names_twice_is_posted_once() -> None:
+    """With whatever figures the second time."""
+    desk = CreditDesk(CHART)
+    other = BalanceFigures(txn=WITHDRAWN.txn, amount=-5, asset=USD)
+    once = desk.done(dispute("needs_response", WITHDRAWN))
+    twice = CreditDesk(CHART).done(dispute("needs_response", WITHDRAWN, other))
+    assert (entry(twice), twice.data["facts"]) == (entry(once), once.data["facts"])
+
+
 def test_what_is_unclassified_is_said_once_and_not_to_a_products_account() -> None:
     """Nothing is left to be said of it; and nobody hides it in an account that a product keeps."""
     desk = CreditDesk(CHART)

@@ -175,7 +175,8 @@ def record_dispute(state: State, command: Command, now: int) -> Accepted:
     lines: list[Line] = []
     new: list[c.BalanceFigures] = []
     for settlement in body.settlements:
-        if state.streams[f"txn:{settlement.txn}"] is None and settlement not in new:
+        named_before = any(settlement.txn == one.txn for one in new)
+        if state.streams[f"txn:{settlement.txn}"] is None and not named_before:
             new.append(settlement)
             lines += _settled("dispute", settlement)
     lines += _realised(state, body.payment, new, lines)

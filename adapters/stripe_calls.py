@@ -6,7 +6,8 @@ keeps its answer for a day.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from adapters.adapter import text_at
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 TIMEOUT_SECONDS = 15.0
 RETRIES = 1
 LONGEST_MESSAGE = 500
+_OVER = ("requires_payment_method", "canceled")
 
 
 class StripeUnreachable(Exception):
@@ -86,9 +88,21 @@ class StripeApi:
             return _asked(lambda: subscriptions.update(id, {"cancel_at_period_end": True}))
         return _asked(lambda: subscriptions.cancel(id))
 
-    def charge(self, wanted: dict[str, Any], key: str) -> dict[str, Any]:
-        """A payment of a saved payment method, made now or since it was asked for before (likewise)."""
+    def charge(self, wanted: dict[str, Any], key: str, since: datetime) -> dict[str, Any]:
+        """A payment of a saved payment method, made now or since it was asked for before (likewise).
+
+        A debit can take longer than Stripe keeps the key's answer. So the customer's payments `since` then
+        are looked through first, for one of the same metadata that was not declined.
+        """
         intents = self._client.v1.payment_intents
+        asked: Any = {
+            "customer": wanted["customer"],
+            "created": {"gte": int(since.timestamp())},
+            "limit": 100,
+        }
+        made = _found(lambda: intents.list(asked).auto_paging_iter(), wanted["metadata"])
+        if made is not None:
+            return made
         return _asked(lambda: intents.create(wanted, {"idempotency_key": key}))  # type: ignore[arg-type]
 
 
@@ -100,6 +114,19 @@ def _asked(request: Callable[[], Any]) -> dict[str, Any]:
     except StripeError as error:
         _raise(error)
     return answer
+
+
+def _found(request: Callable[[], Iterable[Any]], metadata: dict[str, str]) -> dict[str, Any] | None:
+    """The payment of these metadata that money may still come of, or has."""
+    from stripe import StripeError
+
+    try:
+        bodies: Iterator[dict[str, Any]] = (one.to_dict() for one in request())
+        return next(
+            (b for b in bodies if b.get("metadata") == metadata and text_at(b, "status") not in _OVER), None
+        )
+    except StripeError as error:
+        _raise(error)
 
 
 def _raise(error: StripeError) -> NoReturn:

@@ -5,6 +5,7 @@ Who grants by hand does what the webhook does, under the webhook's key: whicheve
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Annotated
 
 from msgspec import Meta, Struct
@@ -109,8 +110,9 @@ async def charge(call: Call) -> Reply:
         return Reply(call.operation.status, standing)
     wanted = counted(lambda: charge_for(at.ledger, standing, body.customer, body.payment_method))
     key = f"daybook:{at.id}:{body.order}:charge"
+    since = datetime.fromisoformat(standing.created_at) - timedelta(hours=1)  # clocks differ
     try:
-        intent = await at.stripe.ask(lambda api: api.charge(wanted, key))
+        intent = await at.stripe.ask(lambda api: api.charge(wanted, key, since))
     except StripeDeclined as error:
         declined = c.command(DeclineOrder(order=body.order, reason=error.code or "declined"))
         name = key_of(PROVIDER, f"{error.payment or body.order}:declined")

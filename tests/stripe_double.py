@@ -62,6 +62,9 @@ class StripeDouble:
         name = url.path.removeprefix("/v1/")
         if name == "balance":
             return 200, self._balance()
+        query = {key: values[-1] for key, values in parse_qs(url.query).items()}
+        if name == "payment_intents":
+            return self._payments_of(query)
         kind, _, id = name.rpartition("/")
         things = {"checkout/sessions": self.sessions, "invoices": self.invoices}.get(kind)
         if things is not None:
@@ -69,7 +72,7 @@ class StripeDouble:
             return _no_such(id) if found is None else (200, self._expanded(found))
         if name not in self.objects:
             return 404, {"error": {"type": "invalid_request_error", "message": f"no {url.path}"}}
-        return 200, self._list(name, {key: values[-1] for key, values in parse_qs(url.query).items()})
+        return 200, self._list(name, query)
 
     def carry_out(self, method: str, path: str, authorization: str, key: str | None, form: str) -> Answer:
         """Status and body of a POST or DELETE."""
@@ -136,7 +139,8 @@ class StripeDouble:
         id = f"pi_{next(self._numbers)}"
         slow = wanted["payment_method"] == SLOW
         intent = self.intents[id] = {
-            "id": id, "object": "payment_intent", "amount": int(wanted["amount"]), "created": NOW,
+            "id": id, "object": "payment_intent", "amount": int(wanted["amount"]),
+            "created": int(time.time()),
             "amount_received": 0 if slow else int(wanted["amount"]), "currency": wanted["currency"],
             "status": "processing" if slow else "succeeded", "metadata": wanted.get("metadata", {}),
             "payment_method": wanted["payment_method"], "customer": wanted["customer"],
@@ -208,6 +212,22 @@ class StripeDouble:
             for part, amounts in parts.items()
         }
         return {"object": "balance", "livemode": False, **lists}
+
+    def forget(self) -> None:
+        """A day passes: keys may be used again."""
+        self._answered.clear()
+
+    def _payments_of(self, query: dict[str, str]) -> Answer:
+        """A customer's, all on one page."""
+        if query["customer"] == "cus_nobody":
+            return _error(400, "resource_missing", "No such customer", "customer")
+        since = int(query["created[gte]"])
+        found = [
+            one
+            for one in self.intents.values()
+            if one.get("customer") == query["customer"] and one["created"] >= since
+        ]
+        return 200, {"object": "list", "url": "/v1/payment_intents", "has_more": False, "data": found[::-1]}
 
     def _list(self, name: str, query: dict[str, str]) -> dict[str, Any]:
         """The newest first, as Stripe lists."""

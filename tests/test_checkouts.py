@@ -493,6 +493,8 @@ def test_a_declined_charge_declines_its_order(shop: Shop) -> None:
     slow = shop.ask("/purchases", {"userId": owner, "packageId": package})["id"]
     saved = {"order": slow, "customer": "cus_1", "paymentMethod": SLOW}
     assert shop.ask("/orders/charge", saved, 200)["status"] == "pending"
+    shop.double.forget()
+    assert shop.ask("/orders/charge", saved, 200)["status"] == "pending"
     [intent] = [one for one in shop.double.intents.values() if _charges(one) == slow]
     intent |= {"status": "succeeded", "amount_received": 1_000}
     assert shop.settled(shop.told("payment_intent.succeeded", intent))["state"] == "posted"

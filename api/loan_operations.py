@@ -33,6 +33,16 @@ _MOVING = (*DATED, *POSTING, "loan_not_found", "loan_status")
 # What may come of entering a fact, also behind others that come after it.
 _FACT = (*_MOVING, "nothing_disbursed", "later_transaction_conflicts", "loan_written_off")
 
+# What may come of a disbursement's arrival, which is tried before it is sent.
+_ARRIVING = (
+    "instalments_too_late",
+    "loan_matured",
+    "loan_charged_off",
+    "loan_written_off",
+    "nothing_disbursed",
+    "later_transaction_conflicts",
+)
+
 
 class DayQuery(Struct, forbid_unknown_fields=True):
     """A day of the ledger's time zone."""
@@ -184,6 +194,7 @@ LOAN_OPERATIONS: tuple[Operation, ...] = (
         "below_fee",
         "disbursement_reference_used",
         "first_due_not_later",
+        *_ARRIVING,
     ),
     _on(
         "/confirm-disbursement",
@@ -192,11 +203,7 @@ LOAN_OPERATIONS: tuple[Operation, ...] = (
         c.DisbursementConfirmation,
         "disbursement_not_found",
         "disbursement_ended",
-        "loan_matured",
-        "loan_charged_off",
-        "loan_written_off",
-        "nothing_disbursed",
-        "later_transaction_conflicts",
+        *_ARRIVING,
     ),
     _on(
         "/fail-disbursement",
@@ -209,7 +216,7 @@ LOAN_OPERATIONS: tuple[Operation, ...] = (
     _fact("/accrue", "Accrue interest to a day", c.Accrual, "already_accrued"),
     _fact("/repay", "Enter a repayment", c.Repayment),
     _fact("/prepay", "Enter a prepayment", c.Prepayment),
-    _fact("/settle", "Pay a loan off early", c.LoanSettlement, "below_payoff"),
+    _fact("/settle", "Pay a loan off early", c.LoanSettlement, "below_payoff", "disbursement_under_way"),
     _fact("/refund", "Give back what was paid too much", c.OverpaymentRefund, "exceeds_overpayment"),
     _fact(
         "/charge-back",
@@ -228,9 +235,22 @@ LOAN_OPERATIONS: tuple[Operation, ...] = (
     _fact("/charge", "Charge a fee or a penalty", c.Charge),
     _fact("/waive", "Give up part of the debt", c.Waiver, "exceeds_owed"),
     _fact("/goodwill", "Pay for the borrower", c.Goodwill, "exceeds_owed"),
-    _fact("/reschedule", "Agree on other instalments", c.Rescheduling, "first_due_not_later", "nothing_owed"),
-    _fact("/charge-off", "Take a loan off the books", c.ChargeOff, "loan_charged_off"),
-    _fact("/write-off", "Give a loan up", c.WriteOff, "nothing_owed"),
+    _fact(
+        "/reschedule",
+        "Agree on other instalments",
+        c.Rescheduling,
+        "first_due_not_later",
+        "instalments_too_late",
+        "nothing_owed",
+    ),
+    _fact(
+        "/charge-off",
+        "Take a loan off the books",
+        c.ChargeOff,
+        "loan_charged_off",
+        "disbursement_under_way",
+    ),
+    _fact("/write-off", "Give a loan up", c.WriteOff, "nothing_owed", "disbursement_under_way"),
     _fact("/provision", "Provide for expected losses", c.Provisioning),
     _fact("/lock-collateral", "Take collateral", c.CollateralLock, "collateral_locked"),
     _fact("/release-collateral", "Give collateral back", c.CollateralRelease, "collateral_not_found"),

@@ -16,6 +16,7 @@ from msgspec import Struct
 from ledger.chart import MAX_AMOUNT
 from ledger.days import day_of
 from ledger.loans.book import Book
+from ledger.loans.calendar import LAST_DUE
 from ledger.loans.costs import OfferCost, cost_of
 from ledger.loans.entering import payoff
 from ledger.loans.facts import AnyFact, Disbursed
@@ -288,10 +289,12 @@ def loan(reader: Reader, ledger: str, name: str, on: date | None) -> LoanView:
 
 
 def _cost(kept: Loan, day: date) -> OfferCost | None:
-    """From the first disbursement on, or from the day; None also of what no ledger can hold."""
+    """From the first disbursement on, or from the day; None also of what no ledger can hold, or that late."""
     if kept.offer is None:
         return None
     first = next((fact.day for fact in kept.facts if isinstance(fact, Disbursed)), day)
+    if first.year + 100 > LAST_DUE.year:
+        return None
     cost = cost_of(kept.offer, first)
     return cost if cost.total <= MAX_AMOUNT else None
 

@@ -288,6 +288,13 @@ TABLE: tuple[RejectionCode, ...] = (
     RejectionCode("below_payoff", 422, True, "It is less than the payoff of the day.", ("payoff", "amount")),
     RejectionCode("exceeds_overpayment", 422, True, "Less was overpaid.", ("overpaid", "amount")),
     RejectionCode("exceeds_owed", 422, True, "Less is owed.", ("part", "owed", "amount")),
+    RejectionCode(
+        "instalments_too_late",
+        422,
+        False,
+        "An instalment would be due after the last day that is reckoned with, or after 100 years.",
+        ("last_due",),
+    ),
     RejectionCode("nothing_owed", 409, True, "Nothing is owed."),
     RejectionCode("loan_charged_off", 409, True, "The loan is not on the books, or was charged off."),
     RejectionCode("loan_written_off", 409, False, "The loan was written off."),

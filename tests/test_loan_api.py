@@ -170,12 +170,32 @@ def test_wrong_terms_name_their_field(book: Book) -> None:
         "count": {"count": 0},
         "grace": {"grace": 12},
         "fee": {"fee": 120_001},
+        "every": {"every": {"unit": "months", "count": 366}, "count": 600},
         "amount": {"amount": "12.50"},
     }
     for field, terms in wrong.items():
         answer = ask(book, "/loans/L1/approve", offer={**OFFER, **terms})
         assert answer.status_code == 400, (field, answer.text)
         assert field in answer.text
+
+
+@pytest.mark.parametrize("day", ["0001-01-01", "9999-12-31"])
+def test_loans_are_read_on_any_day_that_there_is(book: Book, day: str) -> None:
+    """Before there was a loan and long after: figures of that day, or none."""
+    lent(book)
+    for name in ("L2", "L3"):
+        made(book, "/loans", loan=name, borrower="B1", asset="USD/2", amount=120_000)
+    made(book, "/loans/L2/approve", offer=OFFER)
+    made(book, "/loan-payments", payment="P1", method="cash", asset="USD/2", amount=5, processed=True)
+    for path in (
+        *(f"/loans/{name}{place}?on={day}" for name in ("L1", "L2", "L3") for place in ("", "/payoff")),
+        *(f"/loans/L1/statement?{side}={day}" for side in ("from", "to")),
+        *(f"{path}?on={day}" for path in ("/loans", "/loan-overview", "/portfolio-at-risk")),
+        *(f"/borrowers/B1/{what}?on={day}" for what in ("overview", "report")),
+        *(f"/{what}?{side}={day}" for what in ("loans", "loan-payments") for side in ("from", "to")),
+    ):
+        answer = book.call("GET", path)
+        assert answer.status_code == 200, (path, answer.text)
 
 
 @pytest.mark.parametrize(

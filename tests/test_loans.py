@@ -204,15 +204,46 @@ def test_the_first_disbursement_covers_the_fee(books: LoanBooks) -> None:
 
 
 def test_a_tranche_needs_instalments_to_come(books: LoanBooks) -> None:
-    """After the last due day, and on a loan that was charged off, nothing more is lent."""
+    """After the last due day, and on a loan that was charged off, nothing more is lent, or sent."""
     books.accepted({**OFFER, "count": 1}, DAY)
-    held = books.do("disburse_loan", DAY, account="bank", method="wallet", amount=1_000)
+    tranche: dict[str, Any] = {"account": "bank", "method": "wallet", "amount": 1_000}
+    held = books.do("disburse_loan", DAY, **tranche)
     books.do("confirm_disbursement", DAY, disbursement=held.seq)
-    held = books.do("disburse_loan", "2026-02-15", account="bank", method="wallet", amount=1_000)
+    assert books.refused("disburse_loan", "2026-02-15", **tranche)[0] == "loan_matured"
+    held = books.do("disburse_loan", "2026-02-14", **tranche)
     assert books.refused("confirm_disbursement", "2026-02-15", disbursement=held.seq)[0] == "loan_matured"
+    books.do("fail_disbursement", "2026-02-15", disbursement=held.seq, reason="too late")
     books.do("charge_off_loan", "2026-02-10")
-    assert books.refused("confirm_disbursement", "2026-02-14", disbursement=held.seq)[0] == "loan_charged_off"
+    assert books.refused("disburse_loan", "2026-02-14", **tranche)[0] == "loan_charged_off"
     assert books.refused("charge_off_loan", "2026-02-16")[0] == "loan_charged_off"
+
+
+@pytest.mark.parametrize("ending", ["settle_loan", "charge_off_loan", "write_off_loan"])
+def test_no_loan_ends_while_money_is_on_its_way(books: LoanBooks, ending: str) -> None:
+    """Its arrival could not be entered any more; once it has arrived, or failed, the loan can end."""
+    books.accepted(OFFER, DAY)
+    for day in (DAY, "2026-02-01"):
+        held = books.do("disburse_loan", day, account="bank", method="wallet", amount=60_000)
+        if day == DAY:
+            books.do("confirm_disbursement", day, disbursement=held.seq)
+    body = {"amount": 121_000, "account": "bank"} if ending == "settle_loan" else {}
+    assert books.refused(ending, "2026-02-02", **body)[0] == "disbursement_under_way"
+    books.do("confirm_disbursement", "2026-02-02", disbursement=held.seq)
+    books.do(ending, "2026-02-03", **body)
+
+
+def test_no_instalment_is_due_on_a_day_that_cannot_be_reckoned_with(books: LoanBooks) -> None:
+    """Neither a first due day nor a plan made anew goes on for ever."""
+    books.accepted({**OFFER, "every": {"unit": "months", "count": 60}}, DAY)
+    tranche: dict[str, Any] = {"account": "bank", "method": "wallet"}
+    late = {**tranche, "first_due": "9999-12-31"}
+    assert books.refused("disburse_loan", DAY, **late)[0] == "instalments_too_late"
+    held = books.do("disburse_loan", DAY, **tranche)
+    books.do("confirm_disbursement", DAY, disbursement=held.seq)
+    for first_due, count in (("2026-03-01", 21), ("2990-01-01", 2), ("9999-12-31", 1)):
+        plan = {"first_due": first_due, "count": count}
+        said = books.refused("reschedule_loan", "2026-02-01", **plan)
+        assert said == ("instalments_too_late", {"last_due": "2999-12-31"})
 
 
 def test_a_provider_lends_no_more_than_it_has_given(books: LoanBooks) -> None:
@@ -533,7 +564,8 @@ def test_terms_that_mean_nothing_are_refused() -> None:
     """Grace for every instalment, a fee above the amount, a waterfall without a part, falling buckets."""
     interest = Interest("flat", "12")
     offer: dict[str, Any] = {"asset": USD, "amount": 100, "interest": interest, "count": 3}
-    for wrong in ({"grace": 3}, {"fee": 101}, {"servicing_rate": "5"}):
+    long = {"every": Every("months", 366), "count": 4}
+    for wrong in ({"grace": 3}, {"fee": 101}, {"servicing_rate": "5"}, long):
         with pytest.raises(ValueError, match="`"):
             Offer(**{**offer, **wrong})
     for name, version, steps in (("house", 1, ()), ("penalty_first", 2, ()), ("due_first", 1, ("due fee",))):

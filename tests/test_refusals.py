@@ -292,6 +292,7 @@ BY_PRODUCTS = {
         "loan_transaction_not_found",
         "loan_written_off",
         "nothing_disbursed",
+        "instalments_too_late",
         "nothing_owed",
         "offer_asset_differs",
         "offer_expired",

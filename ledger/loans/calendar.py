@@ -15,6 +15,10 @@ from msgspec import Meta, Struct
 
 Unit = Literal["months", "weeks", "days"]
 
+# Nothing is due later, so that every day that is reckoned from a due day is one that there is.
+LAST_DUE = date(2999, 12, 31)
+_IN_A_CENTURY: dict[Unit, int] = {"months": 1_200, "weeks": 5_200, "days": 36_500}
+
 
 class Every(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
     """How far instalments are apart: `count` months, weeks or days."""
@@ -29,6 +33,10 @@ class Every(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True,
             year, month = divmod(months, 12)
             return date(year, month + 1, min(first.day, monthrange(year, month + 1)[1]))
         return first + timedelta(days=number * self.count * (7 if self.unit == "weeks" else 1))
+
+    def within_a_century(self, number: int) -> bool:
+        """Whether so many intervals are no more than a hundred years."""
+        return number * self.count <= _IN_A_CENTURY[self.unit]
 
     def year_part(self, start: date, end: date) -> Decimal:
         """What part of a year a period is: months are twelfths, weeks 52nds, days 365ths.

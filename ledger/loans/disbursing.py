@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 
 from ledger.commands import Command
 from ledger.entry import refuse
@@ -11,7 +12,7 @@ from ledger.loans import accounts as a
 from ledger.loans import commands as c
 from ledger.loans.common import check_fund, dated, entered, loan_of, misfits, streams_of, subject
 from ledger.loans.facts import Disbursed, Misfit
-from ledger.loans.history import add
+from ledger.loans.history import Entry, add
 from ledger.loans.state import Loan, Tranche, dump, written
 from ledger.product import Line, credit, debit, record
 from ledger.state import Accepted, State
@@ -43,9 +44,10 @@ def disburse(state: State, command: Command, now: int) -> Accepted:
         reference=reference,
         first_due=body.first_due,
     )
-    effective_at, _, day = dated(state, body, now)
+    effective_at, at, day = dated(state, body, now)
     if body.first_due is not None and body.first_due <= day:
         refuse("first_due_not_later", first_due=body.first_due.isoformat(), day=day.isoformat())
+    _arrived(loan, _fact(tranche, state.seq + 1, at, day))  # what never could must not go out
     data = {"tranche": dump(tranche)}
     streams = streams_of(loan, loan, data)
     lines = _held(loan, tranche, PENDING)
@@ -89,22 +91,8 @@ def confirm(state: State, command: Command, now: int) -> Accepted:
     loan = loan_of(state, command)
     tranche = _on_its_way(loan, body.disbursement)
     effective_at, at, day = dated(state, body, now)
-    first_due = tranche.first_due
-    if first_due is not None and first_due <= day:
-        first_due = None  # the rail took longer than that
-    fact = Disbursed(
-        seq=state.seq + 1,
-        at=at,
-        day=day,
-        amount=tranche.amount,
-        fee=tranche.fee,
-        account=tranche.account,
-        first_due=first_due,
-    )
-    try:
-        entry = add(loan.history, fact)
-    except Misfit as error:
-        misfits(error)
+    fact = _fact(tranche, state.seq + 1, at, day)
+    entry = _arrived(loan, fact)
     data = {"fact": written(fact), "tranche": str(tranche.seq)}
     return entered(
         state,
@@ -118,6 +106,28 @@ def confirm(state: State, command: Command, now: int) -> Accepted:
         before=_held(loan, tranche, RELEASE),
         ends=_ends(loan, tranche),
     )
+
+
+def _fact(tranche: Tranche, seq: int, at: int, day: date) -> Disbursed:
+    first_due = tranche.first_due
+    if first_due is not None and first_due <= day:
+        first_due = None  # the rail took longer than that
+    return Disbursed(
+        seq=seq,
+        at=at,
+        day=day,
+        amount=tranche.amount,
+        fee=tranche.fee,
+        account=tranche.account,
+        first_due=first_due,
+    )
+
+
+def _arrived(loan: Loan, fact: Disbursed) -> Entry:
+    try:
+        return add(loan.history, fact)
+    except Misfit as error:
+        misfits(error)
 
 
 def fail(state: State, command: Command, now: int) -> Accepted:

@@ -16,7 +16,9 @@ from msgspec.structs import replace
 from ledger.loans import accounts as a
 from ledger.loans import fees
 from ledger.loans.book import Book
+from ledger.loans.calendar import LAST_DUE
 from ledger.loans.debt import Extra, Row
+from ledger.loans.facts import misfit
 from ledger.loans.schedule import EXACT, Dues, Interest, Period, plan
 
 
@@ -128,8 +130,11 @@ def _spans(book: Book, start: date, dues: Sequence[date]) -> list[Period]:
 
 
 def first_dues(book: Book, first_due: date, count: int) -> list[date]:
-    """The days of `count` instalments."""
-    return [book.offer.every.after(first_due, number) for number in range(count)]
+    """The days of `count` instalments (Misfit)."""
+    every = book.offer.every
+    if first_due > LAST_DUE or not every.within_a_century(count) or every.after(first_due, count) > LAST_DUE:
+        misfit("instalments_too_late", last_due=LAST_DUE)
+    return [every.after(first_due, number) for number in range(count)]
 
 
 def _keep_paid(book: Book, place: int, interest_done: int) -> None:

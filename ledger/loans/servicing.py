@@ -107,7 +107,14 @@ def _prepaid(loan: Loan, body: c.Prepayment, **when: Any) -> f.Prepaid:
     )
 
 
+def _nothing_on_its_way(loan: Loan) -> None:
+    """What ends a loan, or takes it off the books, leaves no place for money that arrives later."""
+    if any(tranche.status == "pending" for tranche in loan.tranches):
+        refuse("disbursement_under_way", loan=loan.loan)
+
+
 def _settled(loan: Loan, body: c.LoanSettlement, **when: Any) -> f.Settled:
+    _nothing_on_its_way(loan)
     return f.Settled(amount=int(body.amount), account=body.account, **when)
 
 
@@ -145,10 +152,12 @@ def _rescheduled(loan: Loan, body: c.Rescheduling, *, day: date, **when: Any) ->
 
 
 def _charged_off(loan: Loan, body: c.ChargeOff, **when: Any) -> f.ChargedOff:
+    _nothing_on_its_way(loan)
     return f.ChargedOff(**when)
 
 
 def _written_off(loan: Loan, body: c.WriteOff, **when: Any) -> f.WrittenOff:
+    _nothing_on_its_way(loan)
     return f.WrittenOff(**when)
 
 

@@ -101,6 +101,8 @@ class Offer(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True,
     def __post_init__(self) -> None:
         if self.grace >= self.count:
             raise ValueError("`grace` leaves no instalment that pays principal")
+        if not self.every.within_a_century(self.count):
+            raise ValueError("`count` instalments `every` so far apart go on for more than 100 years")
         if self.fee > self.amount:
             raise ValueError("`fee` is more than `amount`")
         if self.provider is None and self.servicing_rate != "0":

@@ -226,7 +226,7 @@ def test_no_loan_ends_while_money_is_on_its_way(books: LoanBooks, ending: str) -
         held = books.do("disburse_loan", day, account="bank", method="wallet", amount=60_000)
         if day == DAY:
             books.do("confirm_disbursement", day, disbursement=held.seq)
-    body = {"amount": 121_000, "account": "bank"} if ending == "settle_loan" else {}
+    body: dict[str, Any] = {"amount": 121_000, "account": "bank"} if ending == "settle_loan" else {}
     assert books.refused(ending, "2026-02-02", **body)[0] == "disbursement_under_way"
     books.do("confirm_disbursement", "2026-02-02", disbursement=held.seq)
     books.do(ending, "2026-02-03", **body)
@@ -241,7 +241,7 @@ def test_no_instalment_is_due_on_a_day_that_cannot_be_reckoned_with(books: LoanB
     held = books.do("disburse_loan", DAY, **tranche)
     books.do("confirm_disbursement", DAY, disbursement=held.seq)
     for first_due, count in (("2026-03-01", 21), ("2990-01-01", 2), ("9999-12-31", 1)):
-        plan = {"first_due": first_due, "count": count}
+        plan: dict[str, Any] = {"first_due": first_due, "count": count}
         said = books.refused("reschedule_loan", "2026-02-01", **plan)
         assert said == ("instalments_too_late", {"last_due": "2999-12-31"})
 
@@ -414,6 +414,42 @@ def test_a_chargeback_in_parts_never_takes_back_more_than_was_paid(books: LoanBo
     assert books.refused("charge_back_repayment", "2026-02-22", **again)[0] == "exceeds_repayment"
     missing: dict[str, Any] = {"repayment": 1, "account": "bank"}
     assert books.refused("charge_back_repayment", "2026-02-22", **missing)[0] == "repayment_not_found"
+
+
+def test_chargebacks_in_different_orders_take_each_part_back_once(books: LoanBooks) -> None:
+    """What the first one took of a part, the second does not take again."""
+    books.lent({**OFFER, "count": 1}, DAY)
+    repaid = books.do("repay_loan", "2026-02-15", amount=121_200, account="bank")
+    orders = (["interest", "principal", "fee", "penalty"], ["principal", "interest", "fee", "penalty"])
+    for order in orders:
+        books.do(
+            "charge_back_repayment",
+            "2026-02-20",
+            repayment=repaid.seq,
+            amount=1_200,
+            account="bank",
+            order=order,
+        )
+    book = books.loan().book
+    assert book is not None
+    assert book.outstanding() == {"principal": 1_200, "interest": 1_200, "fee": 0, "penalty": 0}
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["active", "written off"])
+def test_a_providers_repayment_charged_back_in_parts_leaves_nothing_behind(
+    books: LoanBooks, lost: bool
+) -> None:
+    """Of what is left of it, the servicing rate is ours and the rest the provider's, to the unit."""
+    books.ask("receive_provider_funds", "provider_funding:acme", DAY, asset=USD, amount=1_000, account="bank")
+    books.lent({**OFFER, "amount": 1_000, "count": 1, "provider": "acme", "servicing_rate": "5"}, DAY)
+    if lost:
+        books.do("write_off_loan", DAY)
+    repaid = books.do("repay_loan", "2026-02-15", amount=1_000, account="bank")
+    payable, ours = a.provider_payable("acme"), a.SERVICING_INCOME
+    assert (books.balance(payable), books.balance(ours)) == (-950, -50)
+    for _ in range(100):
+        books.do("charge_back_repayment", "2026-02-20", repayment=repaid.seq, amount=10, account="bank")
+    assert (books.balance(payable), books.balance(ours), books.balance(a.RECOVERIES)) == (0, 0, 0)
 
 
 def test_a_refunded_overpayment_that_is_charged_back_is_owed(books: LoanBooks) -> None:

@@ -54,19 +54,24 @@ class Tally(Struct, frozen=True, array_like=True, gc=False):
 
 
 class Split(Struct, frozen=True, array_like=True, gc=False):
-    """What a repayment paid; `returned` of each was charged back."""
+    """What a repayment paid, less what was charged back: parts of the debt, an overpayment, and of a loan that
+    was written off, `unasked` money. `recovered`: parts and unasked money were income from recovery.
+    """
 
     parts: dict[Part, int]
     overpaid: int = 0
-    recovered: int = 0
-    serviced: int = 0
-    returned: int = 0
+    unasked: int = 0
+    recovered: bool = False
+
+    @property
+    def kept(self) -> int:
+        """What of it did not stay an overpayment."""
+        return sum(self.parts.values()) + self.unasked
 
     @property
     def left(self) -> int:
-        """What was not charged back. Recovered is in the parts, but of a loan that was written off."""
-        whole = sum(self.parts.values()) + self.overpaid + (0 if self.parts else self.recovered)
-        return whole - self.returned
+        """What was not charged back."""
+        return self.kept + self.overpaid
 
 
 class Exposure(NamedTuple):

@@ -31,22 +31,29 @@ def _pay(book: Book, fact: f.Repaid | f.Prepaid | f.Settled, slices: Iterable[Sl
         if part in parts:
             book.relieve(part, parts[part], paid=True)
     paid = sum(parts.values())
-    serviced = recovered = 0
-    if book.offer.provider is not None and not book.written_off:
-        serviced = percent(paid, book.offer.servicing_rate, book)
-        book.credit(book.collected, paid - serviced)
-        book.credit(a.SERVICING_INCOME, serviced)
-    elif not book.on_books:
-        recovered, over = (paid + over, 0) if book.written_off else (paid, over)
-        book.credit(book.collected, recovered)
-        book.recovered += recovered
+    unasked, over = (over, 0) if book.written_off else (0, over)
+    recovered = book.charged_off or book.written_off
+    if recovered:
+        book.recovered += paid + unasked
+    if book.offer.provider is not None:
+        _collected(book, 0, paid + unasked)
+    elif recovered:
+        book.credit(a.RECOVERIES, paid + unasked)
     if isinstance(fact, f.Repaid) and fact.to_borrower:
         book.credit(a.BORROWER_PAYABLE, over)
         over = 0
     else:
         book.credit(a.OVERPAID, over)
         book.overpaid += over
-    book.splits[str(fact.seq)] = Split(parts, over, recovered, serviced)
+    book.splits[str(fact.seq)] = Split(parts, over, unasked, recovered)
+
+
+def _collected(book: Book, before: int, after: int) -> None:
+    """What is kept of a repayment for a provider changes; the servicing rate of all that is kept is ours."""
+    rate = book.offer.servicing_rate
+    serviced = percent(after, rate, book) - percent(before, rate, book)
+    book.credit(book.collected, after - before - serviced)
+    book.credit(a.SERVICING_INCOME, serviced)
 
 
 def repaid(book: Book, fact: f.Repaid) -> list[Slice]:
@@ -104,39 +111,40 @@ def charged_back(book: Book, fact: f.ChargedBack) -> None:
         misfit("repayment_not_found", repayment=fact.repayment)
     if fact.amount > split.left:
         misfit("exceeds_repayment", left=split.left, amount=fact.amount)
-    rest, skip = fact.amount, split.returned
-    over = min(max(split.overpaid - skip, 0), rest)
-    skip, rest = max(skip - split.overpaid, 0), rest - over
-    taken = min(over, book.overpaid)
+    over = min(split.overpaid, fact.amount)
+    taken, rest = min(over, book.overpaid), fact.amount - over
     book.overpaid -= taken
     book.debit(a.OVERPAID, taken)
-    back: dict[Part, int] = {}
+    parts = dict(split.parts)
     for part in fact.order:
-        whole = split.parts.get(part, 0)
-        amount = min(max(whole - skip, 0), rest)
-        skip, rest = max(skip - whole, 0), rest - amount
+        amount = min(parts.get(part, 0), rest)
+        rest -= amount
         if amount:
-            back[part] = amount
-    _take_back(book, fact, split, back, rest)
+            parts[part] -= amount
+            _owe_again(book, fact, part, amount)
+    after = replace(split, parts=parts, overpaid=split.overpaid - over, unasked=split.unasked - rest)
+    _take_back(book, split, after)
     if over > taken:
         _lend(book, fact, over - taken)
     book.credit(fact.account, fact.amount)
-    book.splits[str(fact.repayment)] = replace(split, returned=split.returned + fact.amount)
+    book.splits[str(fact.repayment)] = after
 
 
-def _take_back(book: Book, fact: f.ChargedBack, split: Split, back: dict[Part, int], rest: int) -> None:
-    for part, amount in back.items():
-        if not book.written_off:
-            book.burden(part, amount)
-            book.extras.append(Extra(part, fact.day, amount))
-    amount = sum(back.values())
-    if split.recovered:
-        book.debit(a.RECOVERIES, amount + rest)
-        book.recovered -= amount + rest
-    elif book.offer.provider is not None:
-        serviced = percent(amount, book.offer.servicing_rate, book)
-        book.debit(book.collected, amount - serviced)
-        book.debit(a.SERVICING_INCOME, serviced)
+def _owe_again(book: Book, fact: f.ChargedBack, part: Part, amount: int) -> None:
+    if not book.written_off:
+        book.burden(part, amount)
+        book.extras.append(Extra(part, fact.day, amount))
+
+
+def _take_back(book: Book, before: Split, after: Split) -> None:
+    """Of what was kept, where it was not a debt on our books that it paid, or is none any more."""
+    amount = before.kept - after.kept
+    if before.recovered:
+        book.recovered -= amount
+    if book.offer.provider is not None:
+        _collected(book, before.kept, after.kept)
+    elif before.recovered:
+        book.debit(a.RECOVERIES, amount)
     elif not book.on_books:
         book.debit(a.LOSSES if book.written_off else a.CHARGE_OFFS, amount)
 

@@ -137,7 +137,7 @@ def _never_due(state: State, command: Command, now: int) -> NoReturn:
 LOANS = Product(
     name="loans",
     kinds={
-        "loan": Kind(Loan, 2, evolve_loan, claims=loan_claims),
+        "loan": Kind(Loan, 3, evolve_loan, claims=loan_claims),
         "borrower": Kind(Borrower, 2, evolve_borrower),
         "loan_policy": Kind(Lender, 1, evolve_policy),
         "provider_funding": Kind(Funding, 1, evolve_funding),

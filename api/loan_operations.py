@@ -269,6 +269,6 @@ LOAN_OPERATIONS: tuple[Operation, ...] = (
         "Pay a provider what was collected for it",
         DISBURSE,
         c.Remittance,
-        (*DATED, *POSTING),
+        (*DATED, *POSTING, "exceeds_payable"),
     ),
 )

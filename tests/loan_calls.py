@@ -52,6 +52,7 @@ def loan_calls(service: Service) -> Calls:
     lending.lent("L12")
     lending.lent("L13")
     lending.lent("L14")
+    lending.serviced("L15")
     for name in ("L12", "L13"):
         lending.collected(name)
     for name in ("P1", "P2", "P3", "P4"):
@@ -156,6 +157,13 @@ class Lending:
         held = self.held(loan, **offer)
         self.asked(f"{loan}/confirm-disbursement", "2026-01-15", disbursement=held)
 
+    def serviced(self, loan: str, provider: str = "acme") -> None:
+        """A provider's loan of which 95,000 were repaid, all of it payable."""
+        funds = {"asset": "USD/2", "amount": 120_000, "account": "bank"}
+        assert self.service.call("POST", f"{self.path}/loan-providers/{provider}/receive", funds).is_success
+        self.lent(loan, provider=provider)
+        self.asked(f"{loan}/repay", "2026-02-15", amount=95_000, account="bank")
+
     def collected(self, loan: str) -> None:
         """A loan with an open case, and a promise that was not kept."""
         self.asked(f"{loan}/collection", "2026-03-01")
@@ -188,6 +196,7 @@ def furnish_loans(service: Service, path: str) -> dict[str, str]:
     lending.asked("refund_overpayment/settle", "2026-02-15", amount=200_000, account="bank")
     for name, collateral in (("release_collateral", "CAR-2"), ("liquidate_collateral", "CAR-1")):
         lending.asked(f"{name}/lock-collateral", "2026-01-16", collateral=collateral, value=5)
+    lending.serviced("S")
     payments = ("process_loan_payment", "fail_loan_payment", "match_loan_payment", "refund_loan_payment")
     for name in payments:
         lending.payment(name, processed=name.startswith(("match", "refund")))

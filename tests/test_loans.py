@@ -254,6 +254,23 @@ def test_a_provider_lends_no_more_than_it_has_given(books: LoanBooks) -> None:
     assert books.refused("disburse_loan", DAY, account="bank", method="wallet")[0] == "insufficient_available"
 
 
+def test_a_provider_is_paid_no_more_than_it_is_owed(books: LoanBooks) -> None:
+    """Not before anything was collected for it, not twice, and in no other asset."""
+    books.ask("receive_provider_funds", "provider_funding:acme", DAY, asset=USD, amount=1_000, account="bank")
+    books.lent({**OFFER, "amount": 1_000, "provider": "acme", "servicing_rate": "5"}, DAY)
+
+    def paid(amount: int, asset: str = USD) -> Any:
+        body: dict[str, Any] = {"asset": asset, "amount": amount, "account": "bank"}
+        return books.ask("remit_to_provider", "provider_funding:acme", "2026-02-20", **body)
+
+    assert code(paid(1)) == "exceeds_payable"
+    books.do("repay_loan", "2026-02-15", amount=100, account="bank")
+    assert code(paid(95, "EUR/2")) == "exceeds_payable"
+    assert paid(96).evidence == {"provider": "acme", "asset": USD, "payable": "95"}
+    assert isinstance(paid(95), Event)
+    assert code(paid(1)) == "exceeds_payable"
+
+
 def test_due_days_are_days_of_the_ledgers_time_zone() -> None:
     """Late in the evening UTC it is the next day in Kuala Lumpur: instalments are due a month after that."""
     books = LoanBooks("Asia/Kuala_Lumpur")

@@ -148,7 +148,7 @@ class FundsReceipt(LoanCommand, forbid_unknown_fields=True, omit_defaults=True, 
 
 
 class Remittance(LoanCommand, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
-    """What was collected for a provider is paid to it."""
+    """What was collected for a provider is paid to it: no more than is payable."""
 
     operation: ClassVar[str] = "remit_to_provider"
     kind: ClassVar[str] = "provider_funding"

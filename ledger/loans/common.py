@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 from ledger.commands import Command, ProductCommand
 from ledger.days import day_of
 from ledger.entry import effective_moment, refuse
+from ledger.loans import accounts as a
 from ledger.loans.book import Book
 from ledger.loans.command import LoanCommand
 from ledger.loans.commands import Application
@@ -29,7 +30,7 @@ from ledger.loans.state import (
 from ledger.loans.terms import Policy
 from ledger.loans.waterfall import Slice
 from ledger.product import Line, record
-from ledger.state import Accepted, State
+from ledger.state import Accepted, State, figures
 from ledger.text import micros, moment
 
 
@@ -90,6 +91,17 @@ def check_fund(state: State, address: str) -> None:
         terms = pattern.terms() if pattern is not None else None
     if terms is not None and terms.product:
         refuse("account_of_product", account=address, product=terms.product)
+
+
+def check_payable(state: State, provider: str, asset: str, amount: int) -> None:
+    """No provider is paid more than we owe it: what it owes us is another account."""
+    account = state.accounts[a.provider_payable(provider)]
+    position = None if account is None else account.positions.get(asset)
+    payable = 0
+    if account is not None and position is not None:
+        payable = max(figures(account.debit_normal, position.balance).available, 0)
+    if amount > payable:
+        refuse("exceeds_payable", provider=provider, asset=asset, payable=str(payable))
 
 
 def misfits(error: Misfit) -> NoReturn:

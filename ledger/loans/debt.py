@@ -54,8 +54,8 @@ class Tally(Struct, frozen=True, array_like=True, gc=False):
 
 
 class Split(Struct, frozen=True, array_like=True, gc=False):
-    """What a repayment paid, less what was charged back: parts of the debt, an overpayment, and of a loan that
-    was written off, `unasked` money. `recovered`: parts and unasked money were income from recovery.
+    """What a repayment paid, less what was charged back: parts of the debt, an overpayment, and of a loan
+    that was written off `unasked` money. `recovered`: all but the overpayment was income from recovery.
     """
 
     parts: dict[Part, int]

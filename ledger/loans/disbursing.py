@@ -10,7 +10,16 @@ from ledger.entry import refuse
 from ledger.events import PENDING, RELEASE
 from ledger.loans import accounts as a
 from ledger.loans import commands as c
-from ledger.loans.common import check_fund, dated, entered, loan_of, misfits, streams_of, subject
+from ledger.loans.common import (
+    check_fund,
+    check_payable,
+    dated,
+    entered,
+    loan_of,
+    misfits,
+    streams_of,
+    subject,
+)
 from ledger.loans.facts import Disbursed, Misfit
 from ledger.loans.history import Entry, add
 from ledger.loans.state import Loan, Tranche, dump, written
@@ -170,6 +179,7 @@ def remit(state: State, command: Command, now: int) -> Accepted:
     check_fund(state, body.account)
     effective_at, _, _ = dated(state, body, now)
     amount = int(body.amount)
+    check_payable(state, provider, body.asset, amount)
     lines = (
         debit(a.provider_payable(provider), body.asset, amount),
         credit(body.account, body.asset, amount),

@@ -11,13 +11,13 @@ from typing import Any
 from ledger.commands import Command
 from ledger.entry import effective_moment, refuse
 from ledger.loans.accounts import provider_payable
-from ledger.loans.common import check_fund
+from ledger.loans.common import check_fund, check_payable
 from ledger.product import credit, debit, record
 from ledger.providers import accounts as a
 from ledger.providers import commands as c
 from ledger.providers.common import bid_of, invoice_of, lead_of, provider_of, subject
 from ledger.providers.streams import Invoice, invoice_stream, lead_stream, provider_stream
-from ledger.state import Accepted, State, figures
+from ledger.state import Accepted, State
 
 
 def reverse_fee(state: State, command: Command, now: int) -> Accepted:
@@ -101,18 +101,8 @@ def offset(state: State, command: Command, now: int) -> Accepted:
     assert isinstance(body, c.InvoiceOffset)
     provider, name = subject(command)
     found = invoice_of(state, provider, name)
-    payable = _owed(state, provider, found.asset)
-    if body.amount > payable:
-        refuse("exceeds_payable", provider=provider, asset=found.asset, payable=str(payable))
+    check_payable(state, provider, found.asset, int(body.amount))
     return _reduce(state, command, now, "provider_invoice_offset", body, provider_payable(provider))
-
-
-def _owed(state: State, provider: str, asset: str) -> int:
-    account = state.accounts[provider_payable(provider)]
-    position = None if account is None else account.positions.get(asset)
-    if account is None or position is None:
-        return 0
-    return max(figures(account.debit_normal, position.balance).available, 0)
 
 
 def _reduce(

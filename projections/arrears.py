@@ -98,10 +98,10 @@ class _Loan:
 
     def _entry(self, event: Event) -> Entry | None:
         data = event.data
-        if event.type == "loan_accrued":
-            return accrued(self.history, date.fromisoformat(data["to"]))
         if event.type == "loan_transaction_undone":
             return without(self.history, int(data["undone"]), date.fromisoformat(data["to"]))
+        if "to" in data:  # time passed, and no more: an accrual or an announcement
+            return accrued(self.history, date.fromisoformat(data["to"]))
         return add(self.history, fact_of(event)) if "fact" in data else None
 
     def rows(self, name: str) -> Iterator[tuple[str, tuple[Any, ...]]]:

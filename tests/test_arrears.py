@@ -22,12 +22,13 @@ from ledger.writer import Writer
 from projections import arrears
 from projections.arrears import Arrears
 from projections.arrears_reads import AT_RISK, AssetAtRisk, portfolio_at_risk
+from projections.projection import Subject
 from projections.verify import verify
 from tests.bookkeeping import do, done, writing
 from tests.conftest import NewDatabase
 from tests.daybook_command import succeeds
 from tests.histories import project
-from tests.loan_books import CHART
+from tests.loan_books import CHART, OFFER, LoanBooks
 from tests.served import served
 from tests.test_loan_ledger import asked, lent
 
@@ -77,7 +78,7 @@ def lend(conninfo: str, chance: random.Random) -> int:
 def _step(writer: Writer, chance: random.Random, name: str, day: date, paid: list[int]) -> int:
     kind = chance.choice(["repay_loan"] * 5 + ["prepay_loan", "charge_loan", "charge_back_repayment",
                           "undo_loan_transaction", "accrue_loan", "provision_loan", "waive_loan",
-                          "reschedule_loan", "charge_off_loan"])  # fmt: skip
+                          "reschedule_loan", "charge_off_loan", "announce_instalment"])  # fmt: skip
     amount = chance.choice([3_000, 11_200, 40_000])
     bodies: dict[str, dict[str, Any]] = {
         "repay_loan": {"amount": amount, "account": "bank"},
@@ -86,6 +87,7 @@ def _step(writer: Writer, chance: random.Random, name: str, day: date, paid: lis
         "charge_back_repayment": {"repayment": paid[-1] if paid else 1, "account": "bank"},
         "undo_loan_transaction": {"transaction": chance.choice(paid or [1]), "reason": "typed wrong"},
         "waive_loan": {"amounts": {"principal": 1_000}},
+        "announce_instalment": {"due": f"{day:%Y-%m}-15"},
         "reschedule_loan": {"first_due": str(day + timedelta(days=20)), "count": 4},
     }
     seq = asking(writer, kind, f"loan:{name}", day, **bodies.get(kind, {}))
@@ -98,6 +100,24 @@ def asking(writer: Writer, operation: str, subject: str, day: date, **body: Any)
     """The seq of what was recorded, or 0 where it was refused."""
     [outcome] = writer.execute("main", Request([asked(operation, subject, str(day), **body)]))
     return outcome.event.seq if isinstance(outcome, Recorded) else 0
+
+
+def test_late_facts_after_an_announcement_leave_the_days_that_the_events_say() -> None:
+    """What an announcement accrued makes later facts of earlier days late ones, in the check as in the book."""
+    books = LoanBooks()
+    books.lent({**OFFER, "count": 3}, str(START))
+    books.do("announce_instalment", "2026-02-20", due="2026-02-15")
+    repaid = books.do("repay_loan", "2026-02-18", amount=5_000, account="bank")
+    books.do("charge_back_repayment", "2026-02-18", repayment=repaid.seq, account="bank")
+    said: dict[str, list[Any]] = {}
+    for event in books.events:
+        if "exposures" in event.data:
+            exposures = event.data["exposures"]
+            said = {day: rest for day, rest in said.items() if day < exposures["from"]}
+            said |= {day: rest for day, *rest in exposures["days"]}
+    rows = Arrears().recompute(books.events, Subject(1, "main", "UTC", len(books.events)))
+    made = {str(row[1]): [str(row[0]), str(row[2])] for table, row in rows if table == "arrears_exposures"}
+    assert made == said == {str(START): ["120000", "2026-02-15"]}
 
 
 def test_the_rows_are_what_the_facts_make_and_one_that_differs_is_found(

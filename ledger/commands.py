@@ -18,7 +18,15 @@ from msgspec.structs import force_setattr
 
 from ledger.chart import MAX_AMOUNT, AssetCode, Bound, ChartDocument, LimitedAsset, Limits
 from ledger.periods import PERIOD_PATTERN
-from ledger.text import ADDRESS_PATTERN, check_metadata, check_text, encode_canonical, iso, micros
+from ledger.text import (
+    ADDRESS_PATTERN,
+    check_metadata,
+    check_text,
+    check_texts,
+    encode_canonical,
+    iso,
+    micros,
+)
 
 MAX_LEGS = 500
 MAX_BATCH = 5_000
@@ -321,6 +329,11 @@ class ProductCommand(Note, forbid_unknown_fields=True, omit_defaults=True, kw_on
     """What a product is asked: the bodies of its commands are subclasses. `operation` names what is asked."""
 
     operation: ClassVar[str] = ""
+
+    def __post_init__(self) -> None:
+        Note.__post_init__(self)
+        for field, name in zip(self.__struct_encode_fields__, self.__struct_fields__, strict=True):
+            check_texts(field, getattr(self, name))
 
 
 class StreamDue(Struct):

@@ -83,6 +83,21 @@ def check_metadata(metadata: dict[str, str]) -> None:
         check_text(f"metadata.{name}", value)
 
 
+def check_texts(field: str, value: object) -> None:
+    """`check_text` for every text in a value, however deep (ValueError)."""
+    if isinstance(value, str):
+        check_text(field, value)
+    elif isinstance(value, dict):
+        for pair in value.items():
+            check_texts(field, pair)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            check_texts(field, inner)
+    elif isinstance(value, msgspec.Struct):
+        for name in value.__struct_fields__:
+            check_texts(field, getattr(value, name))
+
+
 def of_currency(amount: int, asset: str) -> msgspec.Raw:
     """Minor units as a JSON number of the currency: 1250 of `NAD/2` is 12.50."""
     places = int(asset.rpartition("/")[2])

@@ -103,7 +103,7 @@ def asking(writer: Writer, operation: str, subject: str, day: date, **body: Any)
 
 
 def test_late_facts_after_an_announcement_leave_the_days_that_the_events_say() -> None:
-    """What an announcement accrued makes later facts of earlier days late ones, in the check as in the book."""
+    """What an announcement accrued makes facts of earlier days late ones, in the check as in the book."""
     books = LoanBooks()
     books.lent({**OFFER, "count": 3}, str(START))
     books.do("announce_instalment", "2026-02-20", due="2026-02-15")

@@ -179,6 +179,25 @@ def test_wrong_terms_name_their_field(book: Book) -> None:
         assert field in answer.text
 
 
+@pytest.mark.parametrize("text", ["a\0", "e\u0301"], ids=["NUL", "not NFC"])
+def test_texts_that_cannot_be_kept_are_refused_wherever_they_stand(book: Book, text: str) -> None:
+    """An event with one would stop every read model: a reason, a note, a name deep in the policy."""
+    lent(book)
+    classes = [{"name": text, "from_days": 0, "rate": "1"}]
+    for path, field, body in (
+        ("/loans/L1/undo", "reason", {"transaction": 5, "reason": text}),
+        ("/loans/L1/collection/notes", "text", {"text": text}),
+        ("/loans/L1/approve", "conditions", {"offer": OFFER, "conditions": [text]}),
+        ("/loan-payments/P1/refund", "reason", {"reason": text}),
+    ):
+        answer = ask(book, path, **body)
+        assert answer.status_code == 400, (path, answer.text)
+        assert f"`{field}`" in answer.json()["detail"]
+    answer = book.call("PUT", "/loan-policy", {"policy": {"provisioning": classes}})
+    assert answer.status_code == 400, answer.text
+    assert "`policy`" in answer.json()["detail"]
+
+
 @pytest.mark.parametrize("day", ["0001-01-01", "9999-12-31"])
 def test_loans_are_read_on_any_day_that_there_is(book: Book, day: str) -> None:
     """Before there was a loan and long after: figures of that day, or none."""

@@ -10,7 +10,6 @@ from msgspec import Meta
 from ledger.commands import Amount, Reason
 from ledger.loans.case import Assignee, Outcome, Trigger
 from ledger.loans.command import LoanCommand
-from ledger.text import check_text
 
 Note = Annotated[str, Meta(min_length=1, max_length=2_000)]
 Number = Annotated[int, Meta(ge=1, le=10**6)]
@@ -52,10 +51,6 @@ class CaseNote(CollectionCommand, forbid_unknown_fields=True, omit_defaults=True
 
     operation: ClassVar[str] = "add_collection_note"
     text: Note
-
-    def __post_init__(self) -> None:
-        LoanCommand.__post_init__(self)
-        check_text("text", self.text)
 
 
 class PaymentPromise(CollectionCommand, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):

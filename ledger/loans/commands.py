@@ -19,7 +19,6 @@ from ledger.loans.schedule import MOST_INSTALMENTS, Interest
 from ledger.loans.state import Kyc
 from ledger.loans.terms import Id, Offer, Policy, Rating
 from ledger.loans.waterfall import PARTS, Part, Waterfall
-from ledger.text import check_text
 
 Seq = Annotated[int, Meta(ge=1)]
 Method = Literal["bank_transfer", "virtual_account", "wallet"]
@@ -64,10 +63,6 @@ class Application(LoanCommand, forbid_unknown_fields=True, omit_defaults=True, k
     amount: Amount
     purpose: Annotated[str, Meta(max_length=500)] = ""
 
-    def __post_init__(self) -> None:
-        LoanCommand.__post_init__(self)
-        check_text("purpose", self.purpose)
-
 
 class Approval(LoanCommand, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
     """Approve an application with an offer; above the policy's limit two people must, with the same offer."""
@@ -76,11 +71,6 @@ class Approval(LoanCommand, forbid_unknown_fields=True, omit_defaults=True, kw_o
     offer: Offer
     conditions: Annotated[tuple[Text, ...], Meta(max_length=20)] = ()
     expires_at: Moment | None = None
-
-    def __post_init__(self) -> None:
-        LoanCommand.__post_init__(self)
-        for condition in self.conditions:
-            check_text("conditions", condition)
 
 
 class ApplicationRejection(LoanCommand, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):

@@ -134,6 +134,12 @@ class Recommendations(Checked, forbid_unknown_fields=True, omit_defaults=True, k
     recommended_tenure: Annotated[int, Meta(ge=0, le=c.LONGEST)] | None = None
     recommended_interest_rate: c.Rate | None = None
 
+    def __post_init__(self) -> None:
+        Checked.__post_init__(self)
+        if self.recommended_interest_rate is not None:
+            rate = c.rate_of("recommendedInterestRate", self.recommended_interest_rate)
+            self.recommended_interest_rate = rate
+
 
 class CreditAssessment(Checked, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, rename="camel"):
     """What was found out about them. Score and rating of the borrower count, as the book has them."""
@@ -142,6 +148,11 @@ class CreditAssessment(Checked, forbid_unknown_fields=True, omit_defaults=True, 
     risk_rating: Literal["low", "medium", "high"] | None = None
     debt_to_income_ratio: c.Rate | None = None
     recommendations: Recommendations | None = None
+
+    def __post_init__(self) -> None:
+        Checked.__post_init__(self)
+        if self.debt_to_income_ratio is not None:
+            self.debt_to_income_ratio = c.rate_of("debtToIncomeRatio", self.debt_to_income_ratio)
 
 
 class Applicant(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True, rename="camel"):

@@ -62,7 +62,7 @@ BEYOND_A_SCHEMA = re.compile(
             # credit providers
             r"`decision` (?:approved needs|rejected has)|`(?:minimumLoanAmount|processingFee)` is more than",
             r"`interestRateRange` ends before|`leads` names one twice|is not that of the path",
-            r"`types` of a `provider` are",
+            r"`types` of a `provider` are|has more than ten decimals",
             # the calendar: a month 13, a year before 1000, a leap second, a time zone
             r"is not in the calendar",
             r"is neither a day|is neither a date",

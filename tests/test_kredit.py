@@ -565,7 +565,7 @@ def test_periods_are_days_of_the_ledger() -> None:
         ("9999-12-31", "9999-12-31"),
         ("2026-11-01", "9999-12-31T23:00:00Z"),
     ):
-        with pytest.raises(ValueError, match="is not in the years 1800 to 9998"):
+        with pytest.raises(ValueError, match="is outside the years 1800 to 9998"):
             paying(period_start=early, period_end=late)
     mixed = paying("req_2", period_start="2026-11-02", period_end="2026-11-01T00:00:00Z")
     assert desk.refused(mixed)[0] == "period_ends_before"

@@ -8,6 +8,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 
 from ledger.events import Event
@@ -17,6 +18,7 @@ from ledger.loans.terms import Offer
 from ledger.products import PRODUCTS
 from ledger.providers.accounts import receivable
 from ledger.providers.best import Candidate, best_of
+from ledger.providers.commands import RateRange
 from ledger.providers.criteria import HOUR
 from ledger.rejections import Rejection
 from ledger.text import iso, moment
@@ -178,6 +180,17 @@ def test_an_offer_has_its_schedule_and_total_cost(books: ProviderBooks) -> None:
     )  # fmt: skip
     assert bid.conditions == ("Payslips",)
     assert 116_000 < interest < 117_000
+
+
+@pytest.mark.parametrize(
+    ("sent", "again"), [("3.5", "3.5"), ("18", "18.0"), ("1e-7", "0.0000001"), ("1e3", "1000"), ("0", "-0.0")]
+)
+def test_a_rate_that_is_sent_as_a_number_is_the_decimal_that_was_written(sent: str, again: str) -> None:
+    """And not the double next to it, in whatever notation it came."""
+    for number in (sent, again):
+        raw = f'{{"minimum": {number}, "maximum": "9999"}}'.encode()
+        found = msgspec.json.decode(raw, type=RateRange).minimum
+        assert (Decimal(found), found.lstrip("-")) == (Decimal(sent), found)
 
 
 def test_what_no_ledger_can_hold_is_refused(books: ProviderBooks) -> None:

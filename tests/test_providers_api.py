@@ -119,7 +119,7 @@ def test_from_registration_to_a_disbursed_loan(book: Book) -> None:
     ]  # fmt: skip
     told = decided(book, "acme", key)
     assert (told["success"], told["accepted"]) == (True, True)
-    decided(book, "quick", quick, interestRate="8.2", processingFee=300_000)
+    decided(book, "quick", quick, interestRate=8.2, processingFee=300_000)
     lead = book.get("/leads/L1")
     assert lead["bestOffer"] == {
         "funding": "provider",
@@ -283,6 +283,7 @@ def test_who_applied_is_outside_the_book_and_can_be_erased(book: Book, database:
         ),
         ("/loan-providers/acme/leads/L1/decision", {"decision": "maybe"}, "decision"),
         ("/loan-providers/acme/leads/L1/decision", {"interestRate": "-1"}, "interestRate"),
+        ("/loan-providers/acme/leads/L1/decision", {"interestRate": 1e-11}, "interestRate"),
         ("/loan-providers/acme/leads/L1/decision", {"expiresAt": None}, "expiresAt"),
         ("/loan-providers/acme/leads/L1/decision", {"processingFee": 9 * 10**9}, "processingFee"),
         ("/loan-providers/acme/leads/L1/decision", {"conditions": ["a\0"]}, "conditions"),

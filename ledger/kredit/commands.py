@@ -211,7 +211,7 @@ def day_of_period(field: str, text: str) -> date | datetime:
     """A day or a moment, with days of the calendar on both sides of it (ValueError, naming the field)."""
     at = day_or_moment(field, text)
     if not FIRST_YEAR <= at.year < date.max.year:
-        raise ValueError(f"`{field}` is not in the years {FIRST_YEAR} to {date.max.year - 1}")
+        raise ValueError(f"`{field}` is outside the years {FIRST_YEAR} to {date.max.year - 1}")
     return at
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from datetime import date
 from decimal import Decimal
-from typing import Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from msgspec import Meta, Struct, field
 
@@ -24,13 +24,25 @@ MOST_LINES = 100
 
 Text = Annotated[str, Meta(min_length=1, max_length=255)]
 Country = Annotated[str, Meta(pattern=r"^[A-Z]{2}\Z", examples=["US"])]
-Rate = Annotated[
-    str,
-    Meta(pattern=r"^[0-9]{1,4}(\.[0-9]{1,10})?\Z", description="Percent a year.", examples=["8.5"]),
-]
+if TYPE_CHECKING:
+    # Inside Daybook a rate is text. A client may send a number, which is that decimal and not its double.
+    Rate = str
+else:
+    _decimals = Annotated[str, Meta(pattern=r"^[0-9]{1,4}(\.[0-9]{1,10})?\Z", examples=["8.5"])]
+    Rate = Annotated[_decimals | Annotated[float, Meta(ge=0, lt=10_000)], Meta(description="Percent a year.")]
 BestBy = Literal["lowest_rate", "lowest_total_cost"]
 # The longest that a loan may run, in days: as many months as a schedule has instalments at most.
 LONGEST = MOST_INSTALMENTS * 365 // 12
+
+
+def rate_of(field: str, rate: str | float) -> str:
+    """A rate as text: of a number, the shortest decimal that it is written with (ValueError)."""
+    if isinstance(rate, str):
+        return rate
+    text = f"{Decimal(repr(abs(rate))).normalize():f}"
+    if len(text.partition(".")[2]) > 10:
+        raise ValueError(f"`{field}` has more than ten decimals")
+    return text
 
 
 def _amounts(name: str, amounts: dict[str, int]) -> dict[str, int]:
@@ -70,6 +82,8 @@ class RateRange(Struct, forbid_unknown_fields=True, kw_only=True):
     maximum: Rate
 
     def __post_init__(self) -> None:
+        self.minimum = rate_of("interestRateRange.minimum", self.minimum)
+        self.maximum = rate_of("interestRateRange.maximum", self.maximum)
         if Decimal(self.minimum) > Decimal(self.maximum):
             raise ValueError("`interestRateRange` ends before it begins")
 
@@ -219,6 +233,8 @@ class LeadDecision(
         for text in (*self.conditions, *self.custom_data, *self.custom_data.values()):
             check_text("conditions", text)
         self.processing_fee = _integer("processingFee", self.processing_fee, 0)
+        if self.interest_rate is not None:
+            self.interest_rate = rate_of("interestRate", self.interest_rate)
         offered = (self.approved_amount, self.interest_rate, self.tenure, self.expires_at)
         if self.decision == "approved" and None in offered:
             raise ValueError(

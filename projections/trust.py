@@ -1,7 +1,7 @@
 """The daily trust report: does the bank hold what is owed from a programme's trust account?
 
 What the bank holds is what it says: the last balance asserted of the trust account by then, as reconciling a
-statement does by itself, and what the book has moved since that day. What is owed are the sponsor's fund, the
+statement does by itself, and what the book has moved since. What is owed are the sponsor's fund, the
 open vouchers and the payees. It is an assertion that nobody has to make: each day is judged anew by all that
 counts by its end, however late it was recorded, and fails from the day on which the bank lacks something.
 """
@@ -10,29 +10,32 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, timedelta
 from itertools import groupby
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
-from ledger.days import day_of
+from ledger.days import day_of, end_of
 from ledger.reader import Reader
 from projections.reading import position
 from sql import load as load_queries
 
 QUERIES = load_queries("trust.sql")
 
+_LAST_MOMENT = timedelta(microseconds=1)
+
 Status = Literal["passing", "failing", "unknown"]
 _Place = tuple[str, str]
+_Told = tuple[int, int | None]  # what the bank said, and what the book had at a moment within the day
 
 
 class TrustLine(Struct, frozen=True):
     """A programme at the end of a day, minor units. `programme` empty: all that have the asset, together.
 
-    `bank` is what the bank said last, of the end of `bank_day`; `since` what the book has moved after that
-    day; `book` what it has in the trust account. `deficiency` is what `bank` and `since` lack of
+    `bank` is what the bank said last, on `bank_day`, mostly of its end; `since` what the book has moved after
+    that; `book` what it has in the trust account. `deficiency` is what `bank` and `since` lack of
     `outstanding`, `unsettled` and `fund`; below zero, they have more. unknown: the bank has said nothing.
     `failing_since` is the first day since which it fails without a break.
     """
@@ -80,14 +83,16 @@ def trust_report(
     zone = ZoneInfo(reader.ledger(ledger).time_zone)
     last = (to or day_of(reader.clock(), zone)).toordinal()
     wanted = [date.fromordinal(number) for number in range(max(1, last - days + 1), last + 1)]
-    told: dict[_Place, dict[date, int]] = defaultdict(dict)
+    told: dict[_Place, dict[date, _Told]] = defaultdict(dict)
     lines: list[TrustLine] = []
     with reader.snapshot(ledger) as (connection, parameters):
         asked = {**parameters, "programme": programme, "upto": wanted[-1]}
         judged = position(connection, parameters["ledger_id"], "assertions", min_seq)
         said = connection.execute(QUERIES["told_balances"], {**asked, "version": judged.version})
-        for name, asset, at, expected in said:
-            told[name, asset][day_of(at, zone)] = expected
+        for name, asset, at, expected, actual in said:
+            day = day_of(at, zone)
+            whole = end_of(day, zone) - at <= _LAST_MOMENT
+            told[name, asset][day] = expected, None if whole else actual
         counted = position(connection, parameters["ledger_id"], "daily_balances", min_seq)
         with connection.cursor("trust_days") as cursor:
             cursor.itersize = 5_000
@@ -109,15 +114,16 @@ class _Standing:
         self.bank_day: date | None = None
         self.failing_since: date | None = None
 
-    def pass_day(self, day: date, moved: tuple[int, ...], told: int | None) -> None:
-        """What the bank says of a day has all that the book has of it."""
+    def pass_day(self, day: date, moved: tuple[int, ...], told: _Told | None) -> None:
+        """Of a whole day the bank has all that the book has; of a moment, what the book had then."""
         trust, fund, outstanding, unsettled = moved
         self.trust += trust
         self.fund += fund
         self.outstanding += outstanding
         self.unsettled += unsettled
         if told is not None:
-            self.bank, self.bank_day, self.since = told, day, 0
+            (self.bank, had), self.bank_day = told, day
+            self.since = 0 if had is None else self.trust - had
         else:
             self.since += trust
         lacks = self.deficiency is not None and self.deficiency > 0
@@ -132,7 +138,7 @@ class _Standing:
 
 
 def _lines(
-    place: _Place, rows: Iterator[tuple[Any, ...]], told: dict[date, int], days: list[date]
+    place: _Place, rows: Iterator[tuple[Any, ...]], told: dict[date, _Told], days: list[date]
 ) -> list[TrustLine]:
     """The days asked for, after all that came before them."""
     moved = {row[2]: tuple(map(int, row[3:])) for row in rows}

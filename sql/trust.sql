@@ -18,7 +18,7 @@ SELECT split_part(a.address, ':', 2) AS programme, s.asset, d.day,
 
 -- name: told_balances
 -- What was said of trust accounts from outside; the last of a place and moment is the one that holds.
-SELECT split_part(a.address, ':', 2) AS programme, s.asset, x.at, x.expected
+SELECT split_part(a.address, ':', 2) AS programme, s.asset, x.at, x.expected, x.actual
   FROM projections.assertions x
   JOIN daybook.accounts a ON a.ledger_id = x.ledger_id AND a.account_id = x.account_id
   JOIN daybook.assets s ON s.ledger_id = x.ledger_id AND s.asset_id = x.asset_id

@@ -115,6 +115,22 @@ def test_the_bank_is_held_to_what_is_owed_on_every_day(database: str, writer: Wr
     assert (before.outstanding, before.unsettled, before.fund) == (10_000, 0, 90_000)
 
 
+def test_what_is_moved_after_the_bank_has_spoken_counts_on_the_same_day(
+    database: str, writer: Writer
+) -> None:
+    """Of a moment within a day the bank says what there was by then: later money of that day comes on top."""
+    spoken = c.BalanceAssertion(
+        account=TRUST, asset="EUR/2", at=noon(6).isoformat(), expected=99_900, source="bank"
+    )
+    done(do(writer, spoken))
+    early, late = noon(6) - timedelta(hours=1), noon(6) + timedelta(hours=1)
+    done(do(writer, v.Funding(amount=5_000, effective_at=late), "relief"))
+    done(do(writer, v.Return(amount=40, effective_at=early), "relief"))
+    found = line(database, 6)
+    assert (found.bank, found.since, found.book, found.deficiency) == (99_900, 5_000, 104_960, 60)
+    assert line(database, 7).deficiency == 60
+
+
 def test_a_deficiency_is_listed_as_failing_until_it_is_made_good(database: str, writer: Writer) -> None:
     """From the first day on, however late it is known; a surplus is none; passing again when it is healed."""
     done(do(writer, told(6, 100_000)))

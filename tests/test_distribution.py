@@ -22,12 +22,11 @@ from cryptography.exceptions import InvalidTag
 
 from adapters import buffr_client
 from adapters.buffr_client import Breaker, BuffrClient, Declined, Later, Taken, Unknown
-from api import distribution
+from api import distribution, reconcilers
 from api.registry import Registry
 from api.settings import Buffr as Access
 from api.settings import SettingsError, Work, read
 from tests.buffr_double import API_KEY, Buffr, buffr
-from tests.conftest import NewDatabase
 from tests.daybook_command import COMMAND, ROOT, environment
 from tests.keys import as_admin, introduce
 from tests.served import Book, Service, served
@@ -178,14 +177,14 @@ def double() -> Iterator[Buffr]:
 
 
 @pytest.fixture
-def service(new_database: NewDatabase, double: Buffr) -> Iterator[Service]:
+def service(database: str, double: Buffr) -> Iterator[Service]:
     work = Work(buffr=Access(double.url, API_KEY))
     with (
         patch.object(distribution, "POLL_SECONDS", 0.1),
         patch.object(distribution, "REST_SECONDS", 0.1),
         patch.object(buffr_client, "OPEN_SECONDS", 0.1),
-        new_database() as conninfo,
-        served(conninfo, work=work) as service,
+        patch.object(reconcilers, "POLL_SECONDS", 0.1),
+        served(database, work=work) as service,
     ):
         yield service
 
@@ -352,3 +351,34 @@ def test_the_service_compares_itself_with_buffr(service: Service, double: Buffr)
         "missing_here": "delivered",
     }
     until(lambda: book.get("/voucher-metrics")["discrepancies"] == 2)
+
+
+def test_the_service_asks_buffr_by_itself_when_it_is_time(
+    service: Service, double: Buffr, database: str
+) -> None:
+    """By a schedule made over HTTP: each time that has passed has one run, of the vouchers as they are."""
+    book = service.open(CHART)
+    opened(book)
+    ask(book, "/beneficiaries/B1", {"name": "Maria Shikongo"}, "PUT")
+    ask(book, "/vouchers", new("V1"))
+    until(lambda: book.get("/vouchers/V1").get("distributed"))
+    made = ask(book, "/reconciliation-schedules/buffr", {"every_minutes": 15}, "PUT")
+    assert (made["side"], made["job"]) == ("buffr", None)
+    assert book.get("/reconciliations")["reconciliations"] == []
+    double.statuses["V1"] = "issued"
+    with psycopg.connect(database) as connection:
+        connection.execute(
+            "UPDATE projections.reconciliation_schedules SET from_at = from_at - interval '31 minutes',"
+            " next_at = next_at - interval '31 minutes'"
+        )
+
+    def finished() -> list[tuple[str, dict[str, int]]]:
+        runs = book.get("/reconciliations")["reconciliations"]
+        return [(run["run"][:16], run["counts"]) for run in runs if run["status"] == "finished"]
+
+    until(lambda: len(finished()) == 2)
+    head = book.head()
+    time.sleep(0.5)
+    assert (finished(), book.head()) == ([("scheduled-buffr-", {"match": 1})] * 2, head)
+    [moved] = book.get("/reconciliation-schedules")["schedules"]
+    assert moved["from_at"] < made["from_at"] < moved["next_at"]

@@ -14,9 +14,10 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from api import own_keys
 from ledger import commands as c
 from ledger import reconciliation_reads as reads
-from ledger.batch import Outcome, Refusal, Request
+from ledger.batch import Refusal
 from ledger.days import day_of
 from ledger.reader import Reader
 from ledger.reconciliation.commands import AbandonRun, FinishRun, RecordItems, StartRun
@@ -109,7 +110,7 @@ def assert_balances(writer: Writer, reader: Reader, ledger: str, name: str, abou
             reference=name,
         )
         key = f"reconcile:{name}:balance:{told.asset}:{told.day}"
-        [outcome] = writer.execute(ledger, Request([c.command(body, key=key, actor=ACTOR)]))
+        outcome = own_keys.execute(writer, ledger, c.command(body, key=key, actor=ACTOR))
         # The second time, it is another moment of today.
         if isinstance(outcome, Refusal) and outcome.rejection.code != "idempotency_key_reused":
             raise RunRefused(outcome.rejection)
@@ -208,8 +209,7 @@ def record(
 ) -> None:
     """One step of a run, once however often it is recorded (RunRefused)."""
     command = c.command(body, key=f"reconcile:{body.run}:{step}", actor=ACTOR)
-    outcome: Outcome
-    [outcome] = writer.execute(ledger, Request([command]))
+    outcome = own_keys.execute(writer, ledger, command)
     if isinstance(outcome, Refusal):
         raise RunRefused(outcome.rejection)
 

@@ -29,6 +29,7 @@ from api.data_commands import as_json
 from api.database import opened, reading, writing
 from api.import_files import InputError
 from api.lazy_group import LazyGroup
+from api.own_keys import to_ask_again
 from api.settings import Settings
 from api.voucher_figures import with_webhooks
 from api.vouchers import bulk_issue
@@ -107,7 +108,7 @@ class _Run:
 
     def issue(self, vouchers: Iterator[tuple[int, v.NewVoucher | str]]) -> Iterator[int]:
         """Issue; yields after each batch how many rows are done (WriterError, InputError)."""
-        under_way: deque[tuple[list[tuple[int, str]], Future[Answer]]] = deque()
+        under_way: deque[tuple[list[tuple[int, c.Command]], Future[Answer]]] = deque()
         batch: list[tuple[int, v.NewVoucher]] = []
         for line, voucher in vouchers:
             if isinstance(voucher, str):
@@ -124,21 +125,28 @@ class _Run:
         while under_way:
             yield self._settle(*under_way.popleft())
 
-    def _submit(self, batch: list[tuple[int, v.NewVoucher]]) -> tuple[list[tuple[int, str]], Future[Answer]]:
+    def _submit(
+        self, batch: list[tuple[int, v.NewVoucher]]
+    ) -> tuple[list[tuple[int, c.Command]], Future[Answer]]:
         codes = [code_of(self._key, self._ledger, voucher.voucher) for _, voucher in batch]
         commands = [
             bulk_issue(voucher, code, actor=ACTOR) for (_, voucher), code in zip(batch, codes, strict=True)
         ]
         answer: Future[Answer] = Future()
         self._writer.submit(self._ledger, Request(commands), answer.set_result)
-        names = [(line, voucher.voucher) for line, voucher in batch]
-        return names, answer
+        return [(line, command) for (line, _), command in zip(batch, commands, strict=True)], answer
 
-    def _settle(self, batch: list[tuple[int, str]], future: Future[Answer]) -> int:
+    def _settle(self, batch: list[tuple[int, c.Command]], future: Future[Answer]) -> int:
         answer = future.result()
         if isinstance(answer, WriterError):
             raise answer
-        for (line, name), outcome in zip(batch, answer, strict=True):
+        commands, outcomes = [command for _, command in batch], list(answer)
+        while again := to_ask_again(commands, outcomes):
+            answers = self._writer.execute(self._ledger, Request(list(again.values())))
+            for (index, command), outcome in zip(again.items(), answers, strict=True):
+                commands[index], outcomes[index] = command, outcome
+        for (line, command), outcome in zip(batch, outcomes, strict=True):
+            name = command.body.voucher  # type: ignore[union-attr]
             if isinstance(outcome, Refusal):
                 self._refuse(line, explain(outcome.rejection))
                 continue

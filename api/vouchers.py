@@ -16,6 +16,7 @@ from msgspec import Meta, Struct, structs
 from api.access.approvals import ApprovalView
 from api.handlers import LARGE_BODY, Call, Reply, carry_out, wait, without_approval
 from api.http import decode_body
+from api.own_keys import to_ask_again
 from api.problems import Problem, of_rejection
 from ledger import commands as c
 from ledger.batch import Outcome, Recorded, Refusal, Replayed, Request
@@ -165,7 +166,7 @@ async def issue_many(call: Call) -> Reply:
         ]
 
     codes, commands = await to_thread.run_sync(asked) if len(raw) >= LARGE_BODY else asked()
-    outcomes = await call.submit(ledger, Request(commands))
+    outcomes = await _outcomes(call, ledger, commands)
     results = [
         _result(command.body.voucher, code, outcome)  # type: ignore[union-attr]
         for command, code, outcome in zip(commands, codes, outcomes, strict=True)
@@ -175,6 +176,16 @@ async def issue_many(call: Call) -> Reply:
         for index, waiting in zip(asking, await wait(call, ledger, list(asking.values())), strict=True):
             results[index] = IssueResult(202, results[index].voucher, codes[index], approval=waiting)
     return Reply(call.operation.status, IssueResults(results))
+
+
+async def _outcomes(call: Call, ledger: str, commands: list[c.Command]) -> list[Outcome]:
+    """What becomes of the commands now; each keeps the key that it was decided under."""
+    outcomes = list(await call.submit(ledger, Request(commands)))
+    while again := to_ask_again(commands, outcomes):
+        answers = await call.submit(ledger, Request(list(again.values())))
+        for (index, command), outcome in zip(again.items(), answers, strict=True):
+            commands[index], outcomes[index] = command, outcome
+    return outcomes
 
 
 def issuing(body: v.NewVoucher, code: str) -> v.Issue:

@@ -37,7 +37,11 @@ from tests.test_statements import camt, details, entry
 
 CHART = ChartDocument(
     assets=("EUR/2", "USD/2"),
-    accounts=(AccountPattern("bank", "asset"), AccountPattern("sales", "income")),
+    accounts=(
+        AccountPattern("bank", "asset"),
+        AccountPattern("savings", "asset"),
+        AccountPattern("sales", "income"),
+    ),
 )
 
 
@@ -277,6 +281,22 @@ def test_what_cannot_be_gone_on_with_is_abandoned(
         compare(writer, reader, longest, there, tmp_path)
         assert reconciling.next_name(reader, "main", longest) == "x" * 58 + ".2"
     whole(book)
+
+
+def test_a_run_that_was_refused_is_begun_when_its_reason_is_gone(book: str, tmp_path: Path) -> None:
+    """A run of one name: the account that was missing is opened, and the same command goes through."""
+    with closing(Reader(book)) as reader, writing(book) as writer:
+        told = Told(reader, [])
+        told.about = msgspec.structs.replace(told.about, account="savings")
+
+        def compared() -> Run:
+            return reconciling.run(writer, reader, "main", "new", told, tmp_path, lambda count: None)
+
+        for _ in range(3):
+            with pytest.raises(reconciling.RunRefused, match="account_not_found"):
+                compared()
+        done(do(writer, c.AccountOpening(address="savings")))
+        assert compared().status == "finished"
 
 
 def test_another_side_s_run_is_neither_answered_nor_abandoned(book: str, tmp_path: Path) -> None:

@@ -128,6 +128,19 @@ def test_bad_lines_are_told_and_the_good_ones_issued(funded: str, tmp_path: Path
     assert set(codes_of(tmp_path / "codes.csv")) == set(issued(funded)) == {"V1"}
 
 
+def test_what_was_refused_is_issued_when_its_reason_is_gone(funded: str, tmp_path: Path) -> None:
+    """The same file again: money has come in, and the person is registered; the third time nothing is new."""
+    file = vouchers(tmp_path / "grants.csv", "relief,V1,B1,99999999,,", "relief,V2,late,100,,")
+    command = ("vouchers", "issue", "main", file, "--codes", tmp_path / "codes.csv")
+    assert fails(funded, *command).count("line ") == 2
+    with writing(funded) as writer:
+        done(do(writer, v.Funding(amount=99_999_999), "relief"))
+        register(writer, "late")
+    for fresh in (2, 0):
+        assert f"{fresh} issued, {2 - fresh} already there, 0 refused" in succeeds(funded, *command)
+    assert set(codes_of(tmp_path / "codes.csv")) == set(issued(funded)) == {"V1", "V2"}
+
+
 def test_a_file_that_is_none_issues_nothing(funded: str, tmp_path: Path) -> None:
     """A column too few or too many, no file at all: one sentence."""
     codes = ("--codes", str(tmp_path / "codes.csv"))

@@ -450,6 +450,20 @@ def test_a_payment_is_pending_until_it_is_decided_once() -> None:
             k.MatchPayment(account="bank", **wrong)
 
 
+def test_a_tenant_has_the_plan_that_lasts_longest() -> None:
+    """An earlier period that is approved later takes nothing from it."""
+    desk = KreditDesk()
+    desk.done(paying("req_2", plan="CORE_TRUESEND", period_start="2026-12-01", period_end="2026-12-31"))
+    desk.did("req_2", APPROVED)
+    _approved(desk)
+    stream = desk.state.streams[f"kredit_tenant:{TENANT}"]
+    assert stream is not None
+    tenant = stream.state
+    assert (tenant.plan, tenant.subscribed_from, tenant.subscribed_to) == (
+        "CORE_TRUESEND", "2026-12-01", "2026-12-31",
+    )  # fmt: skip
+
+
 def test_a_subscription_is_earned_day_by_day() -> None:
     """Thirty days, both ends in: never more than half a unit off the share; the last takes the rest."""
     desk = KreditDesk()

@@ -49,7 +49,7 @@ PRODUCT = Product(
     name="kredit",
     kinds={
         "kredit": Kind(Rules, 1, evolve_rules),
-        "kredit_tenant": Kind(Tenant, 1, evolve_tenant),
+        "kredit_tenant": Kind(Tenant, 2, evolve_tenant),
         "kyc": Kind(Session, 1, evolve_session, session_due),
         "kyc_request": Kind(Requested, 1, evolve_requested),
         "kyc_usage": Kind(Usage, 1, evolve_usage, claims=usage_claims),

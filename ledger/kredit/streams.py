@@ -60,7 +60,10 @@ class Rules(Struct, frozen=True):
 
 
 class Tenant(Struct, frozen=True, omit_defaults=True):
-    """A tenant. `client` is our id of it, `loans` the ledger with its loans, `plan` what it subscribed."""
+    """A tenant. `client` is our id of it, `loans` the ledger with its loans.
+
+    `plan` is what it subscribed for the period that ends last, whenever that was approved.
+    """
 
     tenant: str
     client: str
@@ -178,10 +181,12 @@ def evolve_tenant(tenant: Tenant | None, event: Event, stream: str) -> Tenant:
     if event.type == "kredit_tenant_set":
         return replace(tenant, billing=data["billing"], loans=data.get("loans", ""))
     if event.type == "subscription_payment_approved":
+        tenant = replace(tenant, subscribed_at=tenant.subscribed_at or event.recorded_at)
+        if data["period_end"] < tenant.subscribed_to:
+            return tenant
         return replace(
             tenant,
             plan=data["plan"],
-            subscribed_at=tenant.subscribed_at or event.recorded_at,
             subscribed_from=data["period_start"],
             subscribed_to=data["period_end"],
         )

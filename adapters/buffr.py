@@ -76,7 +76,8 @@ def translate(event: Event, settings: BuffrSettings) -> Post | Park:
             if isinstance(amount, Park):
                 return amount
             payee_type, payee = _payee(data, settings)
-            body = v.Redemption(amount=amount, payee_type=payee_type, payee=payee, **about)
+            counted = None if amount is None else settings.decimals
+            body = v.Redemption(amount=amount, decimals=counted, payee_type=payee_type, payee=payee, **about)
             if amount is not None and not own:
                 own = hash_of(msgspec.json.encode(event.body, order="sorted"))
         case "expired":

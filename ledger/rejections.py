@@ -164,6 +164,13 @@ TABLE: tuple[RejectionCode, ...] = (
     RejectionCode(
         "exceeds_voucher", 422, False, "Less remains of the voucher.", ("voucher", "remaining", "amount")
     ),
+    RejectionCode(
+        "voucher_decimals_differ",
+        422,
+        False,
+        "The amount was counted in other decimals than the voucher's asset has.",
+        ("voucher", "asset", "decimals"),
+    ),
     RejectionCode("expires_in_past", 422, False, "`expires_at` has passed.", ("expires_at", "now")),
     RejectionCode("already_recorded", 409, False, "This was told and posted before.", ("what",)),
     RejectionCode(

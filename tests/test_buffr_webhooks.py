@@ -223,6 +223,22 @@ def test_what_cannot_be_translated_waits_for_people(
     assert voucher(book, "V1")[0] == "issued"
 
 
+def test_an_amount_in_other_decimals_is_parked_not_posted(service: Service) -> None:
+    """Cents of an asset that has none would be a hundred times too much; all that remains needs none."""
+    book = service.open(CHART | {"assets": ["NAD/0"]})
+    assert book.call("PUT", "/beneficiaries/B1", {"name": "Maria Shikongo"}).status_code == 200
+    ask(book, "/programmes", {"programme": "relief", "name": "Relief", "asset": "NAD/0"})
+    ask(book, "/programmes/relief/fundings", {"amount": 1_000_000})
+    door = ask(book, "/inbox/endpoints", {"provider": "buffr", "secret": SECRET, "default": True})
+    issue(book, "V1")
+    found = settled(book, report(service, "redeemed", "V1", amount=40))
+    assert (found["state"], found["reason"]) == ("parked", "voucher_decimals_differ")
+    assert voucher(book, "V1") == ("issued", 0, 10_000)
+    settled(book, report(service, "redeemed", "V1"))
+    assert voucher(book, "V1") == ("redeemed", 10_000, 0)
+    assert book.call("DELETE", f"/inbox/endpoints/{door['endpoint']['id']}").status_code == 200
+
+
 class Naive:
     """A programme's money by the words of the events alone: no posting, no account, no state is looked at."""
 

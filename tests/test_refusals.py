@@ -203,6 +203,7 @@ BY_PRODUCTS = {
         "voucher_already_failed",
         "voucher_not_open",
         "exceeds_voucher",
+        "voucher_decimals_differ",
         "expires_in_past",
         "nothing_to_settle",
     },

@@ -201,6 +201,7 @@ def test_commands_that_cannot_be_are_refused(database: str, writer: Writer) -> N
         (issue("V3", expires_at=soon(-1)), "expires_in_past"),
         (on("none", redeem()), "voucher_not_found"),
         (on("V1", redeem(amount=10_001)), "exceeds_voucher"),
+        (on("V1", redeem(amount=1, decimals=0, reported=True)), "voucher_decimals_differ"),
         (on("V1", redeem(code_hash=hashed("guess"))), "voucher_code_wrong"),
         (v.Redemption(code_hash=hashed("guess"), payee_type="agent", payee="A1"), "voucher_code_wrong"),
         (on("gone", redeem()), "voucher_not_open"),

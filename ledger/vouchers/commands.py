@@ -210,12 +210,14 @@ class Payout(OfVoucher, forbid_unknown_fields=True, omit_defaults=True, kw_only=
 class Redemption(Payout, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
     """A payout, and the hash of the code that was shown for it, if one was.
 
-    Where the code alone is known, the command has no subject.
+    Where the code alone is known, the command has no subject. `decimals`: of what `amount` was counted in,
+    where whoever told it does not know the voucher's asset.
     """
 
     operation: ClassVar[str] = "redeem_voucher"
 
     code_hash: CodeHash | None = None
+    decimals: Annotated[int, Meta(ge=0, le=18)] | None = None
 
 
 class Expiry(OfVoucher, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):

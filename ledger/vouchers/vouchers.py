@@ -92,6 +92,10 @@ def redeem(state: State, command: Command, now: int) -> Accepted:
     voucher = _voucher(state, str(command.subject) or _voucher_of(state, body.code_hash))
     if body.code_hash is not None and body.code_hash != voucher.code_hash:
         refuse("voucher_code_wrong", voucher=voucher.voucher)
+    if body.amount is not None and body.decimals not in (None, _decimals_of(voucher)):
+        refuse(
+            "voucher_decimals_differ", voucher=voucher.voucher, asset=voucher.asset, decimals=body.decimals
+        )
     payee = {"payee_type": body.payee_type, "payee": body.payee}
     after_expiry = voucher.status == "expired" and body.reported and _before_expiry(voucher, body)
     left = voucher.expired if after_expiry else voucher.remaining
@@ -207,6 +211,10 @@ def _voucher(state: State, name: str) -> Voucher:
         refuse("voucher_not_found", voucher=name)
     voucher: Voucher = stream.state
     return voucher
+
+
+def _decimals_of(voucher: Voucher) -> int:
+    return int(voucher.asset.rpartition("/")[2])
 
 
 def _voucher_of(state: State, code_hash: str | None) -> str:

@@ -24,6 +24,7 @@ from ledger.loans import commands as lc
 from ledger.loans.ageing import unsaid
 from ledger.loans.case import Case, unrecorded
 from ledger.loans.command import LoanCommand
+from ledger.loans.losing import expected_loss
 from ledger.loans.state import Loan
 from ledger.reader import Reader
 from ledger.writer import Answer, Writer
@@ -90,7 +91,8 @@ class LoanRun:
             yield self._command(announcement, loan, due, stage)
         if active and not news and loan.book.accrued_to < self._day:
             yield self._command(lc.Accrual(effective_at=self._effective_at), loan)
-        if active and self._provision and loan.book.accrued_to <= self._day:
+        provided = not active or expected_loss(aged.book, self._day) == aged.book.allowance
+        if self._provision and not provided and loan.book.accrued_to <= self._day:
             yield self._command(lc.Provisioning(effective_at=self._effective_at), loan)
         late = aged.book.days_past_due(self._day)
         if case is not None and case.status != "closed":

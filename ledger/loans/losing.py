@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from decimal import Decimal, localcontext
 
 from msgspec.structs import replace
@@ -70,13 +71,18 @@ def _clear(book: Book, *, contra: bool) -> None:
 
 
 def provisioned(book: Book, fact: f.Provisioned) -> None:
-    entry = book.policy.provision_class(book.days_past_due(fact.day))
+    book.provide(expected_loss(book, fact.day))
+
+
+def expected_loss(book: Book, day: date) -> int:
+    """What the policy expects to lose of a loan that has accrued to a day."""
+    entry = book.policy.provision_class(book.days_past_due(day))
     exposed = 0
     if book.on_books and entry is not None:
         exposed = max(book.tally("principal").net, 0)
         if not book.non_accrual:
             exposed += sum(max(book.tally(part).net, 0) for part in a.RECEIVABLE)
-    book.provide(percent(exposed, entry.rate, book) if entry is not None else 0)
+    return percent(exposed, entry.rate, book) if entry is not None else 0
 
 
 def locked(book: Book, fact: f.Locked) -> None:

@@ -58,6 +58,7 @@ class _CaasEnvelope(Struct, frozen=True, rename="camel"):
 CAAS_NAMES = {
     "loan_application_submitted": "credit.application.submitted",
     "loan_approved": "credit.application.approved",
+    "loan_offer_accepted": "credit.application.approved",
     "loan_disbursed": "credit.disbursement.completed",
     "loan_repayment_due": "credit.repayment.due",
     "loan_repayment_missed": "credit.repayment.missed",

@@ -4,6 +4,9 @@ The events are the outbox: what was issued and not distributed waits, whatever h
 voucher's request has a key that is the voucher's own, so a process that is killed after it has asked, and
 before the book says so, asks again and is told what it was told. One process at a time distributes; the
 book takes one distribution of a voucher.
+
+Buffr knows a voucher by its name alone, and reports of it go to one ledger. So no tenant but the default one,
+whose the key for Buffr is, has vouchers distributed: another's of the same name would be redeemed as ours.
 """
 
 from __future__ import annotations
@@ -100,7 +103,7 @@ class Distributor:
                 self._closing.wait(REST_SECONDS)
 
     def _distribute(self, connection: Connection, pool: ThreadPoolExecutor) -> None:
-        asked = {"distributor": DISTRIBUTOR}
+        asked = {"distributor": DISTRIBUTOR, "tenant": DEFAULT_TENANT}
         while connection.execute(QUERIES["try_distributor"], asked).fetchone() != (True,):
             if self._closing.wait(POLL_SECONDS):
                 return

@@ -83,13 +83,14 @@ SELECT count(*), count(*) FILTER (WHERE distributor <> ''), count(*) FILTER (WHE
   FROM projections.vouchers WHERE version = %(version)s AND ledger_id = %(ledger_id)s;
 
 -- name: to_distribute
--- As daybook_projector, over all ledgers: vouchers that their distributor has not, by the live version; oldest first.
+-- As daybook_projector, over the ledgers of the tenant that the distributor's key is of: vouchers that it has not, by the
+-- live version; oldest first.
 SELECT l.tenant, l.name, v.voucher
   FROM projections.versions p
   JOIN projections.vouchers v ON v.version = p.version
   JOIN daybook.ledgers l ON l.ledger_id = v.ledger_id
  WHERE p.projection = 'vouchers' AND p.state = 'live'
-   AND v.distributed_at IS NULL AND v.status = 'issued' AND v.distributor = %(distributor)s AND v.distributor <> ''
+   AND l.tenant = %(tenant)s AND v.distributed_at IS NULL AND v.status = 'issued' AND v.distributor = %(distributor)s AND v.distributor <> ''
    AND NOT daybook.whole_name(l.tenant, l.name) || ' ' || v.voucher = ANY (%(waiting)s)
  ORDER BY v.ledger_id, v.seq LIMIT %(limit)s;
 

@@ -28,7 +28,7 @@ from api.settings import Buffr as Access
 from api.settings import SettingsError, Work, read
 from tests.buffr_double import API_KEY, Buffr, buffr
 from tests.daybook_command import COMMAND, ROOT, environment
-from tests.keys import as_admin, introduce
+from tests.keys import as_admin, introduce, make_key
 from tests.served import Book, Service, served
 
 CHART = {"assets": ["NAD/2"], "accounts": [], "products": ["vouchers"]}
@@ -246,6 +246,27 @@ def test_what_cannot_be_handed_over_keeps_nobody_waiting(service: Service, doubl
             ask(book, "/vouchers", new(name))
         until(lambda: book.get("/vouchers/V2").get("distributed"))
     assert [body["voucher_id"] for _, body in double.asked] == ["V1", "V2"]
+
+
+def test_no_other_tenants_vouchers_go_to_buffr(service: Service, double: Buffr, database: str) -> None:
+    """Buffr would report them to us, by names that ours may have too."""
+    assert service.call("POST", "/v1/tenants", {"name": "acme"}).is_success
+    acme = {"authorization": f"Bearer {make_key(database, 'admin', tenant='acme')}"}
+    programme = {"programme": "relief", "name": "R", "asset": "NAD/2", "distributor": "buffr"}
+    for method, path, body in (
+        ("POST", "", {"name": "theirs", "chart": CHART}),
+        ("PUT", "/theirs/beneficiaries/B1", {"name": "Maria Shikongo"}),
+        ("POST", "/theirs/programmes", programme),
+        ("POST", "/theirs/programmes/relief/fundings", {"amount": 10_000}),
+        ("POST", "/theirs/vouchers", new("V1")),
+    ):
+        assert service.call(method, f"/v1/ledgers{path}", body, headers=acme).is_success
+    book = service.open(CHART)
+    opened(book)
+    ask(book, "/beneficiaries/B1", {"name": "Maria Shikongo"}, "PUT")
+    ask(book, "/vouchers", new("V2"))
+    until(lambda: book.get("/vouchers/V2").get("distributed"))
+    assert double.distributions == {"V2": 1}
 
 
 @pytest.mark.torture

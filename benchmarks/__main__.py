@@ -100,7 +100,7 @@ def writer_rounds(report: Report, conninfo: str) -> None:
         take["redeemed"].append(rates.redeemed)
     lent = lending.lend(writer, lending.LOANS)
     for round in track(range(3), "loans", console=console):
-        take["beside"].append(in_process.plain(writer, BATCHES))
+        take["beside loans"].append(in_process.plain(writer, BATCHES))
         take["repaid"].append(lending.repayments(writer, lent, lending.LOANS, round))
     take["accrued"].append(lending.accruals(writer, lent, lending.LOANS))
     for _ in track(range(3), "processes", console=console):
@@ -128,7 +128,7 @@ def writer_rounds(report: Report, conninfo: str) -> None:
     report.rate("vouchers redeemed by their codes", "redeemed")
     report.bound("  of plain", report.ratio("redeemed", "plain"), 0.3)
     report.rate(f"repayments over {lending.LOANS:,} loans of 18 instalments", "repaid")
-    report.bound("  of plain", report.ratio("repaid", "beside"), 0.25)
+    report.bound("  of plain", report.ratio("repaid", "beside loans"), 0.25)
     report.rate(f"daily accrual of {lending.LOANS:,} loans", "accrued")
     report.rate("one process on a ledger", "one")
     report.rate("four processes on a ledger", "four")

@@ -241,7 +241,9 @@ class Oracle:
 
     def keyed(self, commands: list[Doing], key: str | None, now: int, preview: bool = False) -> list[Outcome]:
         """All or none of the commands, once for a key."""
-        same = json.dumps([{k: v for k, v in c.items() if k != "key"} for c in commands], sort_keys=True)
+        # What is null is as if it were not there.
+        asked = [{k: v for k, v in c.items() if k != "key" and v is not None} for c in commands]
+        same = json.dumps(asked, sort_keys=True)
         if key is not None and key in self.keys:
             before, outcomes = self.keys[key]
             if before != same:

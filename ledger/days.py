@@ -37,11 +37,15 @@ def day_or_moment(field: str, text: str) -> date | datetime:
 
 def day_of(at: datetime, zone: tzinfo) -> date:
     """The day that a moment is in; the first or last of the calendar where the local date is outside it."""
-    try:
-        day = at.astimezone(zone).date()
-    except OverflowError:
-        return date.min if at.year == 1 else date.max
-    while day < date.max and start_of(day + _DAY, zone) <= micros(at):
+    return day_at(micros(at), zone)
+
+
+def day_at(us: int, zone: tzinfo) -> date:
+    """`day_of` a moment in microseconds."""
+    day = moment(us).date()
+    while day > date.min and start_of(day, zone) > us:
+        day -= _DAY
+    while day < date.max and start_of(day + _DAY, zone) <= us:
         day += _DAY
     return day
 

@@ -12,6 +12,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterable
 from datetime import date, datetime, timedelta, tzinfo
+from functools import lru_cache
 
 from msgspec import Struct
 
@@ -48,6 +49,7 @@ def _months(year: int, first: int, count: int) -> tuple[date, date]:
     return date(year, first, 1), date(year + after // 12, after % 12 + 1, 1)
 
 
+@lru_cache(maxsize=4096)
 def start_of(day: date, zone: tzinfo) -> int:
     """The first moment of a calendar day, in microseconds UTC.
 

@@ -13,7 +13,7 @@ from typing import Any
 from ledger.commands import Command
 from ledger.credits.accounts import TAX_PAYABLE
 from ledger.credits.lots import round_half_even
-from ledger.days import day_of
+from ledger.days import day_at, day_of
 from ledger.entry import effective_moment, refuse
 from ledger.kredit import commands as c
 from ledger.kredit.accounts import BANK_UNCONFIRMED, DEFERRED, SUBSCRIPTION_REVENUE, unbilled
@@ -23,7 +23,7 @@ from ledger.loans.common import check_fund
 from ledger.periods import start_of
 from ledger.product import Line, credit, debit, record
 from ledger.state import Accepted, State
-from ledger.text import iso, micros, moment
+from ledger.text import iso, micros
 
 DAY = timedelta(days=1)
 WHOLE = 10_000  # basis points
@@ -79,7 +79,7 @@ def decide(state: State, command: Command, now: int) -> Accepted:
     if body.status == "rejected":
         data["rejection_reason"] = body.rejection_reason
         return record(state, command, type, now, at, [], [name], data, [f"{name}:decided"])
-    today = day_of(moment(now), state.zone)
+    today = day_at(now, state.zone)
     days = min(max((today - date.fromisoformat(payment.start)).days, 0), days_in(payment))
     released = earned(payment, days)
     asset = payment.asset

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from ledger.chart import MAX_AMOUNT
 from ledger.commands import Command
-from ledger.days import day_of
+from ledger.days import day_at
 from ledger.entry import effective_moment, refuse
 from ledger.loans.accounts import provider_payable
 from ledger.loans.applying import check_limit
@@ -43,13 +43,13 @@ from ledger.providers.streams import (
     provider_stream,
 )
 from ledger.state import Accepted, State
-from ledger.text import iso, micros, moment
+from ledger.text import iso, micros
 
 BIDDING = 48 * HOUR
 
 
 def _today(state: State, now: int) -> date:
-    return day_of(moment(now), state.zone)
+    return day_at(now, state.zone)
 
 
 # ---------------------------------------------------------------- distribution

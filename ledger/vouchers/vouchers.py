@@ -13,13 +13,13 @@ from datetime import timedelta
 from typing import Any
 
 from ledger.commands import Command, ProductCommand
-from ledger.days import day_of
+from ledger.days import day_at
 from ledger.entry import effective_moment, refuse
 from ledger.periods import start_of
 from ledger.product import Line, credit, debit, record
 from ledger.reconciliation.streams import REPORTS, REPORTS_STREAM, next_report, page_stream
 from ledger.state import Accepted, State
-from ledger.text import iso, micros, moment
+from ledger.text import iso, micros
 from ledger.vouchers import accounts as a
 from ledger.vouchers import commands as c
 from ledger.vouchers.beneficiaries import check_there
@@ -39,7 +39,7 @@ def issue(state: State, command: Command, now: int) -> Accepted:
     at = effective_moment(state, body, now)
     expires_at = None if body.expires_at is None else micros(body.expires_at)
     if expires_at is None and programme.expires_after_days is not None:
-        last = day_of(moment(at), state.zone) + timedelta(days=programme.expires_after_days)
+        last = day_at(at, state.zone) + timedelta(days=programme.expires_after_days)
         expires_at = start_of(last + timedelta(days=1), state.zone)
     data = {
         "programme": body.programme,
@@ -293,7 +293,7 @@ def _contradicted(
         "status": voucher.status,
         "remaining": str(voucher.remaining),
         "asset": voucher.asset,
-        "day": day_of(moment(happened_at), state.zone).isoformat(),
+        "day": day_at(happened_at, state.zone).isoformat(),
         "page": page,
         **about,
         **_happened(body, now),

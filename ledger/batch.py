@@ -1,8 +1,9 @@
 """A batch: many commands decided one after another, and the rows that they become.
 
-`decide_batch` runs the pure `decide` over the commands in order, each seeing its predecessors, and seals the
-result: leaves, Merkle frontier, COPY buffers, changed balances. Nothing here talks to the database, so a
-batch can be built while its predecessor is still being committed.
+`decide_batch` runs the pure `decide` over the commands in order, each seeing its predecessors, makes rows of
+each event at once, while all that it is made of is in the processor's cache, and seals the result: Merkle
+root, COPY buffers, changed balances. Nothing here talks to the database, so a batch can be built while its
+predecessor is still being committed.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from ledger.decide import decide
 from ledger.events import Event
 from ledger.merkle import leaf_hash
 from ledger.periods import Closing
+from ledger.products import encode_state
 from ledger.rejections import Rejection
 from ledger.state import (
     Accepted,
@@ -99,6 +101,14 @@ class Request(Struct):
     alone: bool = False
 
 
+class StreamRow(Struct, frozen=True, gc=False):
+    """A product's stream as a batch leaves it, the last event on it, and its state encoded."""
+
+    stream: Stream
+    seq: int
+    state: bytes | None  # None: it is yet to be encoded
+
+
 class Plan:
     """A decided batch: what to write if the ledger is still at `basis`, and what to answer then."""
 
@@ -113,13 +123,17 @@ class Plan:
         self.next_expiry_before = state.next_expiry
         self.more_due = False  # then no request was decided
         self.assets_before = len(state.chart.asset_ids)
-        # filled by _seal
+        # filled by _append
         self.leaves: list[bytes] = []
-        self.copies: list[tuple[str, bytes]] = []
-        self.balances: list[str] = []  # columns, as array literals
+        self.events = bytearray()  # this and the next three are encoded rows
+        self.postings = bytearray()
+        self.event_streams = bytearray()
+        self.endings = bytearray()
+        self.moved: dict[Position, int] = {}  # and the last event that moved it
+        self.new_holds: dict[int, int] = {}  # when they expire, by seq
         self.subjects: dict[int, Subject] = {}
         self.subject_seqs: dict[int, int] = {}  # the last event on each
-        self.streams: dict[str, tuple[Stream, int]] = {}  # and the last event on each
+        self.streams: dict[str, StreamRow] = {}
         self.opening: str | None = None  # the time zone of a ledger opened now
         self.assets: dict[str, int] = {}
         self.opened: list[tuple[int, int, str, Terms]] = []  # account_id, opened_seq, address
@@ -128,6 +142,9 @@ class Plan:
         self.closed: list[tuple[int, int]] = []  # account_id, seq
         self.closings: dict[str, Closing] = {}  # periods closed now
         self.reopened: list[str] = []  # periods closed before, to be reopened
+        # filled by _seal
+        self.copies: list[tuple[str, bytes]] = []
+        self.balances: list[str] = []  # columns, as array literals
         self.incarnation = state.incarnation
         self.head: tuple[Any, ...] = ()
 
@@ -204,7 +221,7 @@ def _decide_one_due(
     assert isinstance(accepted, Accepted), accepted
     assert accepted.effective_at == at
     evolve(state, accepted)
-    plan.accepted.append(accepted)
+    _append(plan, state, accepted)
     again = []
     for stream in accepted.streams:
         assert stream.name != what or stream.due is None or stream.due > at, "it does not move on"
@@ -255,7 +272,7 @@ def _decide_one(
         accepted = needs_approval(above, [accepted]) or accepted
     if accepted.__class__ is Accepted:
         evolve(state, accepted)
-        plan.accepted.append(accepted)
+        _append(plan, state, accepted)
         if key is not None:
             plan.keys[key] = KeyOutcome(command.fingerprint, accepted.event.seq, 1)
         return Recorded(accepted.event, accepted.legs)
@@ -311,77 +328,72 @@ def _decide_group(
         return refused
     if request.key is not None:
         plan.keys[request.key] = KeyOutcome(request.fingerprint, seq + 1, size)
-    plan.accepted += group
+    for accepted in group:
+        _append(plan, state, accepted)
     return [Recorded(a.event, a.legs) for a in group]
 
 
+def _append(plan: Plan, state: State, accepted: Accepted) -> None:
+    """One more event of the batch, whose state has evolved: its rows, and what it changed."""
+    plan.accepted.append(accepted)
+    ledger_id, seq = plan.ledger_id, accepted.event.seq
+    leaf = leaf_hash(accepted.body)
+    state.frontier.add(leaf)
+    plan.leaves.append(leaf)
+    plan.events += rows.event(ledger_id, plan.now, accepted, leaf)
+    plan.postings += rows.postings(ledger_id, accepted)
+    plan.moved.update(dict.fromkeys(accepted.touched, seq))
+    if accepted.opened:
+        plan.opened += [(a.account_id, a.opened_seq, a.address, a.terms) for a in accepted.opened]
+    if accepted.subject is not None:
+        _append_subject(plan, accepted, accepted.subject)
+    for stream in accepted.streams:
+        # Once while it is at hand is enough: one that many events move is encoded again when all are decided.
+        encoded = None if stream.name in plan.streams else encode_state(stream.state)
+        plan.streams[stream.name] = StreamRow(stream, seq, encoded)
+        plan.event_streams += rows.event_stream(ledger_id, seq, stream.name, stream.version)
+    for name in accepted.event.ends:
+        plan.endings += rows.ending(ledger_id, seq, name)
+    if not accepted.legs:
+        _append_settings(plan, state, accepted)
+
+
+def _append_subject(plan: Plan, accepted: Accepted, subject: Subject) -> None:
+    ledger_id, seq = plan.ledger_id, accepted.event.seq
+    plan.subjects[subject.seq] = subject
+    plan.subject_seqs[subject.seq] = seq
+    plan.event_streams += rows.event_stream(ledger_id, seq, subject.stream, subject.version)
+    if accepted.expiry is not None:
+        plan.new_holds[seq] = accepted.expiry
+    if accepted.ended:
+        plan.endings += rows.ending(ledger_id, seq, subject.stream)
+        if subject.expires_at is not None and plan.new_holds.pop(subject.seq, None) is None:
+            plan.ended_holds.append((subject.expires_at, subject.seq))
+
+
+def _append_settings(plan: Plan, state: State, accepted: Accepted) -> None:
+    """What only events without legs change."""
+    seq = accepted.event.seq
+    if accepted.limited is not None:
+        account, terms = accepted.limited
+        plan.limited.append((account.account_id, terms))
+        plan.moved.update(dict.fromkeys(account.positions.values(), seq))
+    if seq == 1:
+        plan.opening = accepted.event.data["time_zone"]
+    if accepted.chart is not None:
+        plan.assets = {asset: n for asset, n in state.chart.asset_ids.items() if n > plan.assets_before}
+    if accepted.closed is not None:
+        plan.closed.append((accepted.closed.account_id, seq))
+    if accepted.closing is not None:
+        plan.closings[accepted.closing.period] = accepted.closing
+    # A period may be reopened that was closed in this very batch, and closed again.
+    if accepted.reopened is not None and plan.closings.pop(accepted.reopened, None) is None:
+        plan.reopened.append(accepted.reopened)
+
+
 def _seal(plan: Plan, state: State) -> None:
-    """Turn what was decided into rows, and move the state's tree and clock to the batch's end."""
+    """What the batch comes to as a whole, and the state's root and clock at its end."""
     ledger_id = plan.ledger_id
-    now = plan.now
-    frontier = state.frontier
-    event_rows: list[bytes] = []
-    posting_rows: list[bytes] = []
-    stream_rows: list[bytes] = []
-    ending_rows: list[bytes] = []
-    new_holds: dict[int, int] = {}
-    dirty: dict[Position, int] = {}  # and the seq that last touched it
-    posting_row = rows.posting
-    for accepted in plan.accepted:
-        leaf = leaf_hash(accepted.body)
-        frontier.add(leaf)
-        plan.leaves.append(leaf)
-        event_rows.append(rows.event(ledger_id, now, accepted, leaf))
-        seq = accepted.event.seq
-        effective_at = accepted.effective_at
-        for leg, (position, kind, amount, after) in enumerate(accepted.legs):
-            posting_rows.append(
-                posting_row(
-                    ledger_id,
-                    seq,
-                    leg,
-                    position.account.account_id,
-                    position.asset_id,
-                    kind,
-                    amount,
-                    effective_at,
-                    after,
-                )
-            )
-        dirty.update(dict.fromkeys(accepted.touched, seq))
-        if accepted.opened:
-            plan.opened += [(a.account_id, a.opened_seq, a.address, a.terms) for a in accepted.opened]
-        subject = accepted.subject
-        if subject is not None:
-            plan.subjects[subject.seq] = subject
-            plan.subject_seqs[subject.seq] = seq
-            stream_rows.append(rows.event_stream(ledger_id, seq, subject.stream, subject.version))
-            if accepted.expiry is not None:
-                new_holds[seq] = accepted.expiry
-            if accepted.ended:
-                ending_rows.append(rows.ending(ledger_id, seq, subject.stream))
-                if subject.expires_at is not None and new_holds.pop(subject.seq, None) is None:
-                    plan.ended_holds.append((subject.expires_at, subject.seq))
-        if accepted.streams:
-            for stream in accepted.streams:
-                plan.streams[stream.name] = stream, seq
-                stream_rows.append(rows.event_stream(ledger_id, seq, stream.name, stream.version))
-            ending_rows += [rows.ending(ledger_id, seq, name) for name in accepted.event.ends]
-        if accepted.limited is not None:
-            account, terms = accepted.limited
-            plan.limited.append((account.account_id, terms))
-            dirty.update(dict.fromkeys(account.positions.values(), seq))
-        if seq == 1:
-            plan.opening = accepted.event.data["time_zone"]
-        if accepted.chart is not None:
-            plan.assets = {asset: n for asset, n in state.chart.asset_ids.items() if n > plan.assets_before}
-        if accepted.closed is not None:
-            plan.closed.append((accepted.closed.account_id, seq))
-        if accepted.closing is not None:
-            plan.closings[accepted.closing.period] = accepted.closing
-        # A period may be reopened that was closed in this very batch, and closed again.
-        if accepted.reopened is not None and plan.closings.pop(accepted.reopened, None) is None:
-            plan.reopened.append(accepted.reopened)
     plan.balances = _columns(
         [
             (
@@ -394,28 +406,28 @@ def _seal(plan: Plan, state: State) -> None:
                 position.asset_id,
                 position.account.debit_normal,
             )
-            for position, seq in dirty.items()
+            for position, seq in plan.moved.items()
         ]
     )
     for table, encoded in (
-        ("events", event_rows),
-        ("postings", posting_rows),
-        ("event_streams", stream_rows),
-        ("endings", ending_rows),
-        ("holds", [rows.hold(ledger_id, at, seq) for seq, at in new_holds.items()]),
-        ("idempotency_keys", [rows.key(ledger_id, key, outcome) for key, outcome in plan.keys.items()]),
+        ("events", plan.events),
+        ("postings", plan.postings),
+        ("event_streams", plan.event_streams),
+        ("endings", plan.endings),
+        ("holds", b"".join([rows.hold(ledger_id, at, seq) for seq, at in plan.new_holds.items()])),
+        ("idempotency_keys", b"".join([rows.key(ledger_id, *of) for of in plan.keys.items()])),
     ):
         if encoded:
             plan.copies.append((table, rows.buffer(encoded)))
     if plan.accepted:
-        state.root = frontier.root()
-        state.recorded_at = now
+        state.root = state.frontier.root()
+        state.recorded_at = plan.now
     plan.incarnation = state.incarnation
     plan.head = (
         state.seq,
         state.recorded_at,
         state.root,
-        frontier.pack(),
+        state.frontier.pack(),
         state.accounts_count,
         state.chart_seq,
         state.next_expiry,

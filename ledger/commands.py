@@ -364,6 +364,9 @@ Body = (
     | StreamDue
 )
 
+# What products decide.
+OF_PRODUCTS = (ProductCommand, StreamDue)
+
 OPERATIONS: dict[type, str] = {
     Transaction: "transaction",
     HoldPosting: "post_hold",

@@ -24,14 +24,11 @@ from ledger.commands import (
     LedgerOpening,
     PeriodClosing,
     PeriodReopening,
-    ProductCommand,
     Restoration,
     Reversal,
-    StreamDue,
     Transaction,
 )
 from ledger.entry import Refused
-from ledger.product import Needs
 from ledger.products import PRODUCTS
 from ledger.rejections import Rejection
 from ledger.state import Accepted, State
@@ -58,8 +55,8 @@ _DECIDERS: dict[type, Callable[[State, Command, int], Accepted]] = {
 def decide(state: State, command: Command, now: int) -> Accepted | Rejection:
     """The event that the command becomes at `now` (microseconds), or why it is refused.
 
-    The state must hold every account and transaction that `names` gives for the command, and what `needs`
-    gives for one of a product (NotLoaded).
+    The state must hold every account and transaction that `names` gives for the command, and what
+    `PRODUCTS` says that one of a product needs (NotLoaded).
     """
     if not state.seq and type(command.body) is not LedgerOpening:
         return Rejection("ledger_not_found")
@@ -71,7 +68,7 @@ def decide(state: State, command: Command, now: int) -> Accepted | Rejection:
 
 
 def names(command: Command) -> tuple[Iterable[str], int | None]:
-    """The account addresses and the transaction's seq that the state must hold to decide the command."""
+    """The addresses and the seq that the state must hold to decide a command of the ledger itself."""
     body = command.body
     if isinstance(body, Transaction):
         addresses = [p.account for p in body.postings]
@@ -89,10 +86,3 @@ def names(command: Command) -> tuple[Iterable[str], int | None]:
     if isinstance(body, BalanceAssertion):
         return (body.account,), None
     return (), None
-
-
-def needs(state: State, command: Command) -> Needs:
-    """The streams and accounts that a product's command needs, as far as those loaded tell."""
-    if state.seq and isinstance(command.body, ProductCommand | StreamDue):
-        return PRODUCTS.needs(state, command)
-    return Needs()

@@ -25,7 +25,7 @@ from ledger.moves import move, positions_of
 from ledger.state import Accepted, Account, Balance, Position, State
 
 
-class Needs(NamedTuple):
+class Needs(Struct, frozen=True, gc=False):
     """The streams and account addresses that the state must hold to decide a command."""
 
     streams: Iterable[str] = ()
@@ -57,7 +57,7 @@ class Product(NamedTuple):
     stream as its subject. Its event counts at that moment, moves the stream's due moment on and posts to the
     product's own accounts only, which nobody can close or limit: it cannot be refused. `patterns` are added
     to the charts that name the product; in accounts of the patterns `controlled` is what streams claim, and
-    nothing else: an audit compares.
+    nothing else: an audit compares. The accounts `shared` are needed by all its commands.
     """
 
     name: str
@@ -67,9 +67,10 @@ class Product(NamedTuple):
     due: Callable[[State, Command, int], Accepted]
     patterns: tuple[AccountPattern, ...]
     controlled: tuple[str, ...] = ()
+    shared: tuple[str, ...] = ()
 
 
-class Line(NamedTuple):
+class Line(Struct, frozen=True, gc=False):
     """A leg that a product posts: `amount` minor units of `asset`, debit positive. Zero: no leg."""
 
     account: str

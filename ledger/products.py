@@ -48,13 +48,18 @@ class Products:
         """What must be loaded to decide a product's command, as far as is known so far."""
         return self._of(command).needs(state, command)
 
+    def shared(self, commands: Iterable[Command]) -> set[str]:
+        """The accounts that all commands of these products need."""
+        products = {product.name: product for product in map(self._of, commands)}
+        return {address for product in products.values() for address in product.shared}
+
     def decide(self, state: State, command: Command, now: int) -> Accepted:
         """The event of a product's command, and the streams as it leaves them (Refused)."""
         product = self._of(command)
         decider = product.deciders.get(type(command.body), product.due)
         accepted = decider(state, command, now)
         event = accepted.event
-        accepted.streams = tuple(self.evolved(state.streams[name], event, name) for name in event.streams)
+        accepted.streams = tuple([self.evolved(state.streams[name], event, name) for name in event.streams])
         return accepted
 
     def evolved(self, stream: Stream | None, event: Event, name: str) -> Stream:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from struct import Struct
 
-from ledger.state import Accepted, Balance, KeyOutcome
+from ledger.state import Accepted, KeyOutcome
 
 _HEADER = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
 _TRAILER = b"\xff\xff"
@@ -25,9 +25,9 @@ _LENGTH = Struct("!i")
 _LEAF_LENGTH = _LENGTH.pack(32)
 
 
-def buffer(rows: list[bytes]) -> bytes:
-    """A whole COPY stream of encoded rows."""
-    return b"".join((_HEADER, *rows, _TRAILER))
+def buffer(rows: bytes | bytearray) -> bytes:
+    """A whole COPY stream of encoded rows, one behind the other."""
+    return b"".join((_HEADER, rows, _TRAILER))
 
 
 def event(ledger_id: int, recorded_at: int, accepted: Accepted, leaf: bytes) -> bytes:
@@ -41,22 +41,16 @@ def event(ledger_id: int, recorded_at: int, accepted: Accepted, leaf: bytes) -> 
     return b"".join((fixed, name, _LEAF_LENGTH, leaf, _LENGTH.pack(len(body)), body))
 
 
-def posting(
-    ledger_id: int,
-    seq: int,
-    leg: int,
-    account_id: int,
-    asset_id: int,
-    kind: int,
-    amount: int,
-    effective_at: int,
-    after: Balance,
-) -> bytes:
-    """A row of `postings`."""
-    return _POSTING.pack(
-        12, 8, seq, 8, amount, 8, effective_at - _TO_2000, 8, after[0], 8, after[1], 8, after[2], 8, after[3],
-        4, ledger_id, 4, account_id, 4, asset_id, 2, leg, 2, kind,
-    )  # fmt: skip
+def postings(ledger_id: int, accepted: Accepted) -> bytes:
+    """Rows of `postings`, one for each leg."""
+    seq, effective_at, pack = accepted.event.seq, accepted.effective_at - _TO_2000, _POSTING.pack
+    return b"".join([
+        pack(
+            12, 8, seq, 8, amount, 8, effective_at, 8, dp, 8, cp, 8, dpend, 8, cpend,
+            4, ledger_id, 4, position.account.account_id, 4, position.asset_id, 2, leg, 2, kind,
+        )
+        for leg, (position, kind, amount, (dp, cp, dpend, cpend)) in enumerate(accepted.legs)
+    ])  # fmt: skip
 
 
 def key(ledger_id: int, name: str, outcome: KeyOutcome) -> bytes:

@@ -20,8 +20,8 @@ from psycopg.conninfo import make_conninfo
 from ledger.accounts import new_patterns
 from ledger.batch import Due, Plan
 from ledger.chart import Chart, ChartDocument, Terms, pattern_regex
-from ledger.commands import Command, ProductCommand, StreamDue
-from ledger.decide import names, needs
+from ledger.commands import OF_PRODUCTS, Command
+from ledger.decide import names
 from ledger.events import UnknownEvent, read_event
 from ledger.merkle import Frontier
 from ledger.periods import Closing, Closings
@@ -41,7 +41,7 @@ from ledger.state import (
     subject_of,
 )
 from ledger.text import DEFAULT_TENANT, iso, micros, moment
-from ledger.wire import Connection, Message
+from ledger.wire import Connection, Message, Text
 from sql import load as load_queries
 
 QUERIES = load_queries("writer.sql")
@@ -167,16 +167,18 @@ def load(connection: Connection, state: State, commands: Iterable[Command]) -> b
     seqs: set[int] = set()
     of_products: list[Command] = []
     for command in commands:
+        if isinstance(command.body, OF_PRODUCTS):
+            of_products.append(command)
+            continue
         wanted, seq = names(command)
         addresses.update(wanted)
         if seq is not None:
             seqs.add(seq)
-        if isinstance(command.body, ProductCommand | StreamDue):
-            of_products.append(command)
         if isinstance(command.body, ChartDocument):
             addresses.update(_taken(connection, state, command.body))
-    if of_products:
-        addresses.update(_load_needs(connection, state, of_products))
+    if of_products and state.seq:
+        addresses |= PRODUCTS.shared(of_products)
+        addresses |= _load_needs(connection, state, of_products)
     missing = [seq for seq in seqs if seq not in state.subjects]
     if missing and not _load_subjects(connection, state, missing):
         return False
@@ -197,8 +199,8 @@ def fetch(connection: Connection, state: State, command: Command) -> bool:
 def _load_needs(connection: Connection, state: State, commands: Sequence[Command]) -> set[str]:
     """Bring the streams that products' commands need into the state; the accounts that they need."""
     while True:
-        needed = [needs(state, command) for command in commands]
-        absent = {name for need in needed for name in need.streams} - state.streams.keys()
+        needed = [PRODUCTS.needs(state, command) for command in commands]
+        absent = {name for need in needed for name in need.streams if name not in state.streams}
         if not absent:
             return {address for need in needed for address in need.accounts}
         wanted = {"ledger_id": state.ledger_id, "streams": "\n".join(absent)}
@@ -381,18 +383,19 @@ def _add_subjects(message: Message, plan: Plan) -> None:
 
 
 def _add_streams(message: Message, plan: Plan) -> None:
-    streams = [stream for stream, _ in plan.streams.values()]
+    rows = plan.streams.values()
+    streams = [row.stream for row in rows]
     message.add(
         QUERIES["upsert_streams"],
         {
             "ledger_id": plan.ledger_id,
             "state_versions": _numbers(s.state_version for s in streams),
             "versions": _numbers(s.version for s in streams),
-            "seqs": _numbers(seq for _, seq in plan.streams.values()),
+            "seqs": _numbers(row.seq for row in rows),
             "dues": "{" + ",".join("NULL" if s.due is None else iso(s.due) for s in streams) + "}",
             "kinds": "\n".join(s.kind for s in streams),
             "streams": "\n".join(s.name for s in streams),
-            "states": b"\n".join(encode_state(s.state) for s in streams).decode(),
+            "states": b"\n".join(row.state or encode_state(row.stream.state) for row in rows).decode(),
         },
     )
 
@@ -476,6 +479,7 @@ def connect(conninfo: str, lock_timeout_seconds: int, role: str | None = "dayboo
         "options": f"-c timezone=UTC -c lock_timeout={lock_timeout_seconds}s "
         f"-c statement_timeout={STATEMENT_TIMEOUT} -c client_min_messages=warning "
         "-c synchronous_commit=on -c default_transaction_isolation=read\\ committed "
+        "-c standard_conforming_strings=on "
         # Everything here is read by its key, however young the table was when the plan was made.
         "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off" + (f" -c role={role}" if role else ""),
     }
@@ -484,6 +488,7 @@ def connect(conninfo: str, lock_timeout_seconds: int, role: str | None = "dayboo
     )
     # psycopg would DEALLOCATE ALL at a ROLLBACK if it prepared statements of its own.
     connection.prepare_threshold = None
+    connection.adapters.register_dumper(str, Text)
     try:
         connection.execute("\n".join(PREPARED.values()))
     except psycopg.Error:

@@ -20,6 +20,7 @@ from psycopg.abc import PQGen
 from psycopg.generators import copy_to, fetch_many, send
 from psycopg.pq import ExecStatus
 from psycopg.pq.abc import PGconn
+from psycopg.types.string import StrDumper
 from psycopg.waiting import Wait
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -27,6 +28,16 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 CHUNK = 2**17
 _COPY_DATA = Struct("!ci")
 _COPY_DONE = _COPY_DATA.pack(b"c", 4)
+
+
+class Text(StrDumper):
+    """A text as a literal under standard_conforming_strings; libpq reads megabytes letter by letter."""
+
+    def quote(self, obj: str) -> bytes:
+        """In quotes, those within doubled."""
+        if "\x00" in obj:
+            raise psycopg.DataError("a text cannot contain NUL")
+        return b"'" + obj.encode().replace(b"'", b"''") + b"'"
 
 
 class Message:

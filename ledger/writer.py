@@ -112,7 +112,7 @@ class Writer:
     ) -> None:
         """In all ledgers `queue_limit` commands may wait, `cache_limit` accounts and holds are kept."""
         # A batch makes tens of thousands of objects that die with it: to look for cycles among them is waste.
-        gc.set_threshold(100_000, 10, 10)
+        gc.set_threshold(500_000, 10, 10)
         self._conninfo = conninfo
         self._batch_size = batch_size
         self._ahead = min(batch_size, LARGE_BATCH)
@@ -284,11 +284,16 @@ class Writer:
                 )
             finally:
                 self._finish(book, batch)
-            for (_, done), answer in zip(batch.requests, answers, strict=True):
-                try:
-                    done(answer)
-                except Exception:
-                    log.exception("writer.answer", ledger=book.full_name)
+            self._tell(batch, answers)
+            # What it was made of is given back now, not when the next one has been decided.
+            del batch, answers
+
+    def _tell(self, batch: _Batch, answers: Sequence[Answer]) -> None:
+        for (_, done), answer in zip(batch.requests, answers, strict=True):
+            try:
+                done(answer)
+            except Exception:
+                log.exception("writer.answer")
 
     def _answers(self, link: Link, book: _Book, batch: _Batch) -> Sequence[Answer]:
         if not self._resolve(link, book, batch):

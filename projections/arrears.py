@@ -93,8 +93,8 @@ class _Loan:
             return
         self.history = entry.history
         if entry.exposures is not None:
-            since, days = entry.exposures
-            self.days = {day: exposure for day, exposure in self.days.items() if day < since} | dict(days)
+            kept = {day: exposure for day, exposure in self.days.items() if day < entry.exposures.since}
+            self.days = kept | dict(entry.exposures.days)
 
     def _entry(self, event: Event) -> Entry | None:
         data = event.data

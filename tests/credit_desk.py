@@ -15,8 +15,9 @@ from ledger.chart import ChartDocument
 from ledger.commands import Command
 from ledger.credits.streams import Order, wallet_stream
 from ledger.credits.wallet import NO_WALLET, Wallet
-from ledger.decide import needs
 from ledger.events import Event
+from ledger.product import Needs
+from ledger.products import PRODUCTS
 from ledger.state import KeyOutcome, State
 from ledger.text import SECOND, from_iso
 
@@ -110,7 +111,8 @@ class CreditDesk:
         streams, accounts = self.state.streams, self.state.accounts
         before = len(streams) + len(accounts)
         while True:
-            needed = needs(self.state, command)
+            of_product = isinstance(command.body, c.OF_PRODUCTS)
+            needed = PRODUCTS.needs(self.state, command) if of_product else Needs()
             absent = [name for name in needed.streams if name not in streams]
             for name in absent:
                 streams[name] = None

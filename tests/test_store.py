@@ -18,10 +18,11 @@ import pytest
 from ledger import commands as c
 from ledger import rows, store
 from ledger.batch import Request, decide_batch
-from ledger.chart import Limits
+from ledger.chart import Limits, Terms
+from ledger.events import Event
 from ledger.merkle import leaf_hash
 from ledger.reader import Reader
-from ledger.state import Account, KeyOutcome, State
+from ledger.state import Accepted, Account, KeyOutcome, Position, State
 from ledger.store import QUERIES, Trouble
 from ledger.text import moment
 from ledger.wire import Connection
@@ -61,23 +62,23 @@ def copied(connection: Connection, table: str, encoded: list[bytes]) -> list[tup
     connection.execute(f"CREATE TEMP TABLE {table} (LIKE daybook.{table})".encode())
     statement = QUERIES[f"copy_{table}"]
     with connection.cursor().copy(statement.replace("daybook.", "pg_temp.").encode()) as copy:
-        copy.write(rows.buffer(encoded))
+        copy.write(rows.buffer(b"".join(encoded)))
     columns = statement[statement.index("(") + 1 : statement.index(")")]
     return connection.execute(f"SELECT {columns} FROM pg_temp.{table}".encode()).fetchall()
 
 
 def test_postings_round_trip(connection: Connection) -> None:
     """int64 amounts and counters of both signs, every kind, the first and the last moment."""
-    legs = [
-        (2**31 - 1, MAX, 499, 2**31 - 1, 2**15 - 1, kind, amount, effective_at, (MAX, 0, MAX - 1, 1))
-        for kind in (0, 1, 2)
-        for amount in (1, -1, MAX, -MAX)
-        for effective_at in MOMENTS
-    ]
-    stored = copied(connection, "postings", [rows.posting(*leg) for leg in legs])
+    account = Account(2**31 - 1, "cash", Terms("asset"), 1)
+    position, after = Position(account, "USD/2", 2**15 - 1), (MAX, 0, MAX - 1, 1)
+    legs = [(position, kind, amount, after) for kind in (0, 1, 2) for amount in (1, -1, MAX, -MAX)]
+    event = Event(ledger="", effective_at="", recorded_at="", schema_version=1, seq=MAX, type="")
+    moved = [Accepted(event, b"", effective_at, legs, []) for effective_at in MOMENTS]
+    stored = copied(connection, "postings", [rows.postings(499, accepted) for accepted in moved])
     assert stored == [
-        (seq, amount, moment(effective_at), *after, ledger, account, asset, leg, kind)
-        for ledger, seq, leg, account, asset, kind, amount, effective_at, after in legs
+        (MAX, amount, moment(effective_at), *after, 499, 2**31 - 1, 2**15 - 1, leg, kind)
+        for effective_at in MOMENTS
+        for leg, (_, kind, amount, _) in enumerate(legs)
     ]
 
 

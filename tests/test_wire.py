@@ -30,10 +30,10 @@ def connection(database: str) -> Iterator[Connection]:
 def data(numbers: list[int], size: int) -> bytes:
     """A COPY stream of rows with so many bytes each."""
     return rows.buffer(
-        [
+        b"".join(
             b"\0\2\0\0\0\x08" + n.to_bytes(8, "big", signed=True) + size.to_bytes(4, "big") + bytes(size)
             for n in numbers
-        ]
+        )
     )
 
 

@@ -54,16 +54,12 @@ class Book(Struct, kw_only=True, omit_defaults=True, gc=False):
 
     def copy(self) -> Book:
         """A book that can be changed without changing this one; it has posted nothing yet."""
-        return replace(
-            self,
-            rows=list(self.rows),
-            extras=list(self.extras),
-            tallies=dict(self.tallies),
-            collateral=dict(self.collateral),
-            splits=dict(self.splits),
-            totals=dict(self.totals),
-            lines=[],
-        )
+        book = replace(self)
+        book.rows, book.extras = list(self.rows), list(self.extras)
+        book.tallies, book.totals = dict(self.tallies), dict(self.totals)
+        book.splits, book.collateral = dict(self.splits), dict(self.collateral)
+        book.lines = []
+        return book
 
     # ------------------------------------------------------------ posting
 
@@ -131,7 +127,7 @@ class Book(Struct, kw_only=True, omit_defaults=True, gc=False):
     @property
     def owes(self) -> bool:
         """Whether anything is owed, in advance too."""
-        return self.oldest_due is not None
+        return self.owes_more_than(0)
 
     def owes_more_than(self, amount: int) -> bool:
         """Whether more is owed, in advance too; the last instalments tell soonest."""
@@ -156,8 +152,12 @@ class Book(Struct, kw_only=True, omit_defaults=True, gc=False):
 
     def exposure(self) -> Exposure:
         """What can be at risk, and since when something is owed; time alone does not change it."""
-        principal = self.totals.get(a.PORTFOLIO, 0) + self.totals.get(a.SERVICED, 0)
-        return Exposure(principal, self.oldest_due)
+        return Exposure(self.at_risk, self.oldest_due)
+
+    @property
+    def at_risk(self) -> int:
+        """Principal on the books or serviced."""
+        return self.totals.get(a.PORTFOLIO, 0) + self.totals.get(a.SERVICED, 0)
 
     def days_past_due(self, day: date) -> int:
         """Days since the oldest due day that is not paid; 0 until the days of grace are over."""
@@ -191,7 +191,9 @@ class Book(Struct, kw_only=True, omit_defaults=True, gc=False):
         if not self.written_off:
             interest = 0
             for row in self.rows:
-                if row.due > before and row.start < to:
+                if row.start >= to:
+                    break
+                if row.due > before:
                     interest += self.accrued_of(row, to) - self.accrued_of(row, before)
             self.earn("interest", interest)
             fees.amortise(self)

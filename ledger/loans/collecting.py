@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from ledger.commands import Command
@@ -14,7 +15,7 @@ from ledger.product import Needs, record
 from ledger.state import Accepted, State
 
 
-def needs(command: Command) -> Needs:
+def needs(state: State, command: Command) -> Needs:
     """The loan, and the stream of its cases."""
     name = str(command.subject)
     return Needs((loan_stream(name), collection_stream(name)))
@@ -150,3 +151,13 @@ def close(state: State, command: Command, now: int) -> Accepted:
     if body.reason is not None:
         data["reason"] = body.reason
     return _recorded(state, command, now, "collection_case_closed", case.number, data)
+
+
+DECIDERS: dict[type, Callable[[State, Command, int], Accepted]] = {
+    c.CaseOpening: open_case,
+    c.CaseChange: change,
+    c.CaseNote: note,
+    c.PaymentPromise: promise,
+    c.PromiseRecord: record_promise,
+    c.CaseClosing: close,
+}

@@ -25,6 +25,10 @@ class LoanCommand(ProductCommand, forbid_unknown_fields=True, omit_defaults=True
                 if value is not None:
                     setattr(self, name, _integer(name, value, least))
 
+    def stream(self, subject: str) -> str:
+        """The stream that it is about; that of the policy has one name only."""
+        return f"{self.kind}:{subject or 'main'}"
+
 
 class WaivedParts(Struct, forbid_unknown_fields=True, omit_defaults=True):
     """An amount of each part of the debt."""

@@ -63,6 +63,10 @@ class Application(LoanCommand, forbid_unknown_fields=True, omit_defaults=True, k
     amount: Amount
     purpose: Annotated[str, Meta(max_length=500)] = ""
 
+    def stream(self, subject: str) -> str:
+        """That of the loan that it names."""
+        return f"{self.kind}:{self.loan}"
+
 
 class Approval(LoanCommand, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
     """Approve an application with an offer; above the policy's limit two people must, with the same offer."""

@@ -7,15 +7,13 @@ from datetime import date
 from typing import Any, NoReturn
 
 from ledger.commands import Command, ProductCommand
-from ledger.days import day_of
+from ledger.days import day_at
 from ledger.entry import effective_moment, refuse
 from ledger.loans import accounts as a
 from ledger.loans.book import Book
 from ledger.loans.command import LoanCommand
-from ledger.loans.commands import Application
 from ledger.loans.facts import Misfit
 from ledger.loans.history import Entry, Exposures
-from ledger.loans.payment_commands import NewLoanPayment
 from ledger.loans.state import (
     FREE,
     POLICY,
@@ -24,14 +22,13 @@ from ledger.loans.state import (
     Loan,
     Status,
     borrower_stream,
-    dump,
     loan_stream,
 )
 from ledger.loans.terms import Policy
 from ledger.loans.waterfall import Slice
 from ledger.product import Line, record
 from ledger.state import Accepted, State, figures
-from ledger.text import micros, moment
+from ledger.text import micros
 
 
 def loan_of(state: State, command: Command, *allowed: Status) -> Loan:
@@ -47,13 +44,10 @@ def loan_of(state: State, command: Command, *allowed: Status) -> Loan:
 
 
 def subject(command: Command) -> str:
-    """The stream that a command is about; that of the policy has one name only."""
+    """The stream that a command is about."""
     body = command.body
     assert isinstance(body, LoanCommand)
-    name = body.loan if isinstance(body, Application) else command.subject
-    if isinstance(body, NewLoanPayment):
-        name = body.payment
-    return f"{body.kind}:{name or 'main'}"
+    return body.stream(str(command.subject))
 
 
 def policy_of(state: State) -> Policy:
@@ -79,7 +73,7 @@ def dated(state: State, body: ProductCommand, now: int) -> tuple[int, int, date]
     effective_at = effective_moment(state, body, now)
     original = body.original_effective_at
     at = effective_at if original is None else micros(original)
-    return effective_at, at, day_of(moment(at), state.zone)
+    return effective_at, at, day_at(at, state.zone)
 
 
 def check_fund(state: State, address: str) -> None:
@@ -110,8 +104,12 @@ def misfits(error: Misfit) -> NoReturn:
 
 
 def lines_of(asset: str, lines: Iterable[tuple[str, int]]) -> list[Line]:
-    """The lines of a book as lines of an event."""
-    return [Line(account, asset, amount) for account, amount in lines]
+    """The lines of a book as lines of an event: what is posted to one side of an account is one line."""
+    sums: dict[tuple[str, bool], int] = {}
+    for account, amount in lines:
+        side = account, amount > 0
+        sums[side] = sums.get(side, 0) + amount
+    return [Line(account, asset, amount) for (account, _), amount in sums.items()]
 
 
 def explained(slices: Iterable[Slice]) -> list[dict[str, str]]:
@@ -158,7 +156,7 @@ def entered(
     book = after.book
     assert book is not None
     data |= {
-        "owed": dump({part: n for part, n in book.outstanding().items() if n}),
+        "owed": {part: str(n) for part, n in book.outstanding().items() if n},
         "standing": standing(book),
     }
     if entry.slices:
@@ -172,23 +170,29 @@ def entered(
 
 def standing(book: Book) -> dict[str, Any]:
     """What lists tell loans by: money out and in, since when or from when on something is due, what it is."""
-    due, said = book.oldest_due, {"disbursed": book.disbursed, "overpaid": book.overpaid}
-    found: dict[str, Any] = dump({name: amount for name, amount in said.items() if amount})
+    found: dict[str, Any] = {}
+    if book.disbursed:
+        found["disbursed"] = str(book.disbursed)
+    if book.overpaid:
+        found["overpaid"] = str(book.overpaid)
+    due = book.oldest_due
     if due is not None:
         found["oldest_due"] = due.isoformat()
-    for flag in ("non_accrual", "charged_off"):
-        if getattr(book, flag):
-            found[flag] = True
+    if book.non_accrual:
+        found["non_accrual"] = True
+    if book.charged_off:
+        found["charged_off"] = True
     return found
 
 
 def streams_of(loan: Loan | None, after: Loan, data: dict[str, Any]) -> list[str]:
     """The loan's stream, and its borrower's when it takes more or less of the credit limit than before."""
-    data |= {"loan": after.loan, "status": after.status}
+    status, takes = after.status, taken(after)
+    data |= {"loan": after.loan, "status": status}
     streams = [loan_stream(after.loan)]
-    if loan is None or (loan.status in FREE) != (after.status in FREE) or taken(loan) != taken(after):
+    if loan is None or (loan.status in FREE) != (status in FREE) or taken(loan) != takes:
         streams.append(borrower_stream(after.borrower))
-        data |= {"asset": after.asset, "taken": str(taken(after))}
+        data |= {"asset": after.asset, "taken": str(takes)}
     return streams
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -74,7 +73,7 @@ class Split(Struct, frozen=True, array_like=True, gc=False):
         return self.kept + self.overpaid
 
 
-class Exposure(NamedTuple):
+class Exposure(Struct, frozen=True, gc=False):
     """What ageing needs of a loan: minor units of principal on the books or serviced, and the earliest due
     day of anything that is owed.
     """

@@ -147,7 +147,7 @@ def _accrued_of(book: Book, item: Item) -> int:
 def _credited(book: Book, fact: f.Credited) -> list[Slice]:
     """Goodwill pays what is due and principal, never interest that has not accrued."""
     items = [
-        item._replace(amount=_accrued_of(book, item)) if item.part == "interest" else item
+        replace(item, amount=_accrued_of(book, item)) if item.part == "interest" else item
         for item in book.items()
     ]
     slices = allocate(fact.waterfall, items, fact.amount, fact.day)

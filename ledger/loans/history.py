@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from ledger.loans.book import Book, Lines
 from ledger.loans.debt import Exposure
@@ -19,7 +20,7 @@ from ledger.loans.terms import Offer, Policy
 from ledger.loans.waterfall import Slice
 
 
-class History(NamedTuple):
+class History(Struct, frozen=True, gc=False):
     """Facts in the order in which they count, and their book (None: nothing was disbursed)."""
 
     offer: Offer
@@ -28,7 +29,7 @@ class History(NamedTuple):
     book: Book | None = None
 
 
-class Exposures(NamedTuple):
+class Exposures(Struct, frozen=True, gc=False):
     """What is known anew of a loan's exposure `since` a day: on days of facts, where it changed.
 
     What was said of that day and later ones before holds no more.
@@ -38,7 +39,7 @@ class Exposures(NamedTuple):
     days: tuple[tuple[date, Exposure], ...]
 
 
-class Entry(NamedTuple):
+class Entry(Struct, frozen=True, gc=False):
     """A history with one more fact, or one less: the lines that it posts, and the split of the fact.
 
     `exposures` is None where they are as they were.
@@ -73,8 +74,9 @@ def _added(history: History, fact: AnyFact) -> Entry:
     if book is not None and fact.day >= book.accrued_to and key > (facts[-1].at, facts[-1].seq):
         after = book.copy()
         split = enter(after, fact)
-        exposure = after.exposure()
-        exposures = None if exposure == book.exposure() else Exposures(fact.day, ((fact.day, exposure),))
+        exposures = None
+        if after.at_risk != book.at_risk or after.oldest_due != book.oldest_due:
+            exposures = Exposures(fact.day, ((fact.day, after.exposure()),))
         return _entry(history, (*facts, fact), after, after.lines, split, exposures)
     place = sum((other.at, other.seq) < key for other in facts)
     facts = (*facts[:place], fact, *facts[place:])
@@ -85,7 +87,8 @@ def _added(history: History, fact: AnyFact) -> Entry:
 
 def without(history: History, seq: int, day: date) -> Entry:
     """Accrue to a day and take a fact back (Misfit)."""
-    history, lines, *_ = accrued(history, day)
+    passed = accrued(history, day)
+    history = passed.history
     undone = next((fact for fact in history.facts if fact.seq == seq), None)
     if undone is None:
         misfit("loan_transaction_not_found", transaction=seq)
@@ -94,7 +97,7 @@ def without(history: History, seq: int, day: date) -> Entry:
     facts = tuple(fact for fact in history.facts if fact is not undone)
     after, _, exposures = _made_anew(history, facts, None, undone.day)
     assert history.book is not None
-    return _entry(history, facts, after, [*lines, *_correction(history.book, after)], (), exposures)
+    return _entry(history, facts, after, [*passed.lines, *_correction(history.book, after)], (), exposures)
 
 
 def accrued(history: History, to: date) -> Entry:
@@ -115,7 +118,7 @@ def _entry(
     exposures: Exposures | None = None,
 ) -> Entry:
     book.lines = []
-    return Entry(history._replace(facts=facts, book=book), lines, slices, exposures)
+    return Entry(History(history.offer, history.policy, facts, book), lines, slices, exposures)
 
 
 def _made_anew(

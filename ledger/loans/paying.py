@@ -18,7 +18,7 @@ from ledger.loans.waterfall import PARTS, Part, Slice, Waterfall, allocate
 DUE = Waterfall("due_first")
 
 
-def _pay(book: Book, fact: f.Repaid | f.Prepaid | f.Settled, slices: Iterable[Slice], over: int) -> None:
+def _pay(book: Book, fact: f.Repaid | f.Prepaid | f.Settled, slices: Iterable[Slice]) -> None:
     """Post a repayment: the money, each part that it pays, and what is over."""
     costs = fact.costs if isinstance(fact, f.Repaid) else 0
     book.debit(fact.account, fact.amount - costs)
@@ -31,6 +31,7 @@ def _pay(book: Book, fact: f.Repaid | f.Prepaid | f.Settled, slices: Iterable[Sl
         if part in parts:
             book.relieve(part, parts[part], paid=True)
     paid = sum(parts.values())
+    over = fact.amount - paid
     unasked, over = (over, 0) if book.written_off else (0, over)
     recovered = book.charged_off or book.written_off
     if recovered:
@@ -61,7 +62,7 @@ def repaid(book: Book, fact: f.Repaid) -> list[Slice]:
         released(book, f.Released(seq=fact.seq, at=fact.at, day=fact.day, collateral=fact.collateral))
     items = book.items(fact.amount if fact.waterfall.by_instalment else None)
     slices = allocate(fact.waterfall, items, fact.amount, fact.day)
-    _pay(book, fact, slices, fact.amount - sum(slice.amount for slice in slices))
+    _pay(book, fact, slices)
     return slices
 
 
@@ -73,7 +74,7 @@ def prepaid(book: Book, fact: f.Prepaid) -> list[Slice]:
     before = allocate(fact.waterfall, ahead, rest, fact.day)
     slices += before
     usual = _usual_instalment(book) if fact.keep_instalment else None
-    _pay(book, fact, slices, fact.amount - sum(slice.amount for slice in slices))
+    _pay(book, fact, slices)
     if before:
         replan(book, instalment=usual)
     return slices
@@ -92,7 +93,7 @@ def settled(book: Book, fact: f.Settled) -> list[Slice]:
     if fact.amount < needed:
         misfit("below_payoff", payoff=needed, amount=fact.amount)
     slices = allocate(DUE, book.items(), fact.amount, fact.day)
-    _pay(book, fact, slices, fact.amount - needed)
+    _pay(book, fact, slices)
     return slices
 
 

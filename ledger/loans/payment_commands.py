@@ -40,6 +40,10 @@ class NewLoanPayment(PaymentCommand, forbid_unknown_fields=True, omit_defaults=T
     borrower: Id | None = None
     processed: bool = False
 
+    def stream(self, subject: str) -> str:
+        """That of the payment that it names."""
+        return f"{self.kind}:{self.payment}"
+
 
 class PaymentProcessing(PaymentCommand, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
     """The money of a pending payment has arrived, when the command is effective."""

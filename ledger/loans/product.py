@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NoReturn
 
 from ledger.commands import Command
-from ledger.days import day_of
 from ledger.loans import accounts as a
 from ledger.loans import applying, collecting, disbursing, receiving
-from ledger.loans import collection_commands as cc
 from ledger.loans import commands as c
 from ledger.loans import payment_commands as p
 from ledger.loans.ageing import announce
@@ -36,6 +35,7 @@ from ledger.loans.state import (
     loan_claims,
     loan_stream,
 )
+from ledger.periods import start_of
 from ledger.product import Kind, Needs, Product
 from ledger.state import State
 from ledger.text import micros
@@ -47,48 +47,97 @@ CONTROL = frozenset(
 
 def needs(state: State, command: Command) -> Needs:
     """The loan with its borrower and the policy; the control accounts and where the money is."""
-    if isinstance(command.body, cc.CollectionCommand):
-        return collecting.needs(command)
-    stream, body = subject(command), command.body
-    account = getattr(body, "account", None)
-    accounts = [] if account is None else [account]
-    if isinstance(body, c.LoanPolicy | c.Assessment | p.KycStatus):
-        return Needs((stream,), ())
-    if isinstance(body, c.FundsReceipt | c.Remittance):
-        provider = stream.partition(":")[2]
-        return Needs((stream,), (*accounts, a.provider_funds(provider), a.provider_payable(provider)))
-    if isinstance(body, c.Application):
-        return Needs((stream, POLICY, borrower_stream(body.borrower)), ())
-    if isinstance(body, p.PaymentCommand | p.VirtualAccount):
-        return _of_payment(state, stream, command)
-    loan = _of_loan(state, stream, body)
-    undone = _payments_undone(state, stream, body) if isinstance(body, c.Undoing) else ()
-    return Needs((stream, POLICY, *loan.streams, *undone), (*accounts, *loan.accounts))
+    return _NEEDS.get(type(command.body), _of_lending)(state, command)
 
 
-def _of_loan(state: State, stream: str, body: object = None) -> Needs:
+def _of_itself(state: State, command: Command) -> Needs:
+    return Needs((subject(command),))
+
+
+def _of_funds(state: State, command: Command) -> Needs:
+    stream = subject(command)
+    provider = stream.partition(":")[2]
+    accounts = (a.provider_funds(provider), a.provider_payable(provider))
+    return Needs((stream,), (*_named(command), *accounts))
+
+
+def _of_application(state: State, command: Command) -> Needs:
+    body = command.body
+    assert isinstance(body, c.Application)
+    return Needs((subject(command), POLICY, borrower_stream(body.borrower)))
+
+
+def _of_lending(state: State, command: Command) -> Needs:
+    stream = subject(command)
+    loan = _of_loan(state, stream)
+    return Needs((stream, POLICY, *loan.streams), (*_named(command), *loan.accounts))
+
+
+def _of_undoing(state: State, command: Command) -> Needs:
+    needed, known, body = _of_lending(state, command), state.streams.get(subject(command)), command.body
+    assert isinstance(body, c.Undoing)
+    undone = [] if known is None else payments_of(known.state, body)
+    return Needs((*needed.streams, *undone), needed.accounts)
+
+
+def _of_time(state: State, command: Command) -> Needs:
+    """Time alone ends no loan, so the borrower is none of its business."""
+    stream = subject(command)
+    return Needs((stream,), _of_loan(state, stream).accounts)
+
+
+def _of_repayment(state: State, command: Command) -> Needs:
+    """One in the order of facts that leaves something owed ends and corrects nothing.
+
+    Those are what there are most of, and they need neither the borrower nor where money went before.
+    """
+    body, known = command.body, state.streams.get(subject(command))
+    assert isinstance(body, c.Repayment)
+    if known is None or not _only_pays(state, known.state, body):
+        return _of_lending(state, command)
+    return Needs((), (body.account, *_of_provider(known.state)))
+
+
+def _only_pays(state: State, loan: Loan, body: c.Repayment) -> bool:
+    book = loan.book
+    if book is None or loan.status != "active" or body.original_effective_at is not None:
+        return False
+    if not book.owes_more_than(int(body.amount)):
+        return False
+    if body.effective_at is None:
+        return True
+    at = micros(body.effective_at)
+    return at >= loan.facts[-1].at and at >= start_of(book.accrued_to, state.zone)
+
+
+def _named(command: Command) -> tuple[str, ...]:
+    """The account that the command itself names."""
+    account = getattr(command.body, "account", None)
+    return () if account is None else (account,)
+
+
+def _of_loan(state: State, stream: str) -> Needs:
     """What whatever happens to a loan may touch, as far as it is known."""
     known = state.streams.get(stream)
     if known is None:
         return Needs()
     loan: Loan = known.state
     accounts = [tranche.account for tranche in loan.tranches]
-    if loan.offer is not None and loan.offer.provider is not None:
-        accounts += [a.provider_funds(loan.offer.provider), a.provider_payable(loan.offer.provider)]
     if loan.book is not None:
         accounts += [address for address in loan.book.totals if address not in CONTROL]
-    if not state.accounts.keys() >= CONTROL:
-        accounts += CONTROL
-    return Needs((borrower_stream(loan.borrower),) if _may_end(state, loan, body) else (), accounts)
+    return Needs((borrower_stream(loan.borrower),), (*accounts, *_of_provider(loan)))
 
 
-def _payments_undone(state: State, stream: str, body: c.Undoing) -> list[str]:
-    known = state.streams.get(stream)
-    return [] if known is None else payments_of(known.state, body)
+def _of_provider(loan: Loan) -> tuple[str, ...]:
+    """The accounts of the provider whose loan it is, if it is one's."""
+    if loan.offer is None or loan.offer.provider is None:
+        return ()
+    return a.provider_funds(loan.offer.provider), a.provider_payable(loan.offer.provider)
 
 
-def _of_payment(state: State, stream: str, command: Command) -> Needs:
+def _of_payment(state: State, command: Command) -> Needs:
     """The payment, every loan that it may be for, and where its money is."""
+    stream = subject(command)
     body, known = command.body, state.streams.get(stream)
     if isinstance(body, p.VirtualAccount):
         streams, names, accounts = [stream], [body.loan], []
@@ -97,7 +146,7 @@ def _of_payment(state: State, stream: str, command: Command) -> Needs:
         paid = receiving.said(command) if payment is None and isinstance(body, p.NewLoanPayment) else None
         if payment is not None:
             paid = payment.paid
-        streams, names, accounts = [stream], [], [*CONTROL, a.SUSPENSE]
+        streams, names, accounts = [stream], [], [a.SUSPENSE]
         if paid is not None:
             streams += receiving.signs(paid)
             names = [hint.loan for hint in receiving.candidates(state, paid)]
@@ -113,21 +162,16 @@ def _of_payment(state: State, stream: str, command: Command) -> Needs:
     return Needs(streams, accounts)
 
 
-def _may_end(state: State, loan: Loan, body: object) -> bool:
-    """Whether the loan may take more or less of its borrower's credit limit after the command than before.
-
-    Time alone ends no loan, nor does a repayment in the order of facts of less than is owed: those are what
-    there are most of, and they need not know the borrower.
-    """
-    if isinstance(body, c.Accrual | c.Announcement):
-        return False
-    book = loan.book
-    if not isinstance(body, c.Repayment) or loan.status != "active" or book is None:
-        return True
-    if body.original_effective_at is not None or not book.owes_more_than(int(body.amount)):
-        return True
-    at = body.effective_at
-    return at is not None and (micros(at) < loan.facts[-1].at or day_of(at, state.zone) < book.accrued_to)
+_NEEDS: dict[type, Callable[[State, Command], Needs]] = {
+    **dict.fromkeys((c.LoanPolicy, c.Assessment, p.KycStatus), _of_itself),
+    **dict.fromkeys((c.FundsReceipt, c.Remittance), _of_funds),
+    c.Application: _of_application,
+    **dict.fromkeys((c.Accrual, c.Announcement), _of_time),
+    c.Repayment: _of_repayment,
+    c.Undoing: _of_undoing,
+    **dict.fromkeys(receiving.DECIDERS, _of_payment),
+    **dict.fromkeys(collecting.DECIDERS, collecting.needs),
+}
 
 
 def _never_due(state: State, command: Command, now: int) -> NoReturn:
@@ -161,16 +205,12 @@ LOANS = Product(
         p.KycStatus: applying.set_kyc,
         **DECIDERS,
         c.Announcement: announce,
-        cc.CaseOpening: collecting.open_case,
-        cc.CaseChange: collecting.change,
-        cc.CaseNote: collecting.note,
-        cc.PaymentPromise: collecting.promise,
-        cc.PromiseRecord: collecting.record_promise,
-        cc.CaseClosing: collecting.close,
+        **collecting.DECIDERS,
         **receiving.DECIDERS,
     },
     needs=needs,
     due=_never_due,
     patterns=a.PATTERNS,
     controlled=tuple(sorted(a.OWN)),
+    shared=tuple(sorted(CONTROL)),
 )

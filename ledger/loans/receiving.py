@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from msgspec import structs
 
 from ledger.commands import Command, ProductCommand
-from ledger.days import day_of
+from ledger.days import day_at
 from ledger.entry import effective_moment, refuse
 from ledger.loans import accounts as a
 from ledger.loans import facts as f
@@ -246,7 +246,7 @@ def _repaid(
         now,
         effective_at,
         match.loan,
-        entry._replace(lines=[]),
+        structs.replace(entry, lines=[]),
         data,
         before=[suspense, *kept],
         ends=ends,
@@ -274,7 +274,7 @@ def match(state: State, command: Command, now: int) -> Accepted:
     at = max(payment.received_at, loan.facts[0].at)
     when = body if body.effective_at is not None else structs.replace(body, effective_at=moment(at))
     effective_at = effective_moment(state, when, now)
-    fact = _fact(state, loan, payment.paid.payment, payment.in_suspense, at, day_of(moment(at), state.zone))
+    fact = _fact(state, loan, payment.paid.payment, payment.in_suspense, at, day_at(at, state.zone))
     try:
         found = Match(Hint("hand", loan.loan), loan, add(loan.history, fact), fact)
     except f.Misfit as error:

@@ -11,7 +11,7 @@ from ledger.entry import refuse
 from ledger.loans import commands as c
 from ledger.loans import facts as f
 from ledger.loans.common import check_fund, dated, entered, loan_of, misfits
-from ledger.loans.history import Entry, accrued, add, without
+from ledger.loans.history import accrued, add, without
 from ledger.loans.payments import payment_stream, said_of, undone
 from ledger.loans.state import ACTIVE, LENT, Loan, Status, written
 from ledger.loans.waterfall import PARTS, Waterfall
@@ -34,7 +34,10 @@ def _becoming(type: str, make: Maker, allowed: tuple[Status, ...]) -> Decider:
             check_fund(state, account)
         effective_at, at, day = dated(state, body, now)
         fact = make(loan, body, seq=state.seq + 1, at=at, day=day)
-        entry = _fitting(lambda: add(loan.history, fact))
+        try:
+            entry = add(loan.history, fact)
+        except f.Misfit as error:
+            misfits(error)
         data: dict[str, Any] = {"fact": written(fact)}
         waterfall = getattr(fact, "waterfall", None)
         if waterfall is not None:
@@ -42,13 +45,6 @@ def _becoming(type: str, make: Maker, allowed: tuple[Status, ...]) -> Decider:
         return entered(state, command, type, now, effective_at, loan, entry, data)
 
     return decider
-
-
-def _fitting(enter: Callable[[], Entry]) -> Entry:
-    try:
-        return enter()
-    except f.Misfit as error:
-        misfits(error)
 
 
 def accrue(state: State, command: Command, now: int) -> Accepted:
@@ -68,7 +64,10 @@ def undo(state: State, command: Command, now: int) -> Accepted:
     assert isinstance(body, c.Undoing)
     loan = loan_of(state, command, *LENT)
     effective_at, _, day = dated(state, body, now)
-    entry = _fitting(lambda: without(loan.history, body.transaction, day))
+    try:
+        entry = without(loan.history, body.transaction, day)
+    except f.Misfit as error:
+        misfits(error)
     data: dict[str, Any] = {"undone": str(body.transaction), "reason": body.reason, "to": day.isoformat()}
     ends = (f"loan:{loan.loan}:transaction:{body.transaction}",)
     type, also = "loan_transaction_undone", payments_of(loan, body)

@@ -60,12 +60,10 @@ def dump(value: Any) -> Any:
 
 def _digits(value: Any) -> Any:
     kind = value.__class__
-    if kind is str:
-        return value
     if kind is int:
         return str(value)
     if kind is dict:
-        return {name: _digits(inner) for name, inner in value.items()}
+        return {name: inner if inner.__class__ is str else _digits(inner) for name, inner in value.items()}
     if kind is list or kind is tuple:
         return [_digits(inner) for inner in value]
     return value

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import date
 from itertools import product
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
@@ -60,7 +60,7 @@ class Waterfall(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=T
         return self.name in _WITHIN_INSTALMENTS
 
 
-class Item(NamedTuple):
+class Item(Struct, frozen=True, order=True, gc=False):
     """Something owed: `place` finds it in the book."""
 
     due: date
@@ -69,7 +69,7 @@ class Item(NamedTuple):
     place: tuple[str, int]
 
 
-class Slice(NamedTuple):
+class Slice(Struct, frozen=True, gc=False):
     """What a repayment pays of one item."""
 
     timing: Timing

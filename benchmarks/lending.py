@@ -21,7 +21,7 @@ OFFER = Offer(
     asset="USD/2", amount=500_000, interest=Interest("equal_instalments", "12"), count=18, fee=5_000
 )
 LOANS = 100_000
-PARTS = 5  # each round is paid by one part of the loans, spread over all
+PARTS = 6  # each round is paid by one part of the loans, spread over all
 LENT = datetime.now(UTC) - timedelta(days=45)
 INSTALMENT = 30_491
 
@@ -46,7 +46,7 @@ def lend(writer: Writer, loans: int) -> str:
 
 
 def repayments(writer: Writer, ledger: str, loans: int, round: int) -> float:
-    """Repayments a second: an instalment of every fifth loan, in batches of 1,000, each with a key."""
+    """Repayments a second: an instalment of every sixth loan, in batches of 1,000, each with a key."""
     when = LENT + timedelta(days=30 + 2 * round)
     paying = range(round % PARTS, loans, PARTS)
     asked = (
@@ -58,9 +58,9 @@ def repayments(writer: Writer, ledger: str, loans: int, round: int) -> float:
     return len(paying) / drive(writer, ledger, [Request(commands) for commands in _batches(asked)])
 
 
-def accruals(writer: Writer, ledger: str, loans: int) -> float:
-    """Loans a second that accrue to the day after the last repayments."""
-    when = LENT + timedelta(days=40)
+def accruals(writer: Writer, ledger: str, loans: int, round: int) -> float:
+    """Loans a second that accrue to the day of a round's repayments, all of them."""
+    when = LENT + timedelta(days=30 + 2 * round)
     asked = (c.command(loan.Accrual(effective_at=when), f"L{n}") for n in range(loans))
     return loans / drive(writer, ledger, [Request(commands) for commands in _batches(asked)])
 

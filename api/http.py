@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from random import getrandbits
 from typing import Annotated, Any, Literal, TypeVar
@@ -443,7 +443,8 @@ def _tile(text: str) -> tuple[int, int]:
 
 
 _PATH: dict[str, Callable[[str], Any]] = {
-    "ledger": partial(msgspec.convert, type=Name),
+    # Asked for with every request, of few ledgers.
+    "ledger": lru_cache(maxsize=10_000)(partial(msgspec.convert, type=Name)),
     "tenant": partial(msgspec.convert, type=Name),
     "address": partial(msgspec.convert, type=Address),
     "projection": partial(msgspec.convert, type=ProjectionName),

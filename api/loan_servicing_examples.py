@@ -49,9 +49,8 @@ SERVICING_EXAMPLES: dict[str, dict[str, Any]] = {
             "2026-05-31T12:00:00.000000Z",
             """
         DR loans:interest_receivable             12903 posted
-        CR loans:interest_income                 12903 posted
+        CR loans:interest_income                 14360 posted
         DR loans:deferred_fees                    1457 posted
-        CR loans:interest_income                  1457 posted
         =  loans:interest_receivable             12903    12903    12903
         =  loans:interest_income                 14360    14360    14360
         =  loans:deferred_fees                   48543    48543    48543
@@ -66,9 +65,8 @@ SERVICING_EXAMPLES: dict[str, dict[str, Any]] = {
             "2026-06-15T09:30:00.000000Z",
             """
         DR loans:interest_receivable             12097 posted
-        CR loans:interest_income                 12097 posted
+        CR loans:interest_income                 13463 posted
         DR loans:deferred_fees                    1366 posted
-        CR loans:interest_income                  1366 posted
         DR bank                                 152500 posted
         CR loans:interest_receivable             25000 posted
         CR loans:portfolio                      127500 posted
@@ -88,9 +86,8 @@ SERVICING_EXAMPLES: dict[str, dict[str, Any]] = {
             "2026-07-15T12:00:00.000000Z",
             """
         DR loans:interest_receivable             15026 posted
-        CR loans:interest_income                 15026 posted
+        CR loans:interest_income                 16757 posted
         DR loans:deferred_fees                    1731 posted
-        CR loans:interest_income                  1731 posted
         DR bank                                 500000 posted
         CR loans:interest_receivable             23725 posted
         CR loans:portfolio                      476275 posted
@@ -145,9 +142,8 @@ SERVICING_EXAMPLES: dict[str, dict[str, Any]] = {
             "2026-06-25T12:00:00.000000Z",
             """
         DR loans:interest_receivable              2372 posted
-        CR loans:interest_income                  2372 posted
+        CR loans:interest_income                  2645 posted
         DR loans:deferred_fees                     273 posted
-        CR loans:interest_income                   273 posted
         DR loans:portfolio                        2500 posted
         CR bank                                   2500 posted
         =  loans:interest_receivable              7908     7908     7908
@@ -166,9 +162,8 @@ SERVICING_EXAMPLES: dict[str, dict[str, Any]] = {
             "2026-06-26T12:00:00.000000Z",
             """
         DR loans:interest_receivable               791 posted
-        CR loans:interest_income                   791 posted
+        CR loans:interest_income                   882 posted
         DR loans:deferred_fees                      91 posted
-        CR loans:interest_income                    91 posted
         DR bank                                   2500 posted
         CR loans:portfolio                        2500 posted
         =  loans:interest_receivable              8699     8699     8699
@@ -187,9 +182,8 @@ SERVICING_EXAMPLES: dict[str, dict[str, Any]] = {
             "2026-06-20T12:00:00.000000Z",
             """
         DR loans:interest_receivable              3954 posted
-        CR loans:interest_income                  3954 posted
+        CR loans:interest_income                  4410 posted
         DR loans:deferred_fees                     456 posted
-        CR loans:interest_income                   456 posted
         DR loans:penalties_receivable             1500 posted
         CR loans:penalty_income                   1500 posted
         =  loans:interest_receivable              3954     3954     3954
@@ -208,9 +202,8 @@ SERVICING_EXAMPLES: dict[str, dict[str, Any]] = {
             "2026-06-21T12:00:00.000000Z",
             """
         DR loans:interest_receivable               791 posted
-        CR loans:interest_income                   791 posted
+        CR loans:interest_income                   882 posted
         DR loans:deferred_fees                      91 posted
-        CR loans:interest_income                    91 posted
         CR loans:penalties_receivable              500 posted
         DR loans:losses_written_off                500 posted
         =  loans:interest_receivable              4745     4745     4745
@@ -229,9 +222,8 @@ SERVICING_EXAMPLES: dict[str, dict[str, Any]] = {
             "2026-06-22T12:00:00.000000Z",
             """
         DR loans:interest_receivable               791 posted
-        CR loans:interest_income                   791 posted
+        CR loans:interest_income                   882 posted
         DR loans:deferred_fees                      91 posted
-        CR loans:interest_income                    91 posted
         CR loans:penalties_receivable             1000 posted
         DR loans:penalties_reversed               1000 posted
         =  loans:interest_receivable              5536     5536     5536
@@ -250,9 +242,8 @@ SERVICING_EXAMPLES: dict[str, dict[str, Any]] = {
             "2026-08-01T12:00:00.000000Z",
             """
         DR loans:interest_receivable               612 posted
-        CR loans:interest_income                   612 posted
+        CR loans:interest_income                   716 posted
         DR loans:deferred_fees                     104 posted
-        CR loans:interest_income                   104 posted
         =  loans:interest_receivable             10399    10399    10399
         =  loans:interest_income                 66449    66449    66449
         =  loans:deferred_fees                   42675    42675    42675
@@ -266,16 +257,12 @@ SERVICING_EXAMPLES: dict[str, dict[str, Any]] = {
             "loan_charged_off",
             "2026-09-03T12:00:00.000000Z",
             """
-        DR loans:unearned_interest                 618 posted
-        CR loans:interest_income                   618 posted
-        DR loans:deferred_fees                     104 posted
-        CR loans:interest_income                   104 posted
+        DR loans:unearned_interest               26588 posted
+        CR loans:interest_income                   722 posted
+        DR loans:deferred_fees                   39344 posted
         DR loans:charge_off_expense            1872999 posted
         CR loans:portfolio                     1872999 posted
-        DR loans:deferred_fees                   39240 posted
-        CR loans:charge_off_expense              39240 posted
-        DR loans:unearned_interest               25970 posted
-        CR loans:charge_off_expense              25970 posted
+        CR loans:charge_off_expense              65210 posted
         DR loans:allowance                       19060 posted
         CR loans:impairment_expense              19060 posted
         =  loans:unearned_interest                   0        0        0
@@ -300,9 +287,8 @@ SERVICING_EXAMPLES: dict[str, dict[str, Any]] = {
             "2026-07-31T12:00:00.000000Z",
             """
         DR loans:interest_receivable              9787 posted
-        CR loans:interest_income                  9787 posted
+        CR loans:interest_income                 11452 posted
         DR loans:deferred_fees                    1665 posted
-        CR loans:interest_income                  1665 posted
         DR loans:impairment_expense              19060 posted
         CR loans:allowance                       19060 posted
         =  loans:interest_receivable              9787     9787     9787
@@ -321,9 +307,8 @@ SERVICING_EXAMPLES: dict[str, dict[str, Any]] = {
             "2026-08-02T12:00:00.000000Z",
             """
         DR loans:interest_receivable               618 posted
-        CR loans:interest_income                   618 posted
+        CR loans:interest_income                   722 posted
         DR loans:deferred_fees                     104 posted
-        CR loans:interest_income                   104 posted
         DR loans:collateral_held               1800000 posted
         CR loans:collateral_offset             1800000 posted
         =  loans:interest_receivable             11017    11017    11017
@@ -342,9 +327,8 @@ SERVICING_EXAMPLES: dict[str, dict[str, Any]] = {
             "2026-09-02T12:00:00.000000Z",
             """
         DR loans:unearned_interest                 619 posted
-        CR loans:interest_income                   619 posted
+        CR loans:interest_income                   723 posted
         DR loans:deferred_fees                     104 posted
-        CR loans:interest_income                   104 posted
         CR loans:collateral_held               1800000 posted
         DR loans:collateral_offset             1800000 posted
         =  loans:unearned_interest               26588    26588    26588
@@ -363,9 +347,8 @@ SERVICING_EXAMPLES: dict[str, dict[str, Any]] = {
             "2026-09-01T12:00:00.000000Z",
             """
         DR loans:interest_receivable             18550 posted
-        CR loans:interest_income                 18550 posted
+        CR loans:interest_income                 21673 posted
         DR loans:deferred_fees                    3123 posted
-        CR loans:interest_income                  3123 posted
         CR loans:collateral_held               1800000 posted
         DR loans:collateral_offset             1800000 posted
         DR bank                                  75000 posted

@@ -1,13 +1,14 @@
 """HTTP as uvicorn speaks it, with one write for an answer.
 
 uvicorn writes the head and the body of an answer apart: two system calls and two packets, which wake the
-client twice. Here the head waits for what follows it.
+client twice. Here they go together, and with them the answers to others that are ready.
 """
 
 from __future__ import annotations
 
 import asyncio
 from typing import Any, cast
+from weakref import WeakKeyDictionary
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -15,40 +16,70 @@ from api.http import PROBLEM, encode
 from api.problems import RETRY_AFTER_SECONDS, make
 
 
-class Joined:
-    """A transport that keeps the head of an answer back until the body comes or the loop turns."""
+class Outbox:
+    """The answers of one loop that wait until it has gone round.
 
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+    A commit answers dozens of requests at once. Sent one by one as they are made, each answer wakes a client
+    that has just gone to sleep; sent together, they find it awake.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: list[Joined] = []
+
+    def add(self, joined: Joined) -> None:
+        """Have it send when the loop has gone round."""
+        if not self._waiting:
+            asyncio.get_running_loop().call_soon(self._send)
+        self._waiting.append(joined)
+
+    def _send(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for joined in waiting:
+            joined.send()
+
+
+_outboxes: WeakKeyDictionary[asyncio.AbstractEventLoop, Outbox] = WeakKeyDictionary()
+
+
+class Joined:
+    """A transport that keeps an answer back, its head and what comes with it, for the outbox to send."""
+
+    def __init__(self, transport: asyncio.Transport, outbox: Outbox) -> None:
         self._transport = transport
-        self._loop = loop
-        self._head = b""
+        self._outbox = outbox
+        self._kept = b""
         # Called for every request.
         self.is_closing = transport.is_closing
         self.resume_reading = transport.resume_reading
 
     def write(self, data: bytes) -> None:
-        """Send data, a head together with what comes next."""
-        if self._head:
-            data = self._head + data
-            self._head = b""
+        """Send data, behind what is kept back."""
+        if self._kept:
+            self._kept += data
+            if len(self._kept) > MOST_KEPT:
+                self.send()
         elif data.startswith(b"HTTP/1.1 "):
-            self._head = data
-            self._loop.call_soon(self._turn)
-            return
-        self._transport.write(data)
+            self._kept = data
+            self._outbox.add(self)
+        else:
+            self._transport.write(data)
 
-    def _turn(self) -> None:
-        if self._head:
-            self.write(b"")
+    def send(self) -> None:
+        """Send what was kept back."""
+        data, self._kept = self._kept, b""
+        if data:
+            self._transport.write(data)
 
     def close(self) -> None:
         """Send what was kept back, and close."""
-        self._turn()
+        self.send()
         self._transport.close()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
 
+
+MOST_KEPT = 2**16
 
 MAX_CONNECTIONS = 2_000
 MAX_HEAD_BYTES = 2**18
@@ -69,7 +100,8 @@ class Protocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin; what follows is written through `Joined`. One connection too many is told so."""
-        super().connection_made(cast(asyncio.Transport, Joined(transport, self.loop)))
+        outbox = _outboxes.setdefault(self.loop, Outbox())
+        super().connection_made(cast(asyncio.Transport, Joined(transport, outbox)))
         if len(self.connections) > MAX_CONNECTIONS:
             transport.write(_refusal())
             transport.close()

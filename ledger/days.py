@@ -42,7 +42,10 @@ def day_of(at: datetime, zone: tzinfo) -> date:
 
 def day_at(us: int, zone: tzinfo) -> date:
     """`day_of` a moment in microseconds."""
-    day = moment(us).date()
+    try:
+        day = moment(us).date()
+    except OverflowError:
+        return date.min if us < 0 else date.max
     while day > date.min and start_of(day, zone) > us:
         day -= _DAY
     while day < date.max and start_of(day + _DAY, zone) <= us:

@@ -476,6 +476,7 @@ def connect(conninfo: str, lock_timeout_seconds: int, role: str | None = "dayboo
     settings: dict[str, str | int] = {
         "application_name": "daybook",
         "connect_timeout": 5,
+        "client_encoding": "UTF8",
         "options": f"-c timezone=UTC -c lock_timeout={lock_timeout_seconds}s "
         f"-c statement_timeout={STATEMENT_TIMEOUT} -c client_min_messages=warning "
         "-c synchronous_commit=on -c default_transaction_isolation=read\\ committed "

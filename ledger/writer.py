@@ -284,16 +284,9 @@ class Writer:
                 )
             finally:
                 self._finish(book, batch)
-            self._tell(batch, answers)
+            _tell(book.full_name, batch, answers)
             # What it was made of is given back now, not when the next one has been decided.
             del batch, answers
-
-    def _tell(self, batch: _Batch, answers: Sequence[Answer]) -> None:
-        for (_, done), answer in zip(batch.requests, answers, strict=True):
-            try:
-                done(answer)
-            except Exception:
-                log.exception("writer.answer")
 
     def _answers(self, link: Link, book: _Book, batch: _Batch) -> Sequence[Answer]:
         if not self._resolve(link, book, batch):
@@ -495,6 +488,14 @@ class Writer:
             except WriterError:
                 pass  # busy or closing: the ledger is awake, or nobody is
         link.drop()
+
+
+def _tell(ledger: str, batch: _Batch, answers: Sequence[Answer]) -> None:
+    for (_, done), answer in zip(batch.requests, answers, strict=True):
+        try:
+            done(answer)
+        except Exception:
+            log.exception("writer.answer", ledger=ledger)
 
 
 def _swept(ledger: str, answer: Answer) -> None:

@@ -103,7 +103,7 @@ class TileReader:
             if stored is not None:
                 return bytes(stored[0][: width * HASH])
         first = index * TILE_WIDTH
-        return self._roots(level, first, width) if level else self._leaves(first, width)
+        return self._roots(level, first, width) if level else self.leaves(first, width)
 
     def bundle(self, index: int, width: int) -> bytes:
         """The bodies below a tile of level 0: each behind its length, two bytes, big-endian."""
@@ -116,7 +116,8 @@ class TileReader:
             raise ValueError(f"events {first + 1} to {first + width} are not all there")
         return b"".join(len(body).to_bytes(2, "big") + body for body in bodies)
 
-    def _leaves(self, first: int, count: int) -> bytes:
+    def leaves(self, first: int, count: int) -> bytes:
+        """The leaf hashes of `count` events beyond the first `first`, joined (ValueError: not all there)."""
         row = self._connection.execute(
             QUERIES["leaves"], {**self._parameters, "first": first, "last": first + count}
         ).fetchone()

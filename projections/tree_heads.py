@@ -20,7 +20,9 @@ import structlog
 from ledger import proofs
 from ledger.events import read_event
 from ledger.keeping import Keeping, KeepingError
+from ledger.merkle import Frontier
 from ledger.notes import TreeHead
+from ledger.proofs import HASH
 from ledger.reader import Reader
 from ledger.wire import Connection
 from projections.tiles import TileReader
@@ -32,6 +34,7 @@ log = structlog.get_logger(__name__)
 QUERIES = load_queries("tree_heads.sql")
 
 KEEP_SECONDS = 3.0
+LEAVES = 2**14  # read at once
 
 What = Literal["missing", "shorter", "root", "incarnation", "tiles"]
 
@@ -126,6 +129,9 @@ class TreeHeads:
     def __init__(self, reader: Reader, keeping: Keeping) -> None:
         self._reader = reader
         self.keeping = keeping
+        # By ledger, the last tree head that was found right, with its frontier: what follows it costs its own
+        # events only, however many there were before.
+        self._frontiers: dict[str, tuple[TreeHead, Frontier]] = {}
 
     @contextmanager
     def unsigned(self, ledger: str) -> Iterator[Snapshot]:
@@ -147,7 +153,7 @@ class TreeHeads:
                 if kept is None:
                     latest = self.keeping.latest(head.ledger)
                     kept = latest.head if latest is not None else None
-                what = _compare(connection, parameters, kept, head) if kept is not None else None
+                what = self._compare(connection, parameters, kept, head) if kept is not None else None
                 if what is None:
                     if kept is None or (kept.incarnation, kept.size) < (head.incarnation, head.size):
                         self.keeping.keep(head)
@@ -156,6 +162,21 @@ class TreeHeads:
                 # What was kept after this snapshot was taken may be ahead of it; a new one has to reach it.
                 if known is not None:
                     raise LedgerDiffers(Difference(what, ledger, known, head))
+
+    def _compare(
+        self, connection: Connection, parameters: dict[str, Any], kept: TreeHead, found: TreeHead
+    ) -> What | None:
+        last, frontier = self._frontiers.get(found.ledger, (None, Frontier()))
+        if last == kept and kept.incarnation == found.incarnation and kept.size < found.size:
+            grown = _grown(TileReader(connection, parameters), frontier, found.size)
+            what: What | None = None if grown is not None and grown.root() == found.root else "root"
+        else:
+            what = _compare(connection, parameters, kept, found)
+            packed = connection.execute(QUERIES["frontier"], parameters).fetchone()
+            grown = None if packed is None else Frontier(found.size, packed[0])
+        if what is None and grown is not None and grown.root() == found.root:
+            self._frontiers[found.ledger] = found, grown
+        return what
 
     def differences(self, conninfo: str) -> list[Difference]:
         """Every ledger that is not what its latest kept tree head says (KeepingError, psycopg.Error)."""
@@ -265,6 +286,19 @@ def _compare(
         return None if _follows(TileReader(connection, parameters), kept, found) else "root"
     except (ValueError, IndexError):  # events that are not there, tiles that are none
         return "root"
+
+
+def _grown(tiles: TileReader, frontier: Frontier, size: int) -> Frontier | None:
+    """A frontier with the leaves up to a size added; None: they are not there."""
+    grown = Frontier(frontier.size, frontier.pack())
+    try:
+        for first in range(frontier.size, size, LEAVES):
+            leaves = tiles.leaves(first, min(LEAVES, size - first))
+            for at in range(0, len(leaves), HASH):
+                grown.add(leaves[at : at + HASH])
+    except ValueError:
+        return None
+    return grown
 
 
 def _follows(tiles: TileReader, first: TreeHead, second: TreeHead) -> bool:

@@ -9,6 +9,9 @@ SELECT daybook.whole_name(l.tenant, l.name), l.public_id::text, h.incarnation, h
 SELECT l.public_id::text, h.incarnation, h.seq, h.root
   FROM daybook.heads h JOIN daybook.ledgers l USING (ledger_id) WHERE h.ledger_id = %(ledger_id)s;
 
+-- name: frontier
+SELECT frontier FROM daybook.heads WHERE ledger_id = %(ledger_id)s;
+
 -- name: restorations
 -- The events that began new incarnations, in order.
 SELECT seq, body FROM daybook.events

@@ -113,10 +113,11 @@ class CreditDesk:
         while True:
             of_product = isinstance(command.body, c.OF_PRODUCTS)
             needed = PRODUCTS.needs(self.state, command) if of_product else Needs()
+            shared = PRODUCTS.shared([command]) if of_product else set()
             absent = [name for name in needed.streams if name not in streams]
             for name in absent:
                 streams[name] = None
-            for address in needed.accounts:
+            for address in (*needed.accounts, *shared):
                 if address not in accounts:
                     accounts[address] = None
             if not absent:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -81,6 +81,9 @@ def test_spells_are_right_to_the_microsecond_where_they_begin(zone: str) -> None
 def test_the_ends_of_the_calendar_are_days_too() -> None:
     """Moments whose local date would lie outside the calendar are in its first or last day."""
     assert day_of(datetime(1, 1, 1, tzinfo=UTC), ZoneInfo("America/New_York")) == date.min
+    east, west = timezone(timedelta(hours=5)), timezone(timedelta(hours=-5))
+    assert day_of(datetime(1, 1, 1, tzinfo=east), ZoneInfo("UTC")) == date.min
+    assert day_of(datetime(9999, 12, 31, 23, tzinfo=west), ZoneInfo("UTC")) == date.max
     assert day_of(datetime(9999, 12, 31, 23, tzinfo=UTC), ZoneInfo("Asia/Tokyo")) == date.max
     assert end_of(date.max, ZoneInfo("Asia/Tokyo")).year == 9999
 

@@ -160,6 +160,26 @@ def failures(database: str) -> list[str]:
     ]
 
 
+def test_what_comes_back_to_an_account_that_had_come_to_nothing_is_posted(
+    database: str, writer: Writer
+) -> None:
+    """By a writer that starts anew: the book does not name the account any more, the fact does."""
+    lent(writer)
+    repaid = done(ask(writer, "repay_loan", "loan:L1", "2026-02-15", amount=100, account="suspense"))
+    back = done(ask(writer, "charge_back_repayment", "loan:L1", repayment=repaid, account="suspense"))
+    loan = state(database)
+    assert loan.book is not None
+    assert "suspense" not in loan.book.totals
+    with writing(database) as another:
+        done(
+            ask(another, "undo_loan_transaction", "loan:L1", transaction=back, reason="It was paid after all")
+        )
+    loan = state(database)
+    assert loan.book is not None
+    assert loan.book.totals["suspense"] == 100
+    assert failures(database) == []
+
+
 def test_a_loans_life_is_in_the_book_and_passes_the_audit(database: str, writer: Writer) -> None:
     """Lent, repaid, undone, entered again, charged off, recovered; by writers that start anew."""
     lent(writer, fee=1_200)

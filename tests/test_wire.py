@@ -121,3 +121,27 @@ def test_a_lost_connection_is_an_operational_error(connection: Connection, datab
         store_for_ever()
     ending.join()
     assert connection.broken
+
+
+@pytest.mark.parametrize(
+    "text", ["", "it's", "''", "\\", "\\'", "'\\", "%s %% %(a)s", "\n\t", "Kč ✓ 𝄞", "$$ ' $$", "E'x'"]
+)
+def test_a_text_arrives_as_it_was_sent(connection: Connection, text: str) -> None:
+    """Quotes, backslashes, percent signs, any letter; whatever the environment says of encodings."""
+    assert connection.execute("SELECT %s::text", [text]).fetchone() == (text,)
+    message = Message(connection)
+    message.add("SELECT %(text)s::text;", {"text": text})
+    assert message.ask().fetchone() == (text,)
+
+
+def test_a_text_with_nul_is_refused(connection: Connection) -> None:
+    """No literal can have it, so it never gets as far as PostgreSQL."""
+    with pytest.raises(psycopg.DataError, match="NUL"):
+        connection.execute("SELECT %s::text", ["a\x00b"])
+
+
+def test_the_environments_encoding_is_not_the_writers(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Texts are quoted as UTF-8, so that is what the server is told."""
+    monkeypatch.setenv("PGCLIENTENCODING", "LATIN1")
+    with store.connect(database, 1, role=None) as connection:
+        assert connection.execute("SELECT %s::text", ["Kč"]).fetchone() == ("Kč",)

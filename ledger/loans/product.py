@@ -46,7 +46,7 @@ CONTROL = frozenset(
 
 
 def needs(state: State, command: Command) -> Needs:
-    """The loan with its borrower and the policy; the control accounts and where the money is."""
+    """The loan with its borrower and the policy; where the money is."""
     return _NEEDS.get(type(command.body), _of_lending)(state, command)
 
 
@@ -76,8 +76,15 @@ def _of_lending(state: State, command: Command) -> Needs:
 def _of_undoing(state: State, command: Command) -> Needs:
     needed, known, body = _of_lending(state, command), state.streams.get(subject(command)), command.body
     assert isinstance(body, c.Undoing)
-    undone = [] if known is None else payments_of(known.state, body)
-    return Needs((*needed.streams, *undone), needed.accounts)
+    if known is None:
+        return needed
+    # Its account may have come to nothing in the book, and what is undone comes back to it.
+    paid = [
+        account
+        for fact in known.state.facts
+        if fact.seq == body.transaction and (account := getattr(fact, "account", ""))
+    ]
+    return Needs((*needed.streams, *payments_of(known.state, body)), (*needed.accounts, *paid))
 
 
 def _of_time(state: State, command: Command) -> Needs:

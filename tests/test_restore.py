@@ -159,6 +159,44 @@ def test_a_changed_event_is_another_root(database: str, tmp_path: Path) -> None:
     assert said(database, tmp_path) == [("root", "main")]
 
 
+def test_who_remembers_signs_what_follows_and_nothing_else(database: str, tmp_path: Path) -> None:
+    """From its second look on it adds new leaves to what it found right; a head that they do not make is not
+    signed."""
+    grow(database, "main", 300)
+    signed = []
+    with tree_heads(database, tmp_path) as heads:
+        for _ in range(3):
+            with heads.signed("main") as snapshot:
+                signed.append(snapshot.head)
+            grow(database, "main", 7)
+        with unguarded(database) as connection:
+            rewrite(connection, 3, lambda event: event.update(description="Gift"))
+            add_event(connection, lambda event: event.update(key=""), like=300)
+        with pytest.raises(LedgerDiffers, match="other events"), heads.signed("main"):
+            pass
+    assert [head.size for head in signed] == [300, 307, 314]
+    with tree_heads(database, tmp_path) as heads:
+        assert [kept.head for kept in heads.keeping.everything()] == signed[-1:]
+
+
+def test_a_new_event_that_is_not_under_its_head_is_not_signed(database: str, tmp_path: Path) -> None:
+    """What was recorded since the last look is read, whatever the head row says."""
+    grow(database, "main", 20)
+    with tree_heads(database, tmp_path) as heads:
+        for _ in range(2):
+            with heads.signed("main"):
+                pass
+            grow(database, "main", 5)
+        with psycopg.connect(database) as connection:
+            connection.execute("ALTER TABLE daybook.events DISABLE TRIGGER USER")
+            connection.execute(
+                "UPDATE daybook.events SET body = body || ' '::bytea,"
+                " leaf = sha256('\\x00' || body || ' '::bytea) WHERE seq = 28"
+            )
+        with pytest.raises(LedgerDiffers), heads.signed("main"):
+            pass
+
+
 def test_tiles_do_not_vouch_for_a_history_that_is_no_longer_theirs(database: str, tmp_path: Path) -> None:
     """An event below a tile is rewritten, the head made anew, one more recorded: nothing of it is signed."""
     grow(database, "main", 300)

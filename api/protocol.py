@@ -10,10 +10,13 @@ import asyncio
 from typing import Any, cast
 from weakref import WeakKeyDictionary
 
+import structlog
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from api.http import PROBLEM, encode
 from api.problems import RETRY_AFTER_SECONDS, make
+
+log = structlog.get_logger("daybook.http")
 
 
 class Outbox:
@@ -35,7 +38,10 @@ class Outbox:
     def _send(self) -> None:
         waiting, self._waiting = self._waiting, []
         for joined in waiting:
-            joined.send()
+            try:
+                joined.send()
+            except RuntimeError as error:  # its connection was lost within this turn, as uvloop says it
+                log.debug("http.connection_lost", error=str(error))
 
 
 _outboxes: WeakKeyDictionary[asyncio.AbstractEventLoop, Outbox] = WeakKeyDictionary()

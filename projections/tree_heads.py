@@ -166,17 +166,35 @@ class TreeHeads:
     def _compare(
         self, connection: Connection, parameters: dict[str, Any], kept: TreeHead, found: TreeHead
     ) -> What | None:
-        last, frontier = self._frontiers.get(found.ledger, (None, Frontier()))
-        if last == kept and kept.incarnation == found.incarnation and kept.size < found.size:
-            grown = _grown(TileReader(connection, parameters), frontier, found.size)
-            what: What | None = None if grown is not None and grown.root() == found.root else "root"
-        else:
+        """`_compare`, from what was found right before, where `kept` and `found` continue it."""
+        grown = self._continued(TileReader(connection, parameters), kept, found)
+        if grown is None:
             what = _compare(connection, parameters, kept, found)
-            packed = connection.execute(QUERIES["frontier"], parameters).fetchone()
-            grown = None if packed is None else Frontier(found.size, packed[0])
-        if what is None and grown is not None and grown.root() == found.root:
+            if what is not None:
+                return what
+            grown = _stored(connection, parameters, found)
+        if grown is not None:
             self._frontiers[found.ledger] = found, grown
-        return what
+        return None
+
+    def _continued(self, tiles: TileReader, kept: TreeHead, found: TreeHead) -> Frontier | None:
+        """The frontier of `found`, if both are of the tree whose frontier is remembered."""
+        known = self._frontiers.get(found.ledger)
+        if known is None:
+            return None
+        last, frontier = known
+        if not last.incarnation == kept.incarnation == found.incarnation:
+            return None
+        if not last.size <= kept.size < found.size:
+            return None
+        try:
+            grown = _grown(tiles, frontier, kept.size)
+            if grown.root() != kept.root:
+                return None
+            grown = _grown(tiles, grown, found.size)
+        except ValueError:  # events that are not there
+            return None
+        return grown if grown.root() == found.root else None
 
     def differences(self, conninfo: str) -> list[Difference]:
         """Every ledger that is not what its latest kept tree head says (KeepingError, psycopg.Error)."""
@@ -288,16 +306,23 @@ def _compare(
         return "root"
 
 
-def _grown(tiles: TileReader, frontier: Frontier, size: int) -> Frontier | None:
-    """A frontier with the leaves up to a size added; None: they are not there."""
-    grown = Frontier(frontier.size, frontier.pack())
+def _stored(connection: Connection, parameters: dict[str, Any], head: TreeHead) -> Frontier | None:
+    """The frontier that the database has for a head; None: it is not that head's."""
+    row = connection.execute(QUERIES["frontier"], parameters).fetchone()
     try:
-        for first in range(frontier.size, size, LEAVES):
-            leaves = tiles.leaves(first, min(LEAVES, size - first))
-            for at in range(0, len(leaves), HASH):
-                grown.add(leaves[at : at + HASH])
+        frontier = None if row is None else Frontier(head.size, row[0])
     except ValueError:
         return None
+    return frontier if frontier is not None and frontier.root() == head.root else None
+
+
+def _grown(tiles: TileReader, frontier: Frontier, size: int) -> Frontier:
+    """A frontier with the leaves up to a size added (ValueError: they are not there)."""
+    grown = Frontier(frontier.size, frontier.pack())
+    for first in range(frontier.size, size, LEAVES):
+        leaves = tiles.leaves(first, min(LEAVES, size - first))
+        for at in range(0, len(leaves), HASH):
+            grown.add(leaves[at : at + HASH])
     return grown
 
 

@@ -61,6 +61,23 @@ def test_the_answers_of_a_turn_leave_together_and_in_order() -> None:
     assert asyncio.run(answer()) == [[HEAD + b"1234" + HEAD + b"5678"], [HEAD + b"body"]]
 
 
+def test_a_connection_that_was_lost_keeps_no_answer_from_others() -> None:
+    """uvloop raises when a handle is closed that is written to."""
+
+    class Lost(Wire):
+        def write(self, data: Any) -> None:
+            raise RuntimeError("the handler is closed")
+
+    async def answer() -> list[list[bytes]]:
+        outbox, wires = Outbox(), [Wire(), Lost(), Wire()]
+        for wire in wires:
+            Joined(wire, outbox).write(HEAD)
+        await asyncio.sleep(0)
+        return [wire.written for wire in wires]
+
+    assert asyncio.run(answer()) == [[HEAD], [], [HEAD]]
+
+
 def test_a_long_answer_does_not_wait_whole() -> None:
     """What is kept back is bounded, so that a transport can say that its client does not keep up."""
 

@@ -19,6 +19,7 @@ import pytest
 from psycopg import sql as composed
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+import projections.tree_heads
 from api.settings import read
 from ledger import commands as c
 from ledger.batch import Request
@@ -29,7 +30,7 @@ from ledger.notes import TreeHead, open_tree_head
 from ledger.reader import Reader
 from projections.advance import Place, advance, begin
 from projections.proving import Prover, check
-from projections.tiles import Tiles
+from projections.tiles import TileReader, Tiles
 from projections.tree_heads import Keeper, LedgerDiffers, TreeHeads, all_heads
 from projections.versions import connect, ensure_live
 from sql.embedded import running
@@ -177,6 +178,42 @@ def test_who_remembers_signs_what_follows_and_nothing_else(database: str, tmp_pa
     assert [head.size for head in signed] == [300, 307, 314]
     with tree_heads(database, tmp_path) as heads:
         assert [kept.head for kept in heads.keeping.everything()] == signed[-1:]
+
+
+def test_two_who_keep_the_same_ledger_go_on_from_each_other(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What another has kept meanwhile is on the way to what is found now: the whole tree is compared once."""
+    compared: list[int] = []
+    whole = projections.tree_heads._follows
+
+    def counted(tiles: TileReader, first: TreeHead, second: TreeHead) -> bool:
+        compared.append(first.size)
+        return whole(tiles, first, second)
+
+    monkeypatch.setattr("projections.tree_heads._follows", counted)
+    grow(database, "main", 300)
+    with tree_heads(database, tmp_path) as one, tree_heads(database, tmp_path) as other:
+        for heads in (one, other, one, other, one, other):
+            with heads.signed("main"):
+                pass
+            grow(database, "main", 7)
+    assert compared == [300, 307]
+
+
+def test_a_cut_ledger_is_told_and_keeps_no_other_from_being_kept(database: str, tmp_path: Path) -> None:
+    """Also where its frontier was not cut with it, and fits no tree of that size."""
+    grow(database, "main", 20)
+    keep_all(database, tmp_path)
+    grow(database, "other", 5)
+    with psycopg.connect(database) as connection:
+        connection.execute("ALTER TABLE daybook.heads DISABLE TRIGGER USER")
+        connection.execute("UPDATE daybook.heads SET seq = 9 WHERE seq = 20")
+    with tree_heads(database, tmp_path) as heads:
+        with pytest.raises(LedgerDiffers, match="ends at seq 9"), heads.signed("main"):
+            pass
+        with heads.signed("other") as snapshot:
+            assert snapshot.head.size == 5
 
 
 def test_a_new_event_that_is_not_under_its_head_is_not_signed(database: str, tmp_path: Path) -> None:

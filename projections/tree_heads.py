@@ -153,7 +153,7 @@ class TreeHeads:
                 if kept is None:
                     latest = self.keeping.latest(head.ledger)
                     kept = latest.head if latest is not None else None
-                what = self._compare(connection, parameters, kept, head) if kept is not None else None
+                what = self._compare_on(connection, parameters, kept, head) if kept is not None else None
                 if what is None:
                     if kept is None or (kept.incarnation, kept.size) < (head.incarnation, head.size):
                         self.keeping.keep(head)
@@ -163,7 +163,7 @@ class TreeHeads:
                 if known is not None:
                     raise LedgerDiffers(Difference(what, ledger, known, head))
 
-    def _compare(
+    def _compare_on(
         self, connection: Connection, parameters: dict[str, Any], kept: TreeHead, found: TreeHead
     ) -> What | None:
         """`_compare`, from what was found right before, where `kept` and `found` continue it."""

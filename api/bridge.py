@@ -8,6 +8,7 @@ threads, wake the loop once.
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -27,6 +28,7 @@ from api.engine import Engine
 from api.feeds import Feeds
 from api.intake import Inbox
 from api.kredit_details import Details
+from api.one_core import OneCore
 from api.reconcilers import Reconcilers
 from api.registry import Registry
 from api.settings import Work
@@ -92,9 +94,10 @@ class Bridge:
         self.keeper = Keeper(conninfo, keeping)
         self._loop = asyncio.get_running_loop()
         self._questions: list[tuple[str, Request, asyncio.Future[Answer]]] = []
-        self._answers: deque[tuple[asyncio.Future[Answer], Answer]] = deque()
+        self._answers: deque[tuple[str, asyncio.Future[Answer], Answer]] = deque()
         self._woken = False
         self._limiter = CapacityLimiter(READERS)
+        self._one_core = OneCore([threading.get_native_id(), *self._writer.native_ids])
         self.clock_behind_at = float("-inf")  # time.monotonic() of the last refusal
 
     async def submit(self, ledger: str, request: Request) -> list[Outcome]:
@@ -108,7 +111,6 @@ class Bridge:
             if isinstance(answer, ClockBehind):
                 self.clock_behind_at = time.monotonic()
             raise answer
-        self._hint(ledger)
         return answer
 
     def _hint(self, ledger: str) -> None:
@@ -133,6 +135,7 @@ class Bridge:
 
     async def close(self) -> None:
         """Answer what is queued, then end the threads and close the connections."""
+        self._one_core.close()
         if self._distributor is not None:
             await to_thread.run_sync(self._distributor.close)
         await to_thread.run_sync(self.reconcilers.close)
@@ -164,21 +167,25 @@ class Bridge:
     def _ask(self) -> None:
         for ledger, request, future in self._questions:
             try:
-                self._writer.submit(ledger, request, partial(self._done, future))
+                self._writer.submit(ledger, request, partial(self._done, ledger, future))
             except WriterError as error:
                 future.set_result(error)
         self._questions.clear()
 
-    def _done(self, future: asyncio.Future[Answer], answer: Answer) -> None:
+    def _done(self, ledger: str, future: asyncio.Future[Answer], answer: Answer) -> None:
         """In a thread of the writer. The append comes before the look at the flag, so none is left behind."""
-        self._answers.append((future, answer))
+        self._answers.append((ledger, future, answer))
         if not self._woken:
             self._woken = True
             self._loop.call_soon_threadsafe(self._deliver)
 
     def _deliver(self) -> None:
         self._woken = False
+        written = set()
         while self._answers:
-            future, answer = self._answers.popleft()
+            ledger, future, answer = self._answers.popleft()
+            written.add(ledger)
             if not future.done():
                 future.set_result(answer)
+        for ledger in written:
+            self._hint(ledger)

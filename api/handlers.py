@@ -254,8 +254,10 @@ async def wait(call: Call, ledger: str, asking: list[Asking]) -> list[ApprovalVi
 def _location(operation: Operation, path: dict[str, Any], body: Any, view: EntryView) -> tuple[Header, ...]:
     if operation.location is None:
         return ()
-    of_body = {name: getattr(body, name) for name in operation.located_by}
-    place = operation.location.format_map({**path, **of_body, "seq": view.seq})
+    named = {**path, "seq": view.seq}
+    for name in operation.located_by:
+        named[name] = getattr(body, name)
+    place = operation.location.format_map(named)
     return ((b"location", place.encode()),)
 
 
@@ -349,14 +351,13 @@ async def _results(call: Call, ledger: str, outcomes: list[Outcome]) -> list[Bat
 
 
 def _result(outcome: Outcome, first_answers: dict[int, EntryView]) -> BatchResult:
-    match outcome:
-        case Refusal(rejection, replayed):
-            problem = of_rejection(rejection)
-            return BatchResult(status=problem.status, problem=problem, replayed=replayed)
-        case Replayed(seq):
-            return BatchResult(status=201, transaction=first_answers[seq], replayed=True)
-        case Recorded(event, legs) | Previewed(event, legs):
-            return BatchResult(status=201, transaction=entry_view(event, legs_after(legs)))
+    if isinstance(outcome, Recorded):
+        return BatchResult(status=201, transaction=entry_view(outcome.event, legs_after(outcome.legs)))
+    if isinstance(outcome, Replayed):
+        return BatchResult(status=201, transaction=first_answers[outcome.seq], replayed=True)
+    assert isinstance(outcome, Refusal)  # a batch has no preview
+    problem = of_rejection(outcome.rejection)
+    return BatchResult(status=problem.status, problem=problem, replayed=outcome.replayed)
 
 
 async def _maybe_in_thread(size: int, function: Callable[[], T]) -> T:

@@ -152,13 +152,13 @@ def _tidy(conninfo: str) -> None:
 def http_rounds(report: Report, conninfo: str) -> None:
     """The API from another process. Nobody keeps projections: they are behind by a million events."""
     take = report.samples
-    _tidy(conninfo)
     writer = Writer(conninfo, batch_size=workload.BATCH, connections=2)
     ledger = in_process.open_ledger(writer)
     share = []
     with over_http.parse_only() as floor, over_http.daybook(conninfo, projecting=False) as service:
         over_http.load(service, ledger, 2_000)
-        for _ in track(range(3), "http", console=console):
+        for _ in track(range(ROUNDS), "http", console=console):
+            _tidy(conninfo)
             parsed = over_http.load(floor, ledger, HTTP_REQUESTS)
             posted = over_http.load(service, ledger, HTTP_REQUESTS)
             take["beside"].append(in_process.plain(writer, BATCHES))
@@ -317,7 +317,9 @@ def main() -> int:
             audit_rounds(report, conninfo, ledger)
             projection_rounds(report, conninfo)
     console.print(report.table)
-    console.print(f"{ROUNDS} rounds for the writer, 3 elsewhere, in {time.perf_counter() - started:.0f} s.")
+    console.print(
+        f"{ROUNDS} rounds for the writer and HTTP, 3 elsewhere, in {time.perf_counter() - started:.0f} s."
+    )
     if report.missed:
         console.print("Missed: " + "; ".join(name.strip() for name in report.missed))
     return 1 if report.missed else 0

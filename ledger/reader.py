@@ -38,7 +38,6 @@ from ledger.views import (
     TrialBalanceView,
     account_view,
     balance_view,
-    entry_fields,
     entry_view,
 )
 from ledger.wire import Connection
@@ -288,7 +287,7 @@ class Reader:
                 for _, body in connection.execute(QUERIES["event_bodies"], {**parameters, "seqs": seqs})
             ]
         return TransactionView(
-            **entry_fields(event, legs),
+            **msgspec.structs.asdict(entry_view(event, legs)),
             status=None if event.type in ("hold_voided", "hold_expired") else subject.status,
             remaining=[leg.left for leg in subject.legs] if event.type in TAKEN_FROM else [],
             events=[s for s in seqs if s != seq],

@@ -101,7 +101,7 @@ class BalanceAfter(Struct, frozen=True, gc=False):
     available: int
 
 
-class EntryView(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
+class EntryView(Struct, omit_defaults=True, kw_only=True, gc=False):
     """A transaction event: its postings and the balances after it.
 
     `original_effective_at` is when it would have counted, had its period not been closed; `transaction` the
@@ -131,7 +131,7 @@ class EntryView(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False)
     preview: bool = False
 
 
-class TransactionView(EntryView, frozen=True, omit_defaults=True, kw_only=True):
+class TransactionView(EntryView, omit_defaults=True, kw_only=True):
     """A transaction and what became of it: its status now, what is left by leg, the events on it.
 
     `remaining`: of a hold, what can still be posted; of a posted transaction, what can still be reversed.
@@ -328,42 +328,44 @@ def legs_after(legs: list[Leg]) -> list[LegAfter]:
     return [LegAfter(p.account.address, p.account.debit_normal, p.asset, after) for p, _, _, after in legs]
 
 
-def entry_fields(event: Event, legs: list[LegAfter]) -> dict[str, Any]:
-    """The fields of `EntryView` for an event."""
-    last = {(leg.account, leg.asset): leg for leg in legs}
-    balances = []
-    for leg in last.values():
-        f = figures(leg.debit_normal, leg.after)
-        balances.append(BalanceAfter(leg.account, leg.asset, f.posted, f.pending, f.available))
-    data = event.data
-    asked = data.get("up_to")
-    return {
-        "seq": event.seq,
-        "type": event.type,
-        "effective_at": event.effective_at,
-        "original_effective_at": event.original_effective_at,
-        "recorded_at": event.recorded_at,
-        "postings": [PostingView(p.account, p.side, int(p.amount), p.asset, p.kind) for p in event.postings],
-        "balances": balances,
-        "description": event.description,
-        "reference": event.reference,
-        "metadata": event.metadata,
-        "transaction": data.get("transaction"),
-        "final": data.get("final"),
-        "expires_at": data.get("expires_at"),
-        "asked": None if asked is None else int(asked),
-        "accounts_opened": sorted(event.accounts_opened),
-        "batch": event.batch,
-        "idempotency_key": event.key,
-        "data": {} if all(name.startswith("transaction:") for name in event.streams) else _stored(data),
-    }
-
-
-def _stored(data: dict[str, Any]) -> Any:
-    """As it is read from the store, members in canonical order."""
-    return decode(encode_canonical(data))
-
-
 def entry_view(event: Event, legs: list[LegAfter], preview: bool = False) -> EntryView:
     """The answer for an event: the same bytes when it is fresh and when it is replayed."""
-    return EntryView(**entry_fields(event, legs), preview=preview)
+    balances = []
+    for leg in {(leg.account, leg.asset): leg for leg in legs}.values():
+        f = figures(leg.debit_normal, leg.after)
+        balances.append(BalanceAfter(leg.account, leg.asset, f.posted, f.pending, f.available))
+    view = EntryView(
+        seq=event.seq,
+        type=event.type,
+        effective_at=event.effective_at,
+        recorded_at=event.recorded_at,
+        postings=[PostingView(p.account, p.side, int(p.amount), p.asset, p.kind) for p in event.postings],
+        balances=balances,
+        description=event.description,
+        reference=event.reference,
+        metadata=event.metadata,
+        batch=event.batch,
+        idempotency_key=event.key,
+    )
+    # Few events have what follows: a keyword costs more than a look.
+    if event.original_effective_at:
+        view.original_effective_at = event.original_effective_at
+    if event.accounts_opened:
+        view.accounts_opened = sorted(event.accounts_opened)
+    if event.data:
+        _add_data(view, event)
+    if preview:
+        view.preview = True
+    return view
+
+
+def _add_data(view: EntryView, event: Event) -> None:
+    """What belongs to the event's type: of the ledger's own a member each, of a product's as it is stored."""
+    data = event.data
+    view.transaction, view.final = data.get("transaction"), data.get("final")
+    view.expires_at = data.get("expires_at")
+    if "up_to" in data:
+        view.asked = int(data["up_to"])
+    if not all(name.startswith("transaction:") for name in event.streams):
+        # Members in canonical order.
+        view.data = decode(encode_canonical(data))

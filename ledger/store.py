@@ -40,7 +40,7 @@ from ledger.state import (
     stream_of,
     subject_of,
 )
-from ledger.text import DEFAULT_TENANT, iso, micros, moment
+from ledger.text import DEFAULT_TENANT, iso, micros
 from ledger.wire import Connection, Message, Text
 from sql import load as load_queries
 
@@ -346,16 +346,16 @@ def add_head(message: Message, plan: Plan, tolerance: int | None = None) -> None
             "ledger_id": plan.ledger_id,
             "incarnation": plan.incarnation,
             "seq": seq,
-            "recorded_at": moment(recorded_at),
-            "root": root,
-            "frontier": frontier,
+            "recorded_at": iso(recorded_at),
+            "root": _bytea(root),
+            "frontier": _bytea(frontier),
             "accounts": accounts,
             "chart_seq": chart_seq,
-            "next_expiry": None if next_expiry is None else moment(next_expiry),
+            "next_expiry": None if next_expiry is None else iso(next_expiry),
             "basis_incarnation": basis_incarnation,
             "basis_seq": basis_seq,
-            "basis_root": basis_root,
-            "now": moment(plan.now),
+            "basis_root": _bytea(basis_root),
+            "now": iso(plan.now),
             "tolerance": tolerance,
         },
     )
@@ -377,7 +377,7 @@ def _add_subjects(message: Message, plan: Plan) -> None:
             "versions": _numbers(s.version for s in subjects),
             "seqs": _numbers(plan.subject_seqs[s.seq] for s in subjects),
             "streams": "\n".join(s.stream for s in subjects),
-            "states": b"\n".join(encode_subject(s) for s in subjects).decode(),
+            "states": b"\n".join(encode_subject(s) for s in subjects),
         },
     )
 
@@ -395,7 +395,7 @@ def _add_streams(message: Message, plan: Plan) -> None:
             "dues": "{" + ",".join("NULL" if s.due is None else iso(s.due) for s in streams) + "}",
             "kinds": "\n".join(s.kind for s in streams),
             "streams": "\n".join(s.name for s in streams),
-            "states": b"\n".join(row.state or encode_state(row.stream.state) for row in rows).decode(),
+            "states": b"\n".join([row.state or encode_state(row.stream.state) for row in rows]),
         },
     )
 
@@ -405,7 +405,7 @@ def _add_accounts(message: Message, plan: Plan) -> None:
     if plan.opening is not None:
         message.add(
             QUERIES["mark_opened"],
-            {"ledger_id": ledger_id, "opened_at": moment(plan.now), "time_zone": plan.opening},
+            {"ledger_id": ledger_id, "opened_at": iso(plan.now), "time_zone": plan.opening},
         )
     if plan.assets:
         message.add(
@@ -420,13 +420,13 @@ def _add_accounts(message: Message, plan: Plan) -> None:
                 "ids": _numbers(account_id for account_id, _, _, _ in plan.opened),
                 "seqs": _numbers(seq for _, seq, _, _ in plan.opened),
                 "addresses": "\n".join(address for _, _, address, _ in plan.opened),
-                "terms": b"\n".join(_encode_terms(terms) for _, _, _, terms in plan.opened).decode(),
+                "terms": b"\n".join(_encode_terms(terms) for _, _, _, terms in plan.opened),
             },
         )
     for account_id, terms in plan.limited:
         message.add(
             QUERIES["set_account_terms"],
-            {"ledger_id": ledger_id, "account_id": account_id, "terms": _encode_terms(terms).decode()},
+            {"ledger_id": ledger_id, "account_id": account_id, "terms": _encode_terms(terms)},
         )
     for account_id, seq in plan.closed:
         message.add(QUERIES["close_account"], {"ledger_id": ledger_id, "account_id": account_id, "seq": seq})
@@ -444,8 +444,8 @@ def _add_periods(message: Message, plan: Plan) -> None:
             {
                 "ledger_id": ledger_id,
                 "seq": closing.seq,
-                "starts_at": moment(closing.starts_at),
-                "ends_at": moment(closing.ends_at),
+                "starts_at": iso(closing.starts_at),
+                "ends_at": iso(closing.ends_at),
                 "period": closing.period,
             },
         )
@@ -459,6 +459,10 @@ def stored(connection: Connection, plan: Plan) -> bool:
         return [leaf for (leaf,) in connection.execute(QUERIES["leaves"], wanted)] == plan.leaves
     keys = load_keys(connection, plan.ledger_id, list(plan.keys))
     return keys == plan.keys
+
+
+def _bytea(value: bytes) -> str:
+    return f"\\x{value.hex()}"
 
 
 def _numbers(values: Iterable[int]) -> str:

@@ -10,7 +10,7 @@ the head's lock is never held for a thread that waits for the interpreter.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from struct import Struct
 from typing import Any, LiteralString
 
@@ -30,14 +30,27 @@ _COPY_DATA = Struct("!ci")
 _COPY_DONE = _COPY_DATA.pack(b"c", 4)
 
 
+def literal(value: int | str | bytes | None) -> bytes:
+    """A parameter as SQL has it under standard_conforming_strings; bytes are a text in UTF-8.
+
+    libpq's own quoting reads megabytes letter by letter. Raises psycopg.DataError for a text with NUL.
+    """
+    if value is None:
+        return b"NULL"
+    if isinstance(value, int):
+        return b"%d" % value
+    text = value.encode() if isinstance(value, str) else value
+    if b"\0" in text:
+        raise psycopg.DataError("a text cannot contain NUL")
+    return b"'%b'" % text.replace(b"'", b"''")
+
+
 class Text(StrDumper):
-    """A text as a literal under standard_conforming_strings; libpq reads megabytes letter by letter."""
+    """A text as a `literal`, in what psycopg sends by itself."""
 
     def quote(self, obj: str) -> bytes:
         """In quotes, those within doubled."""
-        if "\x00" in obj:
-            raise psycopg.DataError("a text cannot contain NUL")
-        return b"'" + obj.encode().replace(b"'", b"''") + b"'"
+        return literal(obj)
 
 
 class Message:
@@ -45,16 +58,24 @@ class Message:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._cursor = psycopg.ClientCursor(connection)
-        self._statements: list[str] = []
+        self._statements: list[bytes] = []
 
-    def add(self, query: LiteralString, parameters: dict[str, Any] | Sequence[Any] = ()) -> None:
-        """Add a statement, which ends in a semicolon."""
-        self._statements.append(self._cursor.mogrify(query, parameters))
+    def add(
+        self,
+        query: LiteralString,
+        parameters: Mapping[str, int | str | bytes | None] | Sequence[int | str | bytes | None] = (),
+    ) -> None:
+        """Add a statement, which ends in a semicolon. Parameters become `literal`s."""
+        statement = query.encode()
+        if isinstance(parameters, Mapping):
+            statement %= {name.encode(): literal(value) for name, value in parameters.items()}
+        elif parameters:
+            statement %= tuple(map(literal, parameters))
+        self._statements.append(statement)
 
-    def ask(self) -> psycopg.ClientCursor[tuple[Any, ...]]:
+    def ask(self) -> psycopg.Cursor[tuple[Any, ...]]:
         """Run all; a cursor at the first statement's result (psycopg.Error: no statement after it ran)."""
-        return self._cursor.execute(self._text())
+        return self._connection.execute(self._text())
 
     def store(self, buffers: Sequence[bytes], sent: Callable[[], object] = lambda: None) -> None:
         """Run all, one buffer for each COPY FROM STDIN in order (psycopg.Error: none after it ran).
@@ -64,7 +85,7 @@ class Message:
         self._connection.wait(_converse(self._connection.pgconn, self._text(), buffers, sent))
 
     def _text(self) -> bytes:
-        return "\n".join(self._statements).encode()
+        return b"\n".join(self._statements)
 
 
 def _converse(

@@ -130,14 +130,20 @@ def test_a_text_arrives_as_it_was_sent(connection: Connection, text: str) -> Non
     """Quotes, backslashes, percent signs, any letter; whatever the environment says of encodings."""
     assert connection.execute("SELECT %s::text", [text]).fetchone() == (text,)
     message = Message(connection)
-    message.add("SELECT %(text)s::text;", {"text": text})
-    assert message.ask().fetchone() == (text,)
+    message.add(
+        "SELECT %(text)s::text, %(encoded)s::text, %(absent)s::text, %(number)s::bigint - %(number)s;",
+        {"text": text, "encoded": text.encode(), "absent": None, "number": -7},
+    )
+    assert message.ask().fetchone() == (text, text, None, 0)
 
 
 def test_a_text_with_nul_is_refused(connection: Connection) -> None:
     """No literal can have it, so it never gets as far as PostgreSQL."""
     with pytest.raises(psycopg.DataError, match="NUL"):
         connection.execute("SELECT %s::text", ["a\x00b"])
+    for text in ("a\x00b", b"a\x00b"):
+        with pytest.raises(psycopg.DataError, match="NUL"):
+            Message(connection).add("SELECT %s::text;", [text])
 
 
 def test_the_environments_encoding_is_not_the_writers(database: str, monkeypatch: pytest.MonkeyPatch) -> None:

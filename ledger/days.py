@@ -19,6 +19,8 @@ from ledger.text import micros, moment
 FIRST_YEAR = 1800
 
 _DAY = timedelta(days=1)
+_DAY_MICROS = 86_400_000_000
+_EPOCH = date(1970, 1, 1).toordinal()
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}\Z")
 
 
@@ -43,8 +45,8 @@ def day_of(at: datetime, zone: tzinfo) -> date:
 def day_at(us: int, zone: tzinfo) -> date:
     """`day_of` a moment in microseconds."""
     try:
-        day = moment(us).date()
-    except OverflowError:
+        day = date.fromordinal(_EPOCH + us // _DAY_MICROS)
+    except (OverflowError, ValueError):
         return date.min if us < 0 else date.max
     while day > date.min and start_of(day, zone) > us:
         day -= _DAY

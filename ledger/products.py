@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import msgspec
 
@@ -24,12 +25,14 @@ class Products:
 
     def __init__(self, *products: Product) -> None:
         self._by_kind: dict[str, tuple[Product, Kind]] = {}
+        self._decoders: dict[str, msgspec.json.Decoder[Any]] = {}
         self._by_body: dict[type, Product] = {}
         self._patterns: dict[str, tuple[AccountPattern, ...]] = {}
         self.controlled: tuple[str, ...] = ()
         self._bodies: dict[str, type[ProductCommand]] = {}
         for product in products:
             self._by_kind |= {name: (product, kind) for name, kind in product.kinds.items()}
+            self._decoders |= {name: msgspec.json.Decoder(kind.state) for name, kind in product.kinds.items()}
             self._by_body |= dict.fromkeys(product.deciders, product)
             self._patterns[product.name] = product.patterns
             self.controlled += product.controlled
@@ -82,7 +85,7 @@ class Products:
         kind = self._kind(name)
         if state_version != kind.version:
             return None
-        decoded = msgspec.json.decode(state, type=kind.state)
+        decoded = self._decoders[kind_of(name)].decode(state)
         return Stream(name, kind_of(name), version, decoded, kind.version, kind.due(decoded))
 
     def claims(self, stream: Stream) -> Iterable[tuple[str, str, int]]:

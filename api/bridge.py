@@ -8,7 +8,6 @@ threads, wake the loop once.
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -97,7 +96,7 @@ class Bridge:
         self._answers: deque[tuple[str, asyncio.Future[Answer], Answer]] = deque()
         self._woken = False
         self._limiter = CapacityLimiter(READERS)
-        self._one_core = OneCore([threading.get_native_id(), *self._writer.native_ids])
+        self._one_core = OneCore()
         self.clock_behind_at = float("-inf")  # time.monotonic() of the last refusal
 
     async def submit(self, ledger: str, request: Request) -> list[Outcome]:
@@ -169,7 +168,8 @@ class Bridge:
             try:
                 self._writer.submit(ledger, request, partial(self._done, ledger, future))
             except WriterError as error:
-                future.set_result(error)
+                if not future.done():
+                    future.set_result(error)
         self._questions.clear()
 
     def _done(self, ledger: str, future: asyncio.Future[Answer], answer: Answer) -> None:
@@ -184,7 +184,8 @@ class Bridge:
         written = set()
         while self._answers:
             ledger, future, answer = self._answers.popleft()
-            written.add(ledger)
+            if not isinstance(answer, WriterError):
+                written.add(ledger)
             if not future.done():
                 future.set_result(answer)
         for ledger in written:

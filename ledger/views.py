@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from msgspec import UNSET, Raw, Struct, UnsetType, field
 from msgspec.json import decode
+from msgspec.structs import replace
 
 from ledger.chart import AccountType, ChartDocument, Limits, Terms
 from ledger.commands import Side
@@ -101,7 +102,7 @@ class BalanceAfter(Struct, frozen=True, gc=False):
     available: int
 
 
-class EntryView(Struct, omit_defaults=True, kw_only=True, gc=False):
+class EntryView(Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
     """A transaction event: its postings and the balances after it.
 
     `original_effective_at` is when it would have counted, had its period not been closed; `transaction` the
@@ -131,7 +132,7 @@ class EntryView(Struct, omit_defaults=True, kw_only=True, gc=False):
     preview: bool = False
 
 
-class TransactionView(EntryView, omit_defaults=True, kw_only=True):
+class TransactionView(EntryView, frozen=True, omit_defaults=True, kw_only=True):
     """A transaction and what became of it: its status now, what is left by leg, the events on it.
 
     `remaining`: of a hold, what can still be posted; of a posted transaction, what can still be reversed.
@@ -347,25 +348,26 @@ def entry_view(event: Event, legs: list[LegAfter], preview: bool = False) -> Ent
         batch=event.batch,
         idempotency_key=event.key,
     )
-    # Few events have what follows: a keyword costs more than a look.
+    # Few events have more, and a keyword costs more than a look.
+    more: dict[str, Any] = {}
     if event.original_effective_at:
-        view.original_effective_at = event.original_effective_at
+        more["original_effective_at"] = event.original_effective_at
     if event.accounts_opened:
-        view.accounts_opened = sorted(event.accounts_opened)
+        more["accounts_opened"] = sorted(event.accounts_opened)
     if event.data:
-        _add_data(view, event)
+        more |= _of_data(event)
     if preview:
-        view.preview = True
-    return view
+        more["preview"] = True
+    return replace(view, **more) if more else view
 
 
-def _add_data(view: EntryView, event: Event) -> None:
+def _of_data(event: Event) -> dict[str, Any]:
     """What belongs to the event's type: of the ledger's own a member each, of a product's as it is stored."""
     data = event.data
-    view.transaction, view.final = data.get("transaction"), data.get("final")
-    view.expires_at = data.get("expires_at")
+    found = {name: data.get(name) for name in ("transaction", "final", "expires_at")}
     if "up_to" in data:
-        view.asked = int(data["up_to"])
+        found["asked"] = int(data["up_to"])
     if not all(name.startswith("transaction:") for name in event.streams):
         # Members in canonical order.
-        view.data = decode(encode_canonical(data))
+        found["data"] = decode(encode_canonical(data))
+    return found

@@ -135,7 +135,6 @@ class Writer:
         )
         for thread in self._threads:
             thread.start()
-        self.native_ids = [thread.native_id for thread in self._threads if thread.native_id is not None]
 
     def submit(self, ledger: str, request: Request, done: Done) -> None:
         """Queue a request for a ledger, `tenant/name` or of the default tenant.

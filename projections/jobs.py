@@ -29,6 +29,7 @@ log = structlog.get_logger(__name__)
 
 QUERIES = load_queries("jobs.sql")
 
+THREAD = "daybook-jobs"  # what its threads' names begin with
 POLL_SECONDS = 1.0
 REPORT_SECONDS = 0.25
 ATTEMPTS = 5
@@ -118,7 +119,7 @@ class Runner:
         self._closing = threading.Event()
         self._hinted = threading.Event()
         self._threads = [
-            threading.Thread(target=self._work, name=f"daybook-jobs-{i}", daemon=True) for i in range(threads)
+            threading.Thread(target=self._work, name=f"{THREAD}-{i}", daemon=True) for i in range(threads)
         ]
         for thread in self._threads:
             thread.start()

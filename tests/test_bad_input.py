@@ -8,9 +8,12 @@ import socket
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+import msgspec
 import pytest
 
-from api.http import MAX_BODY_BYTES
+from api.http import MAX_BODY_BYTES, _key
+from api.problems import Refused
+from ledger.commands import Key
 from tests.conftest import NewDatabase
 from tests.keys import as_admin
 from tests.served import CHART, Book, Service, leg, move, served
@@ -406,6 +409,22 @@ def test_bad_key_is_refused(book: Book, headers: list[tuple[str, Any]]) -> None:
     head = book.head()
     answer = book.call("POST", "/transactions", GOOD, headers=headers)
     assert (answer.status_code, answer.json()["field"], book.head()) == (400, "Idempotency-Key", head)
+
+
+def test_a_header_takes_the_keys_that_a_body_takes() -> None:
+    """Every byte, and lengths at the bounds; spaces around a bare one are the header's, not the key's."""
+    texts = [f"a{chr(number)}b" for number in range(256)] + ["a" * length for length in (0, 1, 255, 256)]
+    for text in texts:
+        try:
+            known: str | None = msgspec.convert(text, Key)
+        except msgspec.ValidationError:
+            known = None
+        for value in (text, f" {text}\t"):
+            try:
+                found: str | None = _key(value.encode("latin-1"))
+            except Refused:
+                found = None
+            assert found == known, text
 
 
 def test_keys_that_contradict_are_refused(book: Book) -> None:

@@ -1,31 +1,35 @@
-"""The loop's thread and the writer's share a core, whichever the scheduler last chose; others are free."""
+"""The threads of a process share a core, whichever the scheduler last chose; those of jobs are free."""
 
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 import pytest
 
 from api.one_core import CHOOSING_SECONDS, OneCore
+from projections.jobs import THREAD
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets a thread choose its cores")
 
 
 @contextmanager
-def thread() -> Iterator[int]:
+def thread(name: str) -> Iterator[int]:
     """The native id of a thread that waits."""
     ending = threading.Event()
-    waiting = threading.Thread(target=ending.wait)
+    waiting = threading.Thread(target=ending.wait, name=name)
     waiting.start()
     assert waiting.native_id is not None
-    yield waiting.native_id
-    ending.set()
-    waiting.join()
+    try:
+        yield waiting.native_id
+    finally:
+        ending.set()
+        waiting.join()
 
 
 async def settled(*threads: int) -> list[set[int]]:
@@ -37,29 +41,57 @@ async def settled(*threads: int) -> list[set[int]]:
     raise AssertionError("nothing was chosen")
 
 
-def test_they_share_a_core_and_others_are_free() -> None:
-    """Also a thread that the loop starts while it is bound is free at the next choice; all are at the end."""
+@asynccontextmanager
+async def kept() -> AsyncIterator[None]:
+    """The threads of this process kept on one core."""
+    one_core = OneCore()
+    try:
+        yield
+    finally:
+        one_core.close()
+
+
+def test_threads_share_a_core_and_jobs_are_free() -> None:
+    """A thread that is started meanwhile joins them, or is freed if it is a job's; in the end all are."""
     cores = os.sched_getaffinity(0)
 
-    async def run(working: int, other: int) -> None:
+    async def run(working: int, job: int) -> None:
         loop = threading.get_native_id()
-        one_core = OneCore([loop, working])
-        found = await settled(loop, working, other)
-        assert found[0] == found[1]
-        assert found[0] <= cores
-        assert found[2] == cores
-        with thread() as started:
-            assert os.sched_getaffinity(started) == found[0]
-            one_core._choose()
-            assert os.sched_getaffinity(started) == os.sched_getaffinity(loop) == cores
-            found = await settled(loop, working, started)
-        assert found[0] == found[1]
-        assert found[2] == cores
-        one_core.close()
+        async with kept():
+            found = await settled(loop, working, job)
+            assert found[0] == found[1]
+            assert found[0] <= cores
+            assert found[2] == cores
+            with thread("late") as late, thread(f"{THREAD}-late") as late_job:
+                assert os.sched_getaffinity(late_job) == found[0]
+                for _ in range(500):
+                    if os.sched_getaffinity(late_job) == cores:
+                        break
+                    await asyncio.sleep(CHOOSING_SECONDS)
+                found = await settled(loop, working, late, late_job)
+                assert found[0] == found[1] == found[2]
+                assert found[3] == cores
         assert os.sched_getaffinity(loop) == os.sched_getaffinity(working) == cores
 
-    with thread() as working, thread() as other:
-        asyncio.run(run(working, other))
+    with thread("working") as working, thread(f"{THREAD}-0") as job:
+        asyncio.run(run(working, job))
+
+
+def test_without_a_file_to_open_it_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What could not be looked up is looked up the next time."""
+
+    def refuse() -> int:
+        monkeypatch.undo()
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr("api.one_core.SECONDS", CHOOSING_SECONDS)
+    monkeypatch.setattr("api.one_core._core", refuse)
+
+    async def run() -> None:
+        async with kept():
+            await settled(threading.get_native_id())
+
+    asyncio.run(run())
 
 
 def test_a_process_with_one_core_is_left_alone() -> None:
@@ -68,27 +100,11 @@ def test_a_process_with_one_core_is_left_alone() -> None:
 
     async def run() -> None:
         os.sched_setaffinity(0, {min(cores)})
-        one_core = OneCore([threading.get_native_id()])
-        await asyncio.sleep(3 * CHOOSING_SECONDS)
-        one_core.close()
+        async with kept():
+            await asyncio.sleep(3 * CHOOSING_SECONDS)
         assert os.sched_getaffinity(0) == {min(cores)}
 
     try:
         asyncio.run(run())
     finally:
         os.sched_setaffinity(0, cores)
-
-
-def test_a_thread_that_has_ended_keeps_nobody_else_from_a_core() -> None:
-    """Its number is nobody's any more."""
-    with thread() as ended:
-        pass
-
-    async def run() -> None:
-        loop = threading.get_native_id()
-        one_core = OneCore([ended, loop])
-        [found] = await settled(loop)
-        assert len(found) == 1
-        one_core.close()
-
-    asyncio.run(run())

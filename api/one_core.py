@@ -21,7 +21,7 @@ from projections.jobs import THREAD
 
 SECONDS = 1.0
 CHOOSING_SECONDS = 0.02
-THREADS = "/proc/self/task"
+STAT = "/proc/thread-self/stat"
 
 
 class OneCore:
@@ -34,7 +34,7 @@ class OneCore:
         self._loop = asyncio.get_running_loop()
         self._cores: set[int] = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
         self._next: asyncio.TimerHandle | None = None
-        if len(self._cores) > 1 and os.path.isdir(THREADS):
+        if len(self._cores) > 1 and os.path.exists(STAT):
             self._next = self._loop.call_later(CHOOSING_SECONDS, self._stay)
 
     def close(self) -> None:
@@ -73,6 +73,6 @@ def _bind(thread: int, cores: Iterable[int]) -> bool:
 
 def _core() -> int:
     """The core that this thread runs on (OSError)."""
-    with open("/proc/thread-self/stat", "rb", buffering=0) as stat:
+    with open(STAT, "rb", buffering=0) as stat:
         # The name, in parentheses, may hold anything; the processor is field 39.
         return int(stat.read().rpartition(b")")[2].split()[36])

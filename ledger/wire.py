@@ -30,8 +30,11 @@ _COPY_DATA = Struct("!ci")
 _COPY_DONE = _COPY_DATA.pack(b"c", 4)
 
 
-def literal(value: int | str | bytes | None) -> bytes:
-    """A parameter as SQL has it under standard_conforming_strings; bytes are a text in UTF-8.
+Parameter = int | str | bytes | None  # bytes are a text in UTF-8
+
+
+def literal(value: Parameter) -> bytes:
+    """A parameter as SQL has it under standard_conforming_strings.
 
     libpq's own quoting reads megabytes letter by letter. Raises psycopg.DataError for a text with NUL.
     """
@@ -61,9 +64,7 @@ class Message:
         self._statements: list[bytes] = []
 
     def add(
-        self,
-        query: LiteralString,
-        parameters: Mapping[str, int | str | bytes | None] | Sequence[int | str | bytes | None] = (),
+        self, query: LiteralString, parameters: Mapping[str, Parameter] | Sequence[Parameter] = ()
     ) -> None:
         """Add a statement, which ends in a semicolon. Parameters become `literal`s."""
         statement = query.encode()

@@ -21,6 +21,7 @@ from projections.jobs import THREAD
 
 SECONDS = 1.0
 CHOOSING_SECONDS = 0.02
+MOST_CORES = 1_024  # that a mask of Linux names
 STAT = "/proc/thread-self/stat"
 
 
@@ -59,7 +60,7 @@ class OneCore:
         for thread in threading.enumerate():
             if thread.native_id is not None and not _bind(thread.native_id, self._cores):
                 # Those of the start may be taken from the process. Of all, the kernel uses those that it has.
-                _bind(thread.native_id, range(os.cpu_count() or 1))
+                _bind(thread.native_id, range(MOST_CORES))
 
 
 def _bind(thread: int, cores: Iterable[int]) -> bool:

@@ -23,6 +23,7 @@ from msgspec import Struct
 from ledger.wire import Connection
 from projections.advance import NotApplied, Place, advance_or_stop, apply, begin, resume
 from projections.compare import Difference, first_difference
+from projections.jobs import THREAD
 from projections.projection import Projection, Range, Subject
 from projections.verify import subjects
 from projections.versions import (
@@ -250,7 +251,7 @@ class _Work:
             with self._lock:
                 return None if self._stopping.is_set() else next(chosen, None)
 
-        with ThreadPoolExecutor(workers, thread_name_prefix="daybook-rebuild") as pool:
+        with ThreadPoolExecutor(workers, thread_name_prefix=f"{THREAD}-rebuild") as pool:
             threads = [pool.submit(self._thread, take) for _ in range(workers)]
             try:
                 while wait(threads, REPORT_SECONDS, FIRST_EXCEPTION).not_done:
